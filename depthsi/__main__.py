@@ -1,0 +1,5 @@
+"""`python -m depthsi` is `depthsi`."""
+
+from depthsi.cli import main
+
+main()

@@ -1,0 +1,31 @@
+"""Compiling with the options this network wants on a CPU."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+# XLA routes convolutions on CPUs to a library that is several times slower for the first layers,
+# three channels wide and strided. This keeps the library for reductions only. Experimental in
+# XLA, hence set per function, and only where it is accepted.
+_CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}
+
+
+def compiler_options() -> dict[str, Any] | None:
+    """Options for functions with convolutions on the current backend; None where there are none."""
+    return _CPU_OPTIONS if jax.default_backend() == "cpu" and _accepts_cpu_options() else None
+
+
+def jit(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    """`jax.jit` with `compiler_options()`; initialises the backend."""
+    return jax.jit(function, compiler_options=compiler_options(), **options)
+
+
+@functools.cache
+def _accepts_cpu_options() -> bool:
+    try:
+        jax.jit(lambda x: x, compiler_options=_CPU_OPTIONS).lower(0.0).compile()
+    except Exception:  # a version without the option refuses it in its own words
+        return False
+    return True

@@ -1,0 +1,300 @@
+"""Everything a run depends on, as frozen dataclasses, and the presets for the paper's tables.
+
+The field comments are the help of the command line. Nothing here imports an array library.
+"""
+
+import dataclasses
+import math
+import types
+import typing
+from typing import Any, Literal, TypeVar
+
+from depthsi.errors import DepthsiError
+from depthsi.geometry import Geometry, geometry
+
+T = TypeVar("T")
+LOG_STD = 0.45723134  # of log depth on NYU, from the authors' release, like the values below
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Where pictures with depth come from."""
+
+    kind: Literal["rooms", "folder"] = "rooms"
+    """rooms: procedural scenes, nothing to download; folder: a directory with index.csv."""
+    root: str = ""
+    """The directory of kind=folder."""
+    seed: int = 0
+    """Of the procedural rooms."""
+    train: int = 2000
+    """How many rooms to train on."""
+    val: int = 64
+    """How many rooms to watch the training with."""
+    test: int = 256
+    """How many rooms to evaluate on; none of them is ever trained on."""
+    scale_range: tuple[float, float] = (1.0, 1.0)
+    """Each room as a whole is made larger by a log-uniform factor from this range."""
+
+
+@dataclasses.dataclass(frozen=True)
+class AugmentConfig:
+    """The paper's random changes of a training sample; zeros and ones switch each off."""
+
+    scale: tuple[float, float] = (1.0, 1.5)
+    """Range of the enlargement s; depth is divided by s."""
+    rotation: float = 5.0
+    """Largest rotation in the image plane, degrees, either way."""
+    colour: tuple[float, float] = (0.8, 1.2)
+    """Range of the factor on each of red, green and blue."""
+    flip: float = 0.5
+    """Probability of mirroring left and right."""
+    mask_extremes: bool = False
+    """Ignore pixels equal to the least or greatest depth of their image, as for raw NYU depth."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """The two networks. The defaults are the authors' values, as far as they are known."""
+
+    geometry: Literal["nyu", "kitti"] = "nyu"
+    """Sizes of input and output."""
+    variant: Literal["A", "B", "C"] = "A"
+    """Rounding of convolutions and pools; all three give the paper's sizes."""
+    width: float = 1.0
+    """Multiplies the number of channels; the output size does not change."""
+    initialisers: Literal["paper", "scaled"] = "paper"
+    """paper: the authors' constants, meant for pre-trained convolutions. scaled: variance kept
+    from layer to layer, the coarse network starts at `log_mean`, the fine one as its copy."""
+    local_response_norm: bool = True
+    """Normalise the outputs of the first two coarse convolutions over 5 channels."""
+    feature_scale: float = 0.01
+    """Factor on the convolutional features before the full layers."""
+    dropout: float = 0.5
+    """Share of fc6 switched off in training."""
+    coarse_input_mean: float = 128.0
+    """Subtracted from the coarse network's input (0..255)."""
+    coarse_input_std: float = 1.0
+    """Divides it."""
+    fine_input_mean: float = 109.31410628
+    """Subtracted from the fine network's input (0..255)."""
+    fine_input_std: float = 76.18328376
+    """Divides it."""
+    log_mean: float = 0.82473954
+    """Log depth (metres) the untrained network predicts."""
+    log_std: float = LOG_STD
+    """Factor from the last layer's output to log depth."""
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.width) and self.width > 0):
+            raise DepthsiError(
+                f"model.width is {self.width}; it must be greater than 0, e.g. 0.25."
+            )
+        if not 0 <= self.dropout < 1:
+            raise DepthsiError(f"model.dropout is {self.dropout}; it must be in [0, 1).")
+        for name in ("coarse_input_std", "fine_input_std", "log_std"):
+            if not getattr(self, name) > 0:
+                raise DepthsiError(f"model.{name} is {getattr(self, name)}; it must be positive.")
+
+    @property
+    def sizes(self) -> Geometry:
+        """The geometry these networks are built for."""
+        return geometry(self.geometry, self.variant)
+
+    def pick(self, paper: T, scaled: T) -> T:
+        """The argument that belongs to the chosen initialisers."""
+        return paper if self.initialisers == "paper" else scaled
+
+
+@dataclasses.dataclass(frozen=True)
+class LossConfig:
+    """Eq. 4 of the paper and how images of a batch are weighted."""
+
+    lam: float = 0.5
+    """lambda: 0 is plain L2 in log space, 1 does not see the scale at all."""
+    reduction: Literal["image", "pixel", "authors"] = "image"
+    """Images weigh the same, by their valid pixels n, or by n^2 as in the authors' code."""
+    multiplier: float = 1.0
+    """Constant factor; 1 / log_std^2 gives the units the authors' learning rates are meant for."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.lam <= 1:
+            raise DepthsiError(f"loss.lam is {self.lam}; lambda must be in [0, 1].")
+        if not self.multiplier > 0:
+            raise DepthsiError(f"loss.multiplier is {self.multiplier}; it must be positive.")
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimConfig:
+    """How gradients become updates."""
+
+    kind: Literal["sgd", "adamw"] = "sgd"
+    """sgd: momentum and the paper's rate per layer; adamw: one rate for all layers."""
+    learning_rate: float = 1.0
+    """Factor on the paper's table of rates (sgd), or the rate itself (adamw)."""
+    momentum: float = 0.9
+    """Of sgd."""
+    weight_decay: float = 1.0
+    """Factor on the authors' table of decays (sgd), or the decoupled decay itself (adamw)."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """constant as in the paper; cosine falls to 0 over each stage."""
+    warmup: int = 0
+    """Steps over which the rate rises from 0 at the start of each stage."""
+    clip: float = 0.0
+    """Largest global norm of a gradient; 0 leaves gradients as they are."""
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "weight_decay", "clip", "warmup"):
+            if not getattr(self, name) >= 0:
+                raise DepthsiError(f"optim.{name} is {getattr(self, name)}; it must be at least 0.")
+        if not 0 <= self.momentum < 1:
+            raise DepthsiError(f"optim.momentum is {self.momentum}; it must be in [0, 1).")
+
+
+@dataclasses.dataclass(frozen=True)
+class ScheduleConfig:
+    """How long each stage is, and what happens along the way."""
+
+    batch_size: int = 32
+    """Images in a step, over all devices."""
+    coarse_samples: int = 2_000_000
+    """Samples the coarse network trains on (the first stage)."""
+    fine_samples: int = 1_500_000
+    """Samples the fine network trains on (the second stage); 0 leaves the stage out."""
+    log_every: int = 50
+    """Steps between two lines in metrics.jsonl."""
+    eval_every: int = 2000
+    """Steps between two evaluations on the split `val`; 0 for none."""
+    save_every: int = 2000
+    """Steps between two checkpoints; each stage's end is saved in any case."""
+    keep: int = 3
+    """Number of newest checkpoints kept."""
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("batch_size", 1), ("coarse_samples", 1), ("fine_samples", 0), ("log_every", 1),
+            ("eval_every", 0), ("save_every", 1), ("keep", 1),
+        ):  # fmt: skip
+            if getattr(self, name) < least:
+                raise DepthsiError(
+                    f"schedule.{name} is {getattr(self, name)}; it must be at least {least}."
+                )
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """One training run."""
+
+    data: DataConfig = DataConfig()
+    augment: AugmentConfig = AugmentConfig()
+    model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
+    optim: OptimConfig = OptimConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    seed: int = 0
+    """Of parameters, order, augmentation and dropout."""
+
+
+def nyu() -> Config:
+    """Table 1: the paper's networks, rates and lengths on NYU Depth v2, from random weights."""
+    return Config(
+        data=DataConfig(kind="folder"),
+        loss=LossConfig(reduction="authors", multiplier=1 / LOG_STD**2),
+    )
+
+
+def kitti() -> Config:
+    """Table 2: the same on KITTI, whose cameras keep level and whose scales vary less."""
+    config = nyu()
+    return dataclasses.replace(
+        config,
+        augment=AugmentConfig(scale=(1.0, 1.2), rotation=0.0),
+        model=ModelConfig(geometry="kitti"),
+        schedule=ScheduleConfig(coarse_samples=1_500_000, fine_samples=1_000_000),
+    )
+
+
+def rooms() -> Config:
+    """Narrow networks on procedural rooms: minutes on two CPU cores, nothing to download."""
+    return Config(
+        augment=AugmentConfig(scale=(1.0, 1.2)),
+        model=from_scratch(width=0.25),
+        optim=OptimConfig(
+            "adamw", learning_rate=1e-3, weight_decay=1e-2, schedule="cosine", warmup=20
+        ),
+        schedule=ScheduleConfig(
+            coarse_samples=12_000, fine_samples=4_000, log_every=20, eval_every=125, save_every=125
+        ),
+    )
+
+
+def tiny() -> Config:
+    """The smallest run that uses every part: for trying things out, not for its numbers."""
+    config = rooms()
+    return dataclasses.replace(
+        config,
+        data=DataConfig(train=32, val=8, test=8),
+        model=dataclasses.replace(config.model, width=0.0625),
+        optim=dataclasses.replace(config.optim, warmup=2),
+        schedule=ScheduleConfig(
+            batch_size=8, coarse_samples=160, fine_samples=80,
+            log_every=5, eval_every=10, save_every=10,
+        ),
+    )  # fmt: skip
+
+
+def from_scratch(**changes: Any) -> ModelConfig:
+    """The networks with initialisers and scales meant for training without ImageNet weights."""
+    values: dict[str, Any] = {
+        "initialisers": "scaled",
+        "feature_scale": 1.0,
+        "coarse_input_mean": 109.31410628,
+        "coarse_input_std": 76.18328376,
+    }
+    return ModelConfig(**values | changes)
+
+
+PRESETS = {"rooms": rooms, "nyu": nyu, "kitti": kitti, "tiny": tiny}
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """`config` as plain values for JSON."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(kind: type[T], values: Any, where: str = "config") -> T:
+    """Builds the dataclass `kind` from what `to_dict` made of it.
+
+    Raises:
+      DepthsiError: an unknown or missing name, or a value of another type, named with its place.
+    """
+    if not isinstance(values, dict):
+        raise DepthsiError(f"{where} must be an object with fields, not {values!r}.")
+    hints = typing.get_type_hints(kind)
+    names = [field.name for field in dataclasses.fields(typing.cast(Any, kind))]
+    if strange := sorted(set(values) ^ set(names)):
+        known = "unknown" if strange[0] in values else "missing"
+        raise DepthsiError(f"{where}.{strange[0]} is {known}: was it written by another version?")
+    return kind(**{name: _value(hints[name], values[name], f"{where}.{name}") for name in names})
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint):
+        return from_dict(typing.cast(type, hint), value, where)
+    if origin is Literal:
+        fits = value in args
+    elif origin is tuple:
+        fits = isinstance(value, list | tuple) and len(value) == len(args)
+        value = tuple(value) if fits else value
+    elif hint is float:
+        fits = isinstance(value, int | float) and not isinstance(value, bool)
+    else:
+        fits = type(value) is hint
+    if not fits:
+        name = (
+            hint.__name__
+            if isinstance(hint, type) and not isinstance(hint, types.GenericAlias)
+            else hint
+        )
+        raise DepthsiError(f"{where} is {value!r}, which is not of the expected kind ({name}).")
+    return value

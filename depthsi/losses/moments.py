@@ -1,0 +1,116 @@
+"""Count, mean and centred square sum of the log residual: all a scale-invariant loss needs.
+
+They merge exactly (Chan, Golub and LeVeque 1979), so that tiles of an image, a stream of them, or
+rows spread over devices give the loss and the gradient of the whole image.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from depthsi.losses._masking import Axis, Residual, masked_residual
+
+
+class ResidualMoments(NamedTuple):
+    """Moments of d = predictions - targets over the valid pixels, one value per image.
+
+    Attributes:
+      count: number of valid pixels n.
+      mean: mean(d), 0 without a valid pixel; in log metres when both inputs are.
+      m2: sum((d - mean)^2).
+    """
+
+    count: Float[Array, "*batch"]
+    mean: Float[Array, "*batch"]
+    m2: Float[Array, "*batch"]
+
+    def merge(self, other: "ResidualMoments") -> "ResidualMoments":
+        """Moments of the union of two disjoint sets of pixels of the same images."""
+        count = self.count + other.count
+        share = other.count / jnp.maximum(count, 1)
+        step = other.mean - self.mean
+        return ResidualMoments(
+            count, self.mean + step * share, self.m2 + other.m2 + step**2 * self.count * share
+        )
+
+    def psum(self, axis_name: str | tuple[str, ...]) -> "ResidualMoments":
+        """Moments of whole images whose pixels are spread over the mesh axis `axis_name`."""
+        count = jax.lax.psum(self.count, axis_name)
+        mean = jax.lax.psum(self.count * self.mean, axis_name) / jnp.maximum(count, 1)
+        m2 = jax.lax.psum(self.m2 + self.count * (self.mean - mean) ** 2, axis_name)
+        return ResidualMoments(count, mean, m2)
+
+    def variance(self) -> Float[Array, "*batch"]:
+        """V = mean(d^2) - mean(d)^2 (Eq. 1-3); its root is the metric "RMSE log, scale inv."."""
+        return self.m2 / jnp.maximum(self.count, 1)
+
+    def mean_square(self) -> Float[Array, "*batch"]:
+        """mean(d^2); its root is the metric "RMSE log"."""
+        return self.variance() + self.mean**2
+
+    def loss(self, lam: ArrayLike = 0.5) -> Float[Array, "*batch"]:
+        """Eq. 4, mean(d^2) - lam mean(d)^2, as V + (1 - lam) mean(d)^2."""
+        return self.variance() + (1 - lam) * self.mean**2
+
+
+def residual_moments(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    where: ArrayLike | None = None,
+    axis: Axis = (-2, -1),
+) -> ResidualMoments:
+    """Moments of predictions - targets over the pixels `axis` of each image.
+
+    Args:
+      predictions: [..., h, w] in log metres (any space in which a difference means something).
+      targets: same shape and space.
+      where: boolean, broadcasts to `predictions`; what is False may hold anything.
+      axis: the axes of one image; None takes all, one set of moments for the whole batch.
+
+    Returns:
+      Count, mean and m2, each [...], float32 (float64 for float64 inputs).
+
+    Raises:
+      TypeError: an input is not floating point, or `where` is not boolean.
+      ValueError: shapes differ, or `axis` does not fit.
+    """
+    return moments_of(masked_residual(predictions, targets, where, axis))
+
+
+def moments_of(residual: Residual) -> ResidualMoments:
+    """Moments of a residual that is already masked."""
+    count = residual.count()
+    mean, m2 = _mean_and_m2(residual.values, residual.valid, count, residual.axes)
+    return ResidualMoments(count, mean, m2)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
+def _mean_and_m2(
+    values: Array, valid: Array | None, count: Array, axes: tuple[int, ...]
+) -> tuple[Array, Array]:
+    residual = Residual(values, valid, axes)
+    mean = residual.total(values) / jnp.maximum(count, 1)
+    return mean, residual.total(_centred(residual, mean) ** 2)
+
+
+def _centred(residual: Residual, mean: Array) -> Array:
+    return residual.keep(residual.values - residual.spread(mean))
+
+
+@_mean_and_m2.defjvp
+def _mean_and_m2_jvp(axes, primals, tangents):  # type: ignore[no-untyped-def]
+    # d m2 = 2 sum((d - mean) dd): the mean's own variation cancels. Autodiff would not know, and
+    # pay for it with one more pass over the pixels.
+    values, valid, count = primals
+    residual = Residual(values, valid, axes)
+    mean, m2 = _mean_and_m2(values, valid, count, axes)
+    change = residual.keep(tangents[0])
+    mean_change = residual.total(change) / jnp.maximum(count, 1)
+    m2_change = 2 * residual.total(_centred(residual, mean) * change)
+    return (mean, m2), (mean_change, m2_change)

@@ -1,0 +1,69 @@
+"""From one value per image to the number that is minimised: three reductions, always by name."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from depthsi.losses._masking import Axis, check_axis, check_where, count_valid
+
+Reduction = Literal["image", "pixel", "authors"]
+_POWERS = {"image": 0, "pixel": 1, "authors": 2}
+
+
+def reduce_images(
+    values: Float[Array, "*batch"],
+    counts: Float[Array, "*batch"],
+    reduction: str = "image",
+    *,
+    axis_name: str | tuple[str, ...] | None = None,
+) -> Float[Array, ""]:
+    """Weighted mean of per-image losses over the images that have a valid pixel; 0 if none has.
+
+    Args:
+      values: [...] one loss per image.
+      counts: [...] number of valid pixels n of each image, see `valid_count`.
+      reduction: the weight of an image. "image" 1; "pixel" n, as if all valid pixels were pooled
+        (for a mean over pixels); "authors" n^2, what the authors' released code minimises:
+        [sum_b n_b sum d^2 - lam sum_b (sum d)^2] / max(sum_b n_b^2, 1).
+      axis_name: mesh axis the images are spread over, inside `jax.shard_map` or `jax.pmap`; the
+        result is then the mean over the images of all devices.
+
+    Raises:
+      ValueError: unknown reduction, or shapes that differ.
+    """
+    if reduction not in _POWERS:
+        raise ValueError(f"`reduction` must be one of {', '.join(_POWERS)}, got {reduction!r}.")
+    if jnp.shape(values) != jnp.shape(counts):
+        raise ValueError(
+            f"`values` {jnp.shape(values)} and `counts` {jnp.shape(counts)} must have the same"
+            " shape: one number per image each."
+        )
+    seen = counts > 0
+    weights = jnp.where(seen, counts ** _POWERS[reduction], 0)
+    total, weight = jnp.sum(weights * jnp.where(seen, values, 0)), jnp.sum(weights)
+    if axis_name is not None:
+        total, weight = jax.lax.psum((total, weight), axis_name)
+    return total / jnp.maximum(weight, 1)
+
+
+def valid_count(
+    predictions: Array, *, where: ArrayLike | None = None, axis: Axis = (-2, -1)
+) -> Float[Array, "*batch"]:
+    """Number of valid pixels of each image, in the type the losses accumulate in.
+
+    Args:
+      predictions: [..., h, w]; only shape and type are looked at.
+      where: boolean, broadcasts to `predictions`; None is every pixel.
+      axis: the axes of one image.
+
+    Raises:
+      TypeError: `where` is not boolean.
+      ValueError: `where` or `axis` does not fit the shape.
+    """
+    valid = check_where(where, predictions.shape)
+    like = jax.eval_shape(lambda x: x.astype(jnp.promote_types(x.dtype, jnp.float32)), predictions)
+    return count_valid(like, valid, check_axis(axis, predictions.ndim))

@@ -1,0 +1,82 @@
+"""The fine network: three convolutions that edit the coarse map with what they see locally."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.nn import initializers as init
+from jaxtyping import Array, Float
+
+from depthsi.config import ModelConfig
+from depthsi.models.layers import Initializer, max_pool, scaled_width
+
+
+class FineNet(nn.Module):
+    """Image and coarse map -> refined log-depth map (paper, section 3.2).
+
+    Layers conv1 (63 channels, pooled to the size of the coarse map, which joins as channel 0),
+    conv2, conv3: the paper's Fine 1, 3 and 4.
+    """
+
+    config: ModelConfig
+
+    @nn.compact
+    def __call__(
+        self, image: Float[Array, "b H W 3"], coarse: Float[Array, "b h w"]
+    ) -> Float[Array, "b h w"]:
+        """Refines `coarse`.
+
+        Args:
+          image: RGB on the scale 0..255, of the geometry's `input` size.
+          coarse: log depth, natural log of metres, of the geometry's `output` size.
+
+        Returns:
+          Log depth, natural log of metres, of the geometry's `output` size.
+        """
+        config, size = self.config, self.config.sizes
+        channels = scaled_width(64, config.width, least=4)
+        x = (image[:, size.fine_top :] - config.fine_input_mean) / config.fine_input_std
+        x = nn.Conv(
+            channels - 1,
+            (9, 9),
+            strides=size.fine_conv1.stride,
+            padding=size.fine_conv1.padding,
+            kernel_init=config.pick(init.normal(0.001), init.he_normal()),
+            name="conv1",
+        )(x)
+        x = nn.relu(max_pool(x, size.fine_pool1))
+        x = jnp.concatenate([coarse[..., None] / config.log_std, x], axis=-1)
+        x = nn.Conv(
+            channels,
+            (5, 5),
+            kernel_init=config.pick(init.normal(0.01), _carry_channel_0(init.he_normal())),
+            name="conv2",
+        )(x)
+        x = nn.Conv(
+            1,
+            (5, 5),
+            kernel_init=config.pick(init.normal(0.01), _take_carried()),
+            bias_init=init.constant(config.pick(config.log_mean / config.log_std, 0.0)),
+            name="conv3",
+        )(nn.relu(x))
+        return config.log_std * x[..., 0]
+
+
+def _carry_channel_0(others: Initializer) -> Initializer:
+    """Outputs 0 and 1 copy input channel 0 and its negative, so that a ReLU loses neither sign."""
+
+    def initialise(key, shape, dtype=jnp.float32, **_) -> jax.Array:
+        kernel = others(key, shape, dtype).at[..., :2].set(0)
+        return kernel.at[shape[0] // 2, shape[1] // 2, 0, :2].set(jnp.array([1, -1], dtype))
+
+    return initialise
+
+
+def _take_carried() -> Initializer:
+    """Input 0 minus input 1 and nothing else: with `_carry_channel_0`, the coarse map itself."""
+
+    def initialise(key, shape, dtype=jnp.float32, **_) -> jax.Array:
+        del key
+        kernel = jnp.zeros(shape, dtype)
+        return kernel.at[shape[0] // 2, shape[1] // 2, :2, 0].set(jnp.array([1, -1], dtype))
+
+    return initialise

@@ -1,0 +1,108 @@
+"""The directory of a run: config.json, metrics.jsonl, checkpoints/ and what evaluation adds."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from depthsi.config import Config, from_dict, to_dict
+from depthsi.errors import DepthsiError
+
+
+class RunDirectory:
+    """Names inside one run's directory, and its small files."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where Orbax keeps the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object a line, in the order of steps."""
+        return self.path / "metrics.jsonl"
+
+    def check_new(self) -> None:
+        """Raises DepthsiError if there is anything that a new run would disturb."""
+        if self.path.exists() and not self.path.is_dir():
+            raise DepthsiError(f"{self.path} is a file: choose a directory for the run.")
+        if self.path.is_dir() and any(self.path.iterdir()):
+            raise DepthsiError(
+                f"{self.path} already holds another run or other files: continue it with --resume"
+                " or choose another --run."
+            )
+
+    def check_same(self, config: Config) -> None:
+        """Raises DepthsiError unless the run here was started with `config`."""
+        if difference := _first_difference(to_dict(self.config()), to_dict(config)):
+            name, here, asked = difference
+            raise DepthsiError(
+                f"{self.path} was started with {name} = {here!r}, not {asked!r}: resume it with"
+                " its own settings or start another --run."
+            )
+
+    def create(self, config: Config) -> None:
+        """Makes the directory and writes config.json, whole or not at all."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_text(self.path / "config.json", json.dumps(to_dict(config), indent=2) + "\n")
+        except OSError as error:
+            raise DepthsiError(f"{self.path} cannot be written ({error.strerror}).") from error
+
+    def config(self) -> Config:
+        """What the run was started with.
+
+        Raises:
+          DepthsiError: no run here, or its config.json cannot be used.
+        """
+        file = self.path / "config.json"
+        try:
+            values = json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise DepthsiError(f"{self.path} holds no run: there is no {file}.") from None
+        except (OSError, ValueError) as error:
+            raise DepthsiError(f"{file} cannot be read ({error}).") from error
+        try:
+            return from_dict(Config, values)
+        except DepthsiError as error:
+            raise DepthsiError(f"{file}: {error}") from error
+
+    def append(self, **values: Any) -> None:
+        """Adds a line to metrics.jsonl."""
+        with self.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(values) + "\n")
+
+    def forget_after(self, step: int) -> None:
+        """Drops lines of metrics.jsonl that a run resumed at `step` will write again."""
+        if self.metrics.exists():
+            lines = self.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
+            write_text(self.metrics, "".join(line for line in lines if _step(line) <= step))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces the file at `path` in one move: readers see the old text or the new."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _step(line: str) -> float:
+    try:
+        return json.loads(line)["step"]
+    except (ValueError, KeyError, TypeError):  # a line cut short by a crash
+        return float("inf")
+
+
+def _first_difference(
+    here: dict[str, Any], asked: dict[str, Any], prefix: str = ""
+) -> tuple[str, Any, Any] | None:
+    for name, value in here.items():
+        if isinstance(value, dict):
+            if inner := _first_difference(value, asked[name], f"{prefix}{name}."):
+                return inner
+        elif value != asked[name]:
+            return prefix + name, value, asked[name]
+    return None

@@ -1,0 +1,1 @@
+"""Training in stages: pure steps, the optimiser, checkpoints, and the loop on the host."""

@@ -1,0 +1,87 @@
+"""Which rate and which weight decay each layer has, and which layers a stage trains."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import optax
+
+from depthsi.config import OptimConfig
+
+Params = Mapping[str, Any]
+
+
+class Rate(NamedTuple):
+    """Learning rate and weight decay of a layer's kernel; biases do not decay."""
+
+    learning_rate: float
+    weight_decay: float
+
+
+# Learning rates: paper, section 3.3. Weight decays: the authors' release.
+PAPER_RATES = {
+    "coarse/conv": Rate(0.001, 5e-4),
+    "coarse/fc": Rate(0.1, 1e-4),
+    "fine/conv1": Rate(0.001, 1e-4),
+    "fine/conv2": Rate(0.01, 1e-4),
+    "fine/conv3": Rate(0.001, 1e-4),
+}
+
+
+def layer_group(path: str) -> str:
+    """The row of `PAPER_RATES` for a parameter path such as "coarse/conv1/kernel".
+
+    Raises:
+      KeyError: a layer the table does not name; it would train at a rate nobody chose.
+    """
+    for group in PAPER_RATES:
+        if path.startswith(group):
+            return group
+    raise KeyError(f"no learning rate is known for the parameter {path}: add it to PAPER_RATES")
+
+
+def rate_schedule(config: OptimConfig, steps: int) -> optax.Schedule:
+    """Factor on every layer's rate over a stage of `steps` steps, times `learning_rate`."""
+    warmup = min(config.warmup, steps - 1)
+    rest = (
+        optax.cosine_decay_schedule(config.learning_rate, steps - warmup)
+        if config.schedule == "cosine"
+        else optax.constant_schedule(config.learning_rate)
+    )
+    if not warmup:
+        return rest
+    rise = optax.linear_schedule(0.0, config.learning_rate, warmup)
+    return optax.join_schedules([rise, rest], [warmup])
+
+
+def make_optimizer(config: OptimConfig, steps: int) -> optax.GradientTransformation:
+    """The optimiser of one stage of `steps` steps, for the parameters that stage trains."""
+    schedule = rate_schedule(config, steps)
+    if config.kind == "adamw":
+        update = optax.adamw(schedule, weight_decay=config.weight_decay, mask=_is_kernel)
+    else:
+        update = optax.partition(
+            {group: _sgd(config, schedule, rate) for group, rate in PAPER_RATES.items()},
+            lambda params: _label(params, layer_group),
+        )
+    return optax.chain(optax.clip_by_global_norm(config.clip), update) if config.clip else update
+
+
+def _sgd(
+    config: OptimConfig, schedule: optax.Schedule, rate: Rate
+) -> optax.GradientTransformation:
+    return optax.chain(
+        optax.add_decayed_weights(rate.weight_decay * config.weight_decay, mask=_is_kernel),
+        optax.sgd(lambda count: rate.learning_rate * schedule(count), config.momentum),
+    )
+
+
+def _is_kernel(params: Params) -> Any:
+    return _label(params, lambda path: path.endswith("kernel"))
+
+
+def _label(params: Params, label: Callable[[str], Any]) -> Any:
+    def of(path: tuple[Any, ...], _: Any) -> Any:
+        return label("/".join(str(part.key) for part in path))
+
+    return jax.tree_util.tree_map_with_path(of, params)

@@ -1,0 +1,45 @@
+"""What changes in training, and how it begins."""
+
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int, Key
+
+from depthsi.config import Config
+from depthsi.models import TwoScaleNet
+from depthsi.training.optim import make_optimizer
+from depthsi.training.stages import Stage
+
+
+@flax.struct.dataclass
+class State:
+    """All of a run that a checkpoint has to hold.
+
+    Attributes:
+      step: steps done, over all stages.
+      params: of both networks.
+      opt_state: of the subtree the current stage trains.
+      key: randomness of the run; never changes, the step is folded into it.
+    """
+
+    step: Int[Array, ""]
+    params: dict[str, Any]
+    opt_state: Any
+    key: Key[Array, ""]
+
+
+def initial_state(config: Config, stage: Stage) -> State:
+    """The state before the first step; pure, to be jitted or shape-evaluated."""
+    params_key, run_key = jax.random.split(jax.random.key(config.seed))
+    image = jnp.zeros((1, *config.model.sizes.input, 3))
+    params = TwoScaleNet(config.model).init(params_key, image)["params"]
+    state = State(jnp.zeros((), jnp.int32), dict(params), (), run_key)
+    return enter_stage(state, config, stage)
+
+
+def enter_stage(state: State, config: Config, stage: Stage) -> State:
+    """The same state with a fresh optimiser for the parameters `stage` trains."""
+    trained = {stage.name: state.params[stage.name]}
+    return state.replace(opt_state=make_optimizer(config.optim, stage.steps).init(trained))

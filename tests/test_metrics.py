@@ -1,0 +1,295 @@
+"""The eight numbers against literal arithmetic, a float64 oracle, and their own theorems."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import oracles
+import pytest
+from jax.sharding import Mesh, PartitionSpec
+
+from depthsi.errors import DepthsiError
+from depthsi.metrics import METRICS, DepthMetrics, depth_metrics, valid_pixels
+
+GARBAGE = (np.nan, np.inf, -np.inf, 0.0, -1.0, 3e38)
+
+
+@pytest.fixture(params=["eager", "jit"])
+def metrics(request):
+    return jax.jit(depth_metrics) if request.param == "jit" else depth_metrics
+
+
+def some_images(count=7, seed=0):
+    """Images of different difficulty; the third has no valid pixel, the last has one."""
+    random = np.random.default_rng(seed)
+    targets = random.uniform(0.5, 9.0, (count, 5, 6)).astype(np.float32)
+    spread = random.uniform(0.05, 0.8, (count, 1, 1))
+    predictions = targets * np.exp(spread * random.normal(size=targets.shape) + 0.2)
+    where = random.uniform(size=targets.shape) < 0.7
+    where[2] = False
+    where[-1] = np.arange(30).reshape(5, 6) == 11
+    return predictions.astype(np.float32), targets, where
+
+
+def assert_close(actual, expected, rtol=2e-6):
+    assert set(actual) == set(expected) == set(METRICS)
+    for name in METRICS:
+        np.testing.assert_allclose(actual[name], expected[name], rtol=rtol, atol=1e-7, err_msg=name)
+
+
+def test_literal_image(metrics):
+    # y/y* = 1.25, 1, 1/2, 2: the first is not "less than 1.25", the last two miss every threshold.
+    # abs_rel (0.25 + 0 + 0.5 + 1)/4 = 0.4375;  sq_rel (0.0625 + 0 + 4/4 + 16/4)/4 = 1.265625
+    # rmse sqrt((0.0625 + 0 + 4 + 16)/4) = sqrt(5.015625)
+    # d = ln 1.25, 0, -ln 2, ln 2: mean(d) = ln(1.25)/4, mean(d^2) = (ln(1.25)^2 + 2 ln(2)^2)/4
+    #   = (0.0497930 + 0.9609060)/4 = 0.2526748, minus mean(d)^2 = 0.0031121 gives 0.2495627
+    got = metrics(jnp.array([[1.25, 2.0, 2.0, 8.0]]), jnp.array([[1.0, 2.0, 4.0, 4.0]]))
+    expected = {
+        "d1": 0.25,
+        "d2": 0.5,
+        "d3": 0.5,
+        "abs_rel": 0.4375,
+        "sq_rel": 1.265625,
+        "rmse": math.sqrt(5.015625),
+        "rmse_log": 0.5026677,
+        "rmse_log_si": 0.4995625,
+    }
+    assert_close(got, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+def test_thresholds_are_strict_and_symmetric(metrics, inverted):
+    ones, limits = jnp.ones((1, 3)), jnp.array([[1.25, 1.5625, 1.953125]])
+    below = jnp.nextafter(limits, ones)
+    for depth, expected in ((limits, (0, 1 / 3, 2 / 3)), (below, (1 / 3, 2 / 3, 1))):
+        got = metrics(ones, depth) if inverted else metrics(depth, ones)
+        np.testing.assert_allclose([got["d1"], got["d2"], got["d3"]], expected, rtol=1e-6)
+
+
+def test_against_the_oracle(metrics):
+    predictions, targets, where = some_images()
+    got = metrics(predictions, targets, where=where)
+    for index in (0, 1, 3, 4, 5, 6):
+        image = (predictions[index], targets[index], where[index])
+        assert_close({k: v[index] for k, v in got.items()}, oracles.image_metrics(*image))
+        one = metrics(predictions[index], targets[index], where=where[index])
+        assert all(value.shape == () for value in one.values())
+        assert_close(one, {k: v[index] for k, v in got.items()})
+
+
+def test_leading_axes_are_kept(metrics):
+    predictions, targets, where = some_images(6)
+    flat = metrics(predictions, targets, where=where)
+    deep = metrics(*(array.reshape(2, 3, 5, 6) for array in (predictions, targets)))
+    assert deep["d1"].shape == (2, 3)
+    deep = metrics(
+        predictions.reshape(2, 3, 5, 6),
+        targets.reshape(2, 3, 5, 6),
+        where=where.reshape(2, 3, 5, 6),
+    )
+    assert_close({k: v.reshape(6) for k, v in deep.items()}, flat)
+
+
+def test_what_stands_outside_the_mask_changes_nothing(metrics):
+    predictions, targets, where = some_images()
+    clean = metrics(predictions, targets, where=where)
+    for predicted in GARBAGE:
+        for true in GARBAGE:
+            dirty = np.where(where, predictions, predicted), np.where(where, targets, true)
+            for name, value in metrics(*dirty, where=where).items():
+                np.testing.assert_array_equal(value, clean[name])
+
+
+def test_a_target_that_is_not_finite_and_positive_is_missing(metrics):
+    predictions, targets, where = some_images()
+    clean = metrics(predictions, targets, where=where)
+    for hole in (np.nan, np.inf, -np.inf, 0.0, -1.0):
+        got = metrics(predictions, np.where(where, targets, hole))
+        for name, value in got.items():
+            np.testing.assert_array_equal(value, clean[name])
+        crop = np.broadcast_to(np.arange(6) < 3, where.shape)
+        valid = valid_pixels(np.where(where, targets, hole), where=crop)
+        np.testing.assert_array_equal(valid, where & crop)
+
+
+def test_an_image_without_a_valid_pixel_is_zero(metrics):
+    predictions, targets, where = some_images()
+    got = metrics(np.full_like(predictions, np.nan), targets, where=np.zeros_like(where))
+    for value in got.values():
+        np.testing.assert_array_equal(value, np.zeros(7))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 0.0, -1.0])
+def test_an_unusable_prediction_shows_in_its_image_only(metrics, bad):
+    predictions, targets, where = some_images()
+    clean = metrics(predictions, targets, where=where)
+    row, column = np.argwhere(where[1])[0]
+    predictions[1, row, column] = bad
+    for name, value in metrics(predictions, targets, where=where).items():
+        assert np.isnan(value[1])
+        np.testing.assert_array_equal(np.delete(value, 1), np.delete(clean[name], 1))
+    total = DepthMetrics.empty().merge(DepthMetrics.from_batch(predictions, targets, where=where))
+    assert total.unusable == 1
+    for aggregation in ("image", "pixel"):
+        assert all(math.isnan(value) for value in total.compute(aggregation).values())
+
+
+def test_scale_invariance(metrics):
+    predictions, targets, where = some_images()
+    plain = metrics(predictions, targets, where=where)
+    for factor in (0.1, 3.0):
+        scaled = metrics(factor * predictions, targets, where=where)
+        np.testing.assert_allclose(
+            scaled["rmse_log_si"], plain["rmse_log_si"], rtol=1e-5, atol=1e-6
+        )
+        assert np.all(np.abs(scaled["rmse_log"] - plain["rmse_log"])[[0, 1, 3]] > 0.1)
+
+
+def test_rmse_log_splits_into_scale_and_rest(metrics):
+    predictions, targets, where = some_images()
+    got = metrics(predictions, targets, where=where)
+    for index in (0, 1, 3, 4, 5, 6):
+        keep = where[index]
+        ratio = predictions[index][keep].astype(float) / targets[index][keep]
+        offset = np.log(np.prod(ratio)) / keep.sum()
+        np.testing.assert_allclose(
+            got["rmse_log"][index] ** 2, got["rmse_log_si"][index] ** 2 + offset**2, rtol=1e-5
+        )
+
+
+def test_common_factor_leaves_the_digits_of_the_scale_invariant_error(metrics):
+    # d has mean ln 1000 and spread 1e-3: E[d^2] - E[d]^2 would be lost in float32 at 5e-6.
+    random = np.random.default_rng(3)
+    targets = random.uniform(0.5, 9.0, (4, 20, 20)).astype(np.float32)
+    predictions = (1000 * targets * np.exp(1e-3 * random.normal(size=targets.shape))).astype("f4")
+    d = np.log(predictions.astype(float) / targets).reshape(4, -1)
+    got = metrics(predictions, targets)["rmse_log_si"]
+    np.testing.assert_allclose(got, d.std(axis=1), rtol=2e-4)
+    assert np.all(metrics(targets * np.float32(1.7), targets)["rmse_log_si"] < 1e-6)
+
+
+def test_half_precision_is_summed_in_float32(metrics):
+    predictions, targets, where = some_images()
+    for dtype in (jnp.float16, jnp.bfloat16):
+        half = jnp.asarray(predictions, dtype), jnp.asarray(targets, dtype)
+        got = metrics(*half, where=where)
+        assert all(value.dtype == jnp.float32 for value in got.values())
+        assert_close(got, metrics(*(x.astype(jnp.float32) for x in half), where=where), rtol=1e-7)
+
+
+def test_float64_stays_float64():
+    predictions, targets, where = some_images()
+    predictions = predictions.astype(np.float64) * (1 + 1e-9)
+    with jax.enable_x64(True):
+        got = jax.jit(depth_metrics)(predictions, targets.astype(np.float64), where=where)
+        got = {name: np.asarray(value)[0] for name, value in got.items()}
+    assert_close(got, oracles.image_metrics(predictions[0], targets[0], where[0]), rtol=1e-12)
+
+
+def in_batches(sizes, *, host, jit=True):
+    from_batch = jax.jit(DepthMetrics.from_batch) if jit else DepthMetrics.from_batch
+    predictions, targets, where = some_images()
+    stops = np.cumsum(sizes)
+    total = DepthMetrics.empty() if host else None
+    for start, stop in zip(stops - sizes, stops, strict=True):
+        part = slice(start, stop)
+        batch = from_batch(predictions[part], targets[part], where=where[part])
+        total = batch if total is None else total.merge(batch)
+    assert total is not None
+    return total
+
+
+@pytest.mark.parametrize("host", [True, False], ids=["host", "device"])
+@pytest.mark.parametrize("aggregation", ["image", "pixel"])
+def test_a_set_does_not_depend_on_its_batches(aggregation, host):
+    expected = oracles.set_metrics(*some_images(), aggregation)
+    for sizes in ([7], [3, 4], [1] * 7, [2, 1, 4]):
+        total = in_batches(np.array(sizes), host=host)
+        assert_close(total.compute(aggregation), expected)
+        assert (total.images, total.pixels, total.unusable) == (6, some_images()[2].sum(), 0)
+        assert isinstance(total.images, jax.Array) != host
+    assert_close(in_batches(np.array([3, 4]), host=host, jit=False).compute(aggregation), expected)
+
+
+def test_image_and_pixel_aggregation_differ_as_written_down():
+    # In units of ln 2: image 1 has d = (1, 1, 1), variance 0; image 2 has d = (-1, 1, missing),
+    # variance 1. image: (0 + 1)/2; pixel: sqrt((3*0 + 2*1)/5) = 0.632. One mean for all five
+    # pixels would give sqrt(5/5 - (3/5)^2) = 0.8.
+    targets = jnp.array([[[2.0, 2.0, 2.0]], [[2.0, 2.0, 0.0]]])
+    total = DepthMetrics.from_batch(jnp.array([[[4.0, 4.0, 4.0]], [[1.0, 4.0, 5.0]]]), targets)
+    image, pixel = total.compute(), total.compute("pixel")
+    ln2 = math.log(2)
+    assert image["rmse_log_si"] == pytest.approx(ln2 / 2, rel=1e-6)
+    assert pixel["rmse_log_si"] == pytest.approx(ln2 * math.sqrt(2 / 5), rel=1e-6)
+    # Errors in metres 2, 2, 2 and -1, 2: image (2 + sqrt(5/2))/2, pixel sqrt((12 + 5)/5).
+    assert image["rmse"] == pytest.approx((2 + math.sqrt(2.5)) / 2, rel=1e-6)
+    assert pixel["rmse"] == pytest.approx(math.sqrt(17 / 5), rel=1e-6)
+    # |y - y*|/y* is 1, 1, 1 and 0.5, 1: image (1 + 0.75)/2, pixel 4.5/5.
+    assert image["abs_rel"] == pytest.approx(0.875)
+    assert pixel["abs_rel"] == pytest.approx(0.9)
+    assert all(type(value) is float for value in image.values())
+
+
+def test_sums_over_devices():
+    predictions, targets, where = some_images(8)
+    mesh, split = Mesh(np.array(jax.devices()), ("data",)), PartitionSpec("data")
+
+    def body(predictions, targets, where):
+        sums = DepthMetrics.from_batch(predictions, targets, where=where)
+        return jax.lax.psum(sums, "data")
+
+    mapped = jax.shard_map(body, mesh=mesh, in_specs=split, out_specs=PartitionSpec())
+    total = jax.jit(mapped)(predictions, targets, where)
+    assert mesh.size == 4
+    for aggregation in ("image", "pixel"):
+        expected = oracles.set_metrics(predictions, targets, where, aggregation)
+        assert_close(total.compute(aggregation), expected)
+
+
+def test_carry_of_a_scan():
+    predictions, targets, where = some_images()
+
+    @jax.jit
+    def run(*images):
+        def step(total, image):
+            return total.merge(DepthMetrics.from_batch(*image[:2], where=image[2])), None
+
+        return jax.lax.scan(step, DepthMetrics.empty(), images)[0]
+
+    total = run(predictions, targets, where)
+    assert_close(total.compute("pixel"), oracles.set_metrics(predictions, targets, where, "pixel"))
+
+
+def test_the_host_total_keeps_counting_where_float32_stops():
+    start = jax.tree.map(lambda zero: zero + 2.0**40, DepthMetrics.empty())
+    batch = DepthMetrics.from_batch(*some_images()[:2])
+    assert start.merge(batch).pixels - 2.0**40 == 7 * 30
+    assert batch.merge(start).pixels - 2.0**40 == 7 * 30
+
+
+def test_a_set_without_a_valid_pixel_is_refused():
+    depth = jnp.ones((2, 3, 4))
+    empty = DepthMetrics.from_batch(depth, jnp.zeros_like(depth))
+    for total in (DepthMetrics.empty(), empty, empty.merge(empty)):
+        with pytest.raises(DepthsiError, match=r"no image .* known depth"):
+            total.compute()
+
+
+def test_misuse_is_refused():
+    depth = jnp.ones((2, 3, 4))
+    for function in (depth_metrics, DepthMetrics.from_batch):
+        with pytest.raises(ValueError, match=r"`targets` .* \(2, 3, 5\) and \(2, 3, 4\)"):
+            function(depth, jnp.ones((2, 3, 5)))
+        with pytest.raises(ValueError, match=r"`targets` .* \(4,\)"):
+            function(depth[0, 0], depth[0, 0])
+        with pytest.raises(ValueError, match=r"`where` .* \(3, 4\)"):
+            function(depth, depth, where=jnp.ones((3, 4), bool))
+        with pytest.raises(TypeError, match="`targets` must be floating metres, got uint16"):
+            function(depth, depth.astype(jnp.uint16))
+        with pytest.raises(TypeError, match="`predictions` must be floating metres, got int32"):
+            function(depth.astype(jnp.int32), depth)
+        with pytest.raises(TypeError, match="`where` must be boolean, got float32"):
+            function(depth, depth, where=depth)
+    with pytest.raises(ValueError, match="'image' or 'pixel', got 'median'"):
+        DepthMetrics.from_batch(depth, depth).compute("median")

@@ -1,0 +1,65 @@
+"""The sample contract."""
+
+import re
+
+import numpy as np
+import pytest
+
+from depthsi.data.samples import Sample, valid_depth, validate_sample
+from depthsi.errors import DepthsiError
+
+
+def picture(height, width, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def depth_map(height, width, seed=0):
+    return np.random.default_rng(seed).uniform(0.5, 10, (height, width)).astype(np.float32)
+
+
+def test_valid_sample_is_returned_as_it_is():
+    depth = depth_map(4, 5)
+    depth[0] = [0, -1, np.nan, np.inf, -np.inf]
+    kept = depth.copy()
+    sample = Sample(picture(4, 5), depth, "a.jpg")
+    assert validate_sample(sample) is sample
+    np.testing.assert_array_equal(sample.depth, kept)
+    np.testing.assert_array_equal(valid_depth(depth), [[False] * 5] + [[True] * 5] * 3)
+
+
+@pytest.mark.parametrize(
+    ("image", "depth", "message"),
+    [
+        (picture(4, 5).astype(np.float32), depth_map(4, 5), "image is float32 (4, 5, 3)"),
+        (picture(4, 5)[..., 0], depth_map(4, 5), "image is uint8 (4, 5)"),
+        (picture(4, 8).reshape(4, 6, 4), depth_map(4, 6), "image is uint8 (4, 6, 4)"),
+        (picture(4, 5), depth_map(4, 5).astype(np.float64), "depth is float64 (4, 5)"),
+        (picture(4, 5), depth_map(4, 5).astype(np.uint16), "depth is uint16 (4, 5)"),
+        (picture(4, 5), depth_map(4, 5)[..., None], "depth is float32 (4, 5, 1)"),
+        (picture(4, 5), depth_map(5, 4), "image is 4x5 pixels but its depth 5x4"),
+        (picture(4, 5), np.zeros((4, 5), np.float32), "no pixel has a valid depth"),
+        (picture(4, 5), np.full((4, 5), np.nan, np.float32), "no pixel has a valid depth"),
+        (picture(4, 5), np.full((4, 5), np.inf, np.float32), "no pixel has a valid depth"),
+        (picture(4, 5), -depth_map(4, 5), "no pixel has a valid depth"),
+        (picture(4, 5), depth_map(4, 5) * 1e4, "most depths are over 1000 m"),
+        (picture(4, 5), depth_map(4, 5) * 1e-5, "most depths are under 1 mm"),
+    ],
+)
+def test_sample_that_breaks_the_contract_is_refused_by_name(image, depth, message):
+    with pytest.raises(DepthsiError, match=r"^rgb/7\.jpg: .*" + re.escape(message)):
+        validate_sample(Sample(image, depth, "rgb/7.jpg"))
+
+
+@pytest.mark.parametrize("absurd", [2000.0, 1e-4])
+def test_the_unit_is_judged_by_the_median(absurd):
+    """The same verdict as NumPy's median, missing depth aside, on either side of one half."""
+    for wrong in (1, 2, 3, 4):
+        depth = np.array([[0, np.nan, -1], [2, 3, 4], [0, 5, 6]], np.float32)
+        depth[depth > 0] = np.where(np.arange(5) < wrong, absurd, 3)
+        median = np.median(depth[[1, 1, 1, 2, 2], [0, 1, 2, 1, 2]].astype(np.float64))
+        sample = Sample(picture(3, 3), depth, "a")
+        if 1e-3 <= median <= 1e3:
+            validate_sample(sample)
+        else:
+            with pytest.raises(DepthsiError, match="correct the unit"):
+                validate_sample(sample)
