@@ -9,10 +9,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Key, Num
 
 from depthsi.config import AugmentConfig
 from depthsi.geometry import CELL_OFFSET, CELL_STRIDE, Geometry
+
+Raw = Array | np.ndarray  # samples come from the host
 
 
 class Batch(NamedTuple):
@@ -27,7 +30,7 @@ class View(NamedTuple):
     """One random choice of the augmentation: what becomes of one sample."""
 
     scale: Float[Array, ""]  # enlargement of the picture; depth is divided by it
-    angle: Float[Array, ""]  # radians
+    angle: Float[Array, ""]  # radians, the picture turns counter-clockwise
     shift: Float[Array, "2"]  # crop centre minus picture centre, pixels of the enlarged picture
     mirror: Bool[Array, ""]
     colour: Float[Array, "3"]  # factor per channel
@@ -54,7 +57,7 @@ def draw_view(
 
 
 def apply_view(
-    view: View, image: Num[Array, "H W 3"], depth: Float[Array, "H W"], sizes: Geometry
+    view: View, image: Num[Raw, "H W 3"], depth: Float[Raw, "H W"], sizes: Geometry
 ) -> Batch:
     """Reads the network's input and targets through one affine map.
 
@@ -64,16 +67,17 @@ def apply_view(
     """
     picture = image.shape[:2]
     rows, cols = (jnp.arange(n, dtype=jnp.float32) for n in sizes.input)
-    pixels = _sample_bilinear(image, *_source(view, rows, cols, picture, sizes))
+    pixels = _sample_bilinear(jnp.asarray(image), *_source(view, rows, cols, picture, sizes))
     rows, cols = _cells(sizes)
-    metres = _sample_nearest(depth, *_source(view, rows, cols, picture, sizes)) / view.scale
-    return Batch(pixels * view.colour, *_log_and_valid(metres))
+    metres = _sample_nearest(jnp.asarray(depth), *_source(view, rows, cols, picture, sizes))
+    metres = metres / view.scale
+    return Batch(pixels * view.colour[None, None], *_log_and_valid(metres))
 
 
 def augment(
     keys: Key[Array, "b"],
-    image: Num[Array, "b H W 3"],
-    depth: Float[Array, "b H W"],
+    image: Num[Raw, "b H W 3"],
+    depth: Float[Raw, "b H W"],
     config: AugmentConfig,
     sizes: Geometry,
 ) -> Batch:
@@ -85,16 +89,16 @@ def augment(
         view = draw_view(key, config, picture.shape[:2], sizes)
         return apply_view(view, picture, metres, sizes)
 
-    return jax.vmap(one)(keys, image, depth)
+    return jax.vmap(one)(keys, jnp.asarray(image), jnp.asarray(depth))
 
 
-def centre(image: Num[Array, "b H W 3"], depth: Float[Array, "b H W"], sizes: Geometry) -> Batch:
+def centre(image: Num[Raw, "b H W 3"], depth: Float[Raw, "b H W"], sizes: Geometry) -> Batch:
     """A test batch: the centre crop, with the targets at its output cells."""
     (height, width), picture = sizes.input, image.shape[1:3]
     top, left = (picture[0] - height) // 2, (picture[1] - width) // 2
-    pixels = image[:, top : top + height, left : left + width].astype(jnp.float32)
+    pixels = jnp.asarray(image[:, top : top + height, left : left + width], jnp.float32)
     rows, cols = (jnp.asarray(axis, jnp.int32) for axis in _cells(sizes))
-    metres = depth[:, (top + rows)[:, None], (left + cols)[None, :]]
+    metres = jnp.asarray(depth)[:, (top + rows)[:, None], (left + cols)[None, :]]
     return Batch(pixels, *_log_and_valid(metres))
 
 
@@ -130,7 +134,7 @@ def _source(
 
 
 def _sample_bilinear(
-    image: Num[Array, "H W 3"], y: Float[Array, "h w"], x: Float[Array, "h w"]
+    image: Num[Raw, "H W 3"], y: Float[Array, "h w"], x: Float[Array, "h w"]
 ) -> Float[Array, "h w 3"]:
     height, width = image.shape[:2]
     y, x = jnp.clip(y, 0, height - 1), jnp.clip(x, 0, width - 1)
@@ -149,7 +153,7 @@ def _sample_bilinear(
 
 
 def _sample_nearest(
-    depth: Float[Array, "H W"], y: Float[Array, "h w"], x: Float[Array, "h w"]
+    depth: Float[Raw, "H W"], y: Float[Array, "h w"], x: Float[Array, "h w"]
 ) -> Float[Array, "h w"]:
     height, width = depth.shape
     row, col = (jnp.floor(axis + 0.5).astype(jnp.int32) for axis in (y, x))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from pictures import counts, saved, smooth_picture
+from PIL import Image
 
 from depthsi.data.fitting import fit_to
 from depthsi.data.folder import FolderSource

@@ -32,10 +32,10 @@ def some_images(count=7, seed=0):
     return predictions.astype(np.float32), targets, where
 
 
-def assert_close(actual, expected, rtol=2e-6):
+def assert_close(actual, expected, rtol=2e-6, atol=1e-7):
     assert set(actual) == set(expected) == set(METRICS)
     for name in METRICS:
-        np.testing.assert_allclose(actual[name], expected[name], rtol=rtol, atol=1e-7, err_msg=name)
+        np.testing.assert_allclose(actual[name], expected[name], rtol, atol, err_msg=name)
 
 
 def test_literal_image(metrics):
@@ -101,6 +101,17 @@ def test_what_stands_outside_the_mask_changes_nothing(metrics):
                 np.testing.assert_array_equal(value, clean[name])
 
 
+def test_missing_depth_is_replaced_before_the_arithmetic():
+    # A NaN that is made and then masked still stops jax_debug_nans and poisons gradients.
+    predictions, targets, where = (array[0] for array in some_images())
+    dirty = jnp.where(where, predictions, 0), jnp.where(where, targets, 0)
+    with jax.debug_nans(True), jax.debug_infs(True):
+        depth_metrics(*dirty, where=where)
+    for name in METRICS:
+        slope = jax.grad(lambda *depth, name=name: depth_metrics(*depth)[name], (0, 1))(*dirty)
+        assert np.all(np.isfinite(slope)), name
+
+
 def test_a_target_that_is_not_finite_and_positive_is_missing(metrics):
     predictions, targets, where = some_images()
     clean = metrics(predictions, targets, where=where)
@@ -126,6 +137,7 @@ def test_an_unusable_prediction_shows_in_its_image_only(metrics, bad):
     clean = metrics(predictions, targets, where=where)
     row, column = np.argwhere(where[1])[0]
     predictions[1, row, column] = bad
+    predictions[~where] = bad
     for name, value in metrics(predictions, targets, where=where).items():
         assert np.isnan(value[1])
         np.testing.assert_array_equal(np.delete(value, 1), np.delete(clean[name], 1))
@@ -184,7 +196,9 @@ def test_float64_stays_float64():
     with jax.enable_x64(True):
         got = jax.jit(depth_metrics)(predictions, targets.astype(np.float64), where=where)
         got = {name: np.asarray(value)[0] for name, value in got.items()}
-    assert_close(got, oracles.image_metrics(predictions[0], targets[0], where[0]), rtol=1e-12)
+    assert_close(
+        got, oracles.image_metrics(predictions[0], targets[0], where[0]), rtol=1e-12, atol=0
+    )
 
 
 def in_batches(sizes, *, host, jit=True):
@@ -247,8 +261,12 @@ def test_sums_over_devices():
         assert_close(total.compute(aggregation), expected)
 
 
-def test_carry_of_a_scan():
+def test_empty_inside_jit_and_as_the_carry_of_a_scan():
     predictions, targets, where = some_images()
+
+    @jax.jit
+    def once(*images):
+        return DepthMetrics.empty().merge(DepthMetrics.from_batch(*images[:2], where=images[2]))
 
     @jax.jit
     def run(*images):
@@ -257,8 +275,9 @@ def test_carry_of_a_scan():
 
         return jax.lax.scan(step, DepthMetrics.empty(), images)[0]
 
-    total = run(predictions, targets, where)
-    assert_close(total.compute("pixel"), oracles.set_metrics(predictions, targets, where, "pixel"))
+    expected = oracles.set_metrics(predictions, targets, where, "pixel")
+    for total in (once(predictions, targets, where), run(predictions, targets, where)):
+        assert_close(total.compute("pixel"), expected)
 
 
 def test_the_host_total_keeps_counting_where_float32_stops():

@@ -1,12 +1,12 @@
 """Reads picture and depth files.
 
-Safe to call from several threads: nothing global, such as the warning filters, is touched.
-Pillow's own warnings about odd metadata therefore pass through.
+Safe to call from several threads: nothing global, such as the list of warning filters, is touched.
 """
 
 import contextlib
 import io
 import os
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -27,6 +27,12 @@ DEPTH_SUFFIXES = (".png", ".npy")
 UNITS_PER_METRE = (1e-3, 1e8)  # beyond them every uint16 is over 1000 m or under 1 mm
 MAX_PIXELS = 89_478_485  # where Pillow, too, begins to suspect a decompression bomb
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+JPEG_SIGNATURE = b"\xff\xd8\xff"
+JPEG_EXIF = re.compile(rb"(\xff\xe1..)Exif\0", re.DOTALL)  # these markers never occur in pixel data
+NPY_SIGNATURE = b"\x93NUMPY"
+NPY_HEADER = re.compile(
+    r"\{'descr': *'([^']+)', *'fortran_order': *(True|False), *'shape': *\(([\d, ]*)\),? *\}\s*"
+)
 
 
 def read_image(path: PathLike, *, exif: bool = False) -> UInt8[np.ndarray, "h w 3"]:
@@ -46,7 +52,12 @@ def read_image(path: PathLike, *, exif: bool = False) -> UInt8[np.ndarray, "h w 
     """
     data = _contents(path)
     with _decoding(path):
-        image = _open_png(path, data) if data.startswith(PNG_SIGNATURE) else _open_jpeg(path, data)
+        if data.startswith(JPEG_SIGNATURE):
+            image = _open_jpeg(path, data, exif)
+        elif data.startswith(PNG_SIGNATURE):
+            image = _open_png(path, data)
+        else:
+            raise DepthsiError(f"{path} is neither JPEG nor PNG; convert it to one of them.")
         if image.mode not in ("1", "L", "P", "RGB", "LA", "RGBA"):
             raise DepthsiError(f"{path} is of Pillow's mode {image.mode}; save it as 8-bit RGB.")
         if exif:
@@ -101,13 +112,25 @@ def _read_png16(path: PathLike) -> np.ndarray:
 
 
 def _read_npy(path: PathLike) -> np.ndarray:
+    # Not by np.load: of a damaged header it warns, or allocates whatever size stands there, and
+    # surplus bytes do not disturb it.
     data = _contents(path)
     with _decoding(path):
-        values = np.load(io.BytesIO(data), allow_pickle=False)
-    if not isinstance(values, np.ndarray) or values.dtype.str[1:] != "f4" or values.ndim != 2:
-        held = f"{values.dtype} {values.shape}" if isinstance(values, np.ndarray) else "an archive"
-        raise DepthsiError(f"{path} holds {held}; save float32 metres of shape (H, W).")
-    return values
+        if not data.startswith(NPY_SIGNATURE):
+            raise DepthsiError(f"{path} is not a .npy file; convert it or correct its name.")
+        start = 10 if data[6] == 1 else 12  # version 1 has the shorter length field
+        end = start + int.from_bytes(data[8:start], "little")
+        header = NPY_HEADER.fullmatch(data[start:end].decode("latin1"))
+        if header is None:
+            raise ValueError("its header is not that of one array of numbers")
+        dtype, fortran, shape = header.groups()
+        sides = [int(side) for side in shape.split(",") if side.strip()]
+        if dtype not in ("<f4", ">f4") or len(sides) != 2:
+            raise DepthsiError(
+                f"{path} holds {dtype} of shape ({shape}); save float32 metres of shape (H, W)."
+            )
+        values = np.frombuffer(data, dtype, offset=end)
+        return values.reshape(sides, order="F" if fortran == "True" else "C")
 
 
 def _contents(path: PathLike) -> bytes:
@@ -124,7 +147,7 @@ def _decoding(path: PathLike) -> Iterator[None]:
     """Names the file in whatever a decoder raises on damaged bytes, which can be any exception."""
     try:
         yield
-    except DepthsiError:
+    except (DepthsiError, MemoryError):
         raise
     except Exception as error:
         reason = str(error) or type(error).__name__
@@ -138,10 +161,10 @@ def _open_png(path: PathLike, data: bytes) -> Image.Image:
     return _checked_size(path, PngImageFile(io.BytesIO(data)))
 
 
-def _open_jpeg(path: PathLike, data: bytes) -> Image.Image:
-    if not data.startswith(b"\xff\xd8\xff"):
-        raise DepthsiError(f"{path} is neither JPEG nor PNG; convert it to one of them.")
-    # Not Image.open, which warns of MPO extras and of large pictures instead of refusing them.
+def _open_jpeg(path: PathLike, data: bytes, exif: bool) -> Image.Image:
+    if not exif:  # hidden, because Pillow looks in it for a resolution and warns if it is damaged
+        data = JPEG_EXIF.sub(rb"\1Skip\0", data)
+    # Not by Image.open, which warns of large pictures and of extras after the first one.
     return _checked_size(path, JpegImageFile(io.BytesIO(data)))
 
 
@@ -155,13 +178,15 @@ def _checked_size(path: PathLike, image: Image.Image) -> Image.Image:
 
 
 def _check_png(data: bytes) -> None:
-    """Checks that a PNG is whole: Pillow skips the checksum of pixel data, and a file cut in it
-    or with changed bits there may decode without complaint."""
+    """Raises ValueError or struct.error unless a PNG is whole.
+
+    Pillow skips the checksum of pixel data, so changed bits there may decode without complaint.
+    """
     start, kind = len(PNG_SIGNATURE), b""
     while kind != b"IEND":
         length, kind = struct.unpack_from(">I4s", data, start)
         end = start + 8 + length
         (checksum,) = struct.unpack_from(">I", data, end)
         if zlib.crc32(memoryview(data)[start + 4 : end]) != checksum:
-            raise ValueError(f"wrong checksum of its {kind.decode('latin1')} block")
+            raise ValueError(f"wrong checksum of its block {kind!r}")
         start = end + 4

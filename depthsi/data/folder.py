@@ -91,10 +91,10 @@ class FolderSource:
         def fill(i: int) -> None:
             sample = self[i]
             if sample.depth.shape != size:
+                here, there = size_text(sample.depth), size_text(depths[0])
                 raise DepthsiError(
-                    f"{self.index}, row {self._rows[i].line}: {sample.name} has "
-                    f"{size_text(sample.depth)} pixels, but {self.names[0]} {size_text(depths[0])}; "
-                    "give the size to bring all to."
+                    f"{self.index}, row {self._rows[i].line}: {sample.name} has {here} pixels, "
+                    f"but {self.names[0]} {there}; give the size to bring all to."
                 )
             images[i], depths[i] = sample.image, sample.depth
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float
 
 BOXES = 6
 ROLES = 3  # body, accent, dark or soft part: each piece has one material for each
@@ -156,6 +156,7 @@ _SMALL = {"chair": 4, "armchair": 1, "crate": 1.5}
 # (wall, weights of the kinds); walls: 0 far, 1 left, 2 right, 3 free on the floor.
 SLOTS = ((0, _BIG), (1, _BIG), (2, _BIG), (3, _LOW), (0, _BIG), (3, _SMALL), (3, _SMALL))
 TRIES = 8
+DRAWS = len(SLOTS) * TRIES * 8
 
 _LOW_SIZE, _HIGH_SIZE = (
     np.array([[k.width[i], k.depth[i], k.height[i]] for k in KINDS.values()], np.float32)
@@ -234,7 +235,7 @@ def _candidate(wall, shares, eye, heading, extent, noise):
 
 
 def place(
-    key: PRNGKeyArray,
+    draws: Float[Array, " draws"],
     eye: Float[Array, "2"],
     heading: Float[Array, ""],
     extent: Float[Array, "2"],
@@ -243,19 +244,18 @@ def place(
     """Puts furniture in a room so that nothing stands in anything else.
 
     Args:
-      key: random key.
+      draws: uniform random numbers, `DRAWS` of them.
       eye: where the camera stands, metres.
       heading: its yaw from +y towards +x, radians.
       extent: room size along x and y, metres; the floor is [0, x] x [0, y].
       reserved: rectangles to keep free (around the camera, in front of doors), metres.
     """
-    noise = jax.random.uniform(key, (len(SLOTS), TRIES, 8))
 
     def put(taken, slot):
-        wall, shares, index, draws = slot
+        wall, shares, index, noise = slot
         kind, pose, size, rect = jax.vmap(
             lambda u: _candidate(wall, shares, eye, heading, extent, u)
-        )(draws)
+        )(noise)
         clash = jax.vmap(lambda r: jnp.any(jax.vmap(lambda t: _overlap(r, t))(taken)))(rect)
         inside = jnp.all((rect[:, 0] >= 0.0) & (rect[:, 1] <= extent[None]), axis=-1)
         good = inside & ~clash
@@ -265,7 +265,7 @@ def place(
 
     slots = len(SLOTS)
     taken = jnp.concatenate([jnp.full((slots, 2, 2), -9.0), reserved])
-    rows = (jnp.asarray(_WALLS), jnp.asarray(_SHARES), jnp.arange(slots), noise)
+    rows = (jnp.asarray(_WALLS), jnp.asarray(_SHARES), jnp.arange(slots), draws.reshape(slots, TRIES, 8))
     _, (kind, pose, size) = jax.lax.scan(put, taken, rows)
     boxes = jnp.asarray(_CORNERS)[kind] * size[:, None, None, :]
     top = jnp.asarray(_TOP)[kind] * size[:, 2]

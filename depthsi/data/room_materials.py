@@ -4,12 +4,9 @@ Every material is a row of the same numbers (`Material`), so that the renderer e
 per pixel instead of one per kind.
 """
 
-from typing import NamedTuple
-
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float
 
 _RANGES = (
     "light",  # albedo of the first colour
@@ -29,6 +26,7 @@ _RANGES = (
     "noise_v",
     "swap",  # above 0.5: exchange u and v
 )
+DRAWS = len(_RANGES) + 1
 FEATURES = 17  # two colours, the nine numbers from stagger on, two cell frequencies
 
 _FLAT = {"second": 1.0, "cell_u": 50.0, "cell_v": 50.0, "joint_width": 0.01, "swap": (0, 1)}
@@ -126,6 +124,7 @@ WEIGHTS = {
     "picture": {"picture": 1},
     "thing": {"colour": 2, "fabric": 1, "lacquer": 1, "wood": 1, "dark": 0.5},
     "plant": {"garden": 3, "colour": 1},
+    "lamp": {"lacquer": 1},
 }
 
 
@@ -135,11 +134,11 @@ def _mix(light: Array, saturation: Array, hue: Array) -> Float[Array, "n 3"]:
     return light[:, None] * (1 - saturation[:, None] * (0.5 - 0.5 * jnp.cos(2 * np.pi * turn)))
 
 
-def materials(key: PRNGKeyArray, uses: tuple[str, ...]) -> Float[Array, "n features"]:
+def materials(draws: Float[Array, "n draws"], uses: tuple[str, ...]) -> Float[Array, "n features"]:
     """Draws one material for each use.
 
     Args:
-      key: random key.
+      draws: uniform random numbers, `DRAWS` for each use.
       uses: keys of `WEIGHTS`.
 
     Returns:
@@ -148,7 +147,6 @@ def materials(key: PRNGKeyArray, uses: tuple[str, ...]) -> Float[Array, "n featu
     """
     weights = np.array([[WEIGHTS[use].get(name, 0.0) for name in MATERIALS] for use in uses])
     shares = np.cumsum(weights / weights.sum(1, keepdims=True), axis=1)[:, :-1].astype(np.float32)
-    draws = jax.random.uniform(key, (len(uses), len(_RANGES) + 1))
     kind = jnp.sum(draws[:, :1] > jnp.asarray(shares), axis=1)
     low, high = jnp.unstack(jnp.asarray(_TABLE)[kind], axis=-1)
     value = dict(zip(_RANGES, (low + draws[:, 1:] * (high - low)).T, strict=True))

@@ -1,8 +1,4 @@
-"""A random room: where the walls, holes, furniture, lamps and camera are.
-
-World axes: x to the right along the far wall, y from the camera towards it, z up; metres. The room
-is [0, W] x [0, L] x [0, H]; the camera stands near y = 0 and looks into the room.
-"""
+"""A random room, complete: shell, furniture, things, materials and lights, as plain arrays."""
 
 from typing import NamedTuple
 
@@ -11,49 +7,46 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt32
 
-from depthsi.data import room_furniture, room_materials
+from depthsi.data import room_furniture, room_materials, room_shell
+from depthsi.data.room_shell import between
 
-# Rows of the table of surfaces: the shell, then per hole what lies beyond, then the primitives.
+# Rows of `Scene.surface`: the shell, three for what lies behind each hole (floor, wall, ceiling),
+# then every box of every group, the spheres and the cylinders.
 FLOOR, CEILING, WALL_X, WALL_Y, TRIM, BEYOND = 0, 1, 2, 3, 4, 5
 HOLES = 2
-PIECE = BEYOND + 3 * HOLES
-DECOR = ("rug", "picture", "picture", "wood shelf", "picture", "wall")
-SPHERES = ("lamp", "plant", "thing")
-CYLINDERS = ("thing", "thing", "accent", "thing")
-DOOR, OPENING, WINDOW, ABSENT = 0, 1, 2, 3
+BOX = BEYOND + 3 * HOLES
 
 
 class Scene(NamedTuple):
-    """Everything the renderer needs; lengths in metres.
+    """Everything the renderer needs; world axes of `room_shell`, lengths in metres.
 
     Attributes:
       eye: camera position.
       axes: rows are the camera's right, down and forward directions (orthonormal).
       half_width: tangent of half the horizontal field of view.
       room: size along x, y and z.
-      hole: low and high corner of the passages through walls, each a box outside the room that
-        touches its wall; an absent hole has no volume.
-      hole_axis: the axis its wall is perpendicular to, 0 or 1.
-      window: whether the passage has a window frame at its outer end.
-      beyond: low and high corner of the closed space behind each hole.
-      pose, boxes: groups of boxes turned about the vertical: x, y, cos, sin and low, high corner.
+      passage, beyond, hole_axis, window: the holes, see `room_shell.Hole`.
+      pose: of groups of boxes that turn together about the vertical: x, y, cosine, sine.
+      boxes: low and high corner of each box in its group's own axes; empty = not there.
       sphere: centre and radius.
-      cylinder: x, y, low z, high z, radius of upright cylinders.
-      surface: one row per surface: `room_materials.materials`, then emitted light.
+      cylinder: x, y, low z, high z and radius of upright cylinders.
+      surface: per surface a row of `room_materials.materials`, then the light it emits.
       lamp: position of the point light.
-      lamp_colour, window_colour, ambient: strength of the lights, RGB.
-      look: exposure, vignette, noise (grey levels), white balance R, G, B.
-      seed: of the textures and the noise.
+      lamp_colour, window_colour, ambient: strengths of the lights, RGB.
+      exposure: what the mean of the square root of the light is brought to.
+      balance: white balance, RGB.
+      vignette, noise: darkening of the corners; sensor noise, grey levels.
+      seed: of textures and noise.
     """
 
     eye: Float[Array, "3"]
     axes: Float[Array, "3 3"]
     half_width: Float[Array, ""]
     room: Float[Array, "3"]
-    hole: Float[Array, "holes 2 3"]
+    passage: Float[Array, "holes 2 3"]
+    beyond: Float[Array, "holes 2 3"]
     hole_axis: Int[Array, " holes"]
     window: Bool[Array, " holes"]
-    beyond: Float[Array, "holes 2 3"]
     pose: Float[Array, "groups 4"]
     boxes: Float[Array, "groups boxes 2 3"]
     sphere: Float[Array, "spheres 4"]
@@ -63,140 +56,190 @@ class Scene(NamedTuple):
     lamp_colour: Float[Array, "3"]
     window_colour: Float[Array, "3"]
     ambient: Float[Array, "3"]
-    look: Float[Array, "6"]
+    exposure: Float[Array, ""]
+    balance: Float[Array, "3"]
+    vignette: Float[Array, ""]
+    noise: Float[Array, ""]
     seed: UInt32[Array, ""]
 
 
-def _uniform(key: PRNGKeyArray, *ranges: tuple[float, float]) -> tuple[Array, ...]:
-    """Independent uniform numbers, one per (low, high)."""
-    low, high = np.array(ranges, np.float32).T
-    return tuple(low + jax.random.uniform(key, (len(ranges),)) * (high - low))
+class _Panel(NamedTuple):
+    """A box fixed to a wall: sizes and height above the floor as (low, high), metres."""
+
+    wall: int
+    use: str
+    chance: float
+    width: tuple[float, float]
+    height: tuple[float, float]
+    depth: tuple[float, float]
+    above: tuple[float, float]
 
 
-def _log_uniform(key: PRNGKeyArray, *ranges: tuple[float, float]) -> tuple[Array, ...]:
-    return tuple(jnp.exp(x) for x in _uniform(key, *(tuple(np.log(r)) for r in ranges)))
+_PANELS = (
+    _Panel(room_shell.FAR, "picture", 0.8, (0.3, 1.0), (0.3, 0.8), (0.02, 0.04), (1.2, 1.5)),
+    _Panel(room_shell.FAR, "picture", 0.6, (0.25, 0.7), (0.3, 0.6), (0.02, 0.04), (1.2, 1.6)),
+    _Panel(room_shell.LEFT, "body", 0.6, (0.5, 1.3), (0.03, 0.05), (0.18, 0.3), (1.2, 1.7)),
+    _Panel(room_shell.RIGHT, "picture", 0.8, (0.3, 1.0), (0.3, 0.8), (0.02, 0.04), (1.2, 1.5)),
+    _Panel(room_shell.FAR, "wall", 0.25, (0.25, 0.6), (3.0, 3.0), (0.2, 0.5), (0.0, 0.0)),
+)
+_SPHERES = ("lamp", "plant", "thing")
+_CYLINDERS = ("thing", "thing", "accent", "lamp")
 
 
-def _camera(key: PRNGKeyArray, room: Array) -> tuple[Array, Array, Array, Array]:
-    """Eye, axes, yaw and half width of a camera that looks into the room."""
-    keys = jax.random.split(key)
-    side, back, height, aim, reach = _uniform(
-        keys[0], (0.2, 0.8), (0.06, 0.22), (1.0, 1.75), (0.1, 0.9), (0.6, 1.0)
-    )
-    pitch, roll, width, jitter = _uniform(
-        keys[1], (-0.4, 0.04), (-0.05, 0.05), (0.48, 0.64), (-0.12, 0.12)
-    )
-    eye = jnp.stack([side * room[0], back * room[1], height])
-    yaw = jnp.arctan2(aim * room[0] - eye[0], reach * room[1] - eye[1]) + jitter
-    zero = jnp.zeros(())
-    forward = jnp.stack(
-        [jnp.sin(yaw) * jnp.cos(pitch), jnp.cos(yaw) * jnp.cos(pitch), jnp.sin(pitch)]
-    )
-    level = jnp.stack([jnp.cos(yaw), -jnp.sin(yaw), zero])
-    up = jnp.cross(level, forward)
-    right = jnp.cos(roll) * level + jnp.sin(roll) * up
-    down = jnp.sin(roll) * level - jnp.cos(roll) * up
-    return eye, jnp.stack([right, down, forward]), yaw, width
+def _decor(draws: Float[Array, " n"], room: Array, passage: Array) -> Float[Array, "boxes 2 3"]:
+    """Panels on the walls clear of the holes, and a rug."""
+    ranges = np.array([panel[3:] for panel in _PANELS], np.float32)
+    draw = draws[5:].reshape(len(_PANELS), 6)
+    size = ranges[..., 0] + draw[:, :4] * (ranges[..., 1] - ranges[..., 0])
 
+    def panel(wall, size, where):
+        length = jnp.where(wall == room_shell.FAR, room[0], room[1])
+        begin = where * (length - size[0])
+        zero = jnp.zeros(())
+        low = jnp.stack([begin, -size[2], size[3]])
+        return room_shell.from_wall(
+            wall, jnp.stack([low, jnp.stack([begin + size[0], zero, size[3] + size[1]])]), room
+        )
 
-def _hole(key: PRNGKeyArray, wall: Array, room: Array, start: Array, shares: tuple[float, ...]):
-    """One passage through a wall (0 far, 1 left, 2 right) and the space behind it.
-
-    Side walls are pierced at y >= start, where the camera can see them. Returns the passage and the
-    space beyond as corners (2, 3), the axis, the kind and the floor to keep clear (2, 2).
-    """
-    keys = jax.random.split(key, 3)
-    kind = jnp.sum(jax.random.uniform(keys[0]) > np.cumsum(shares)[:-1].astype(np.float32))
-    narrow, wide, glass, sill, lintel, where, thick = _uniform(
-        keys[1], (0.8, 1.0), (1.2, 2.2), (0.7, 2.0), (0.6, 1.1), (0.75, 0.95), (0, 1), (0.1, 0.3)
-    )
-    far, left, right, deep, low, high = _uniform(
-        keys[2], (0.8, 3.5), (0.3, 2.5), (0.3, 2.5), (0, 1), (-3.0, -0.3), (5.0, 9.0)
-    )
-    is_window = kind == WINDOW
-    first = jnp.where(wall == 0, 0.15, start)
-    last = jnp.where(wall == 0, room[0], room[1]) - 0.15
-    width = jnp.minimum(jnp.stack([narrow, wide, glass, glass])[kind], last - first)
-    begin = first + where * (last - first - width)
-    bottom = jnp.where(is_window, sill, 0.0)
-    top = jnp.where(is_window, lintel * room[2], jnp.minimum(1.9 + 0.2 * deep, 0.95 * room[2]))
-    size = jnp.where(kind == ABSENT, 0.0, 1.0)
-    # In the wall's own frame: along the wall, outwards, up.
-    own = jnp.stack(
-        [
-            jnp.stack([begin, jnp.zeros(()), bottom]),
-            jnp.stack([begin + size * width, size * thick, top]),
-        ]
-    )
-    side = jnp.where(is_window, 3.0 + 3 * deep, 0.0)
-    reach = jnp.where(is_window, 4.0 + 9 * deep, 0.5 + far)
-    behind = jnp.stack(
-        [
-            jnp.stack([begin - left - side, thick, jnp.where(is_window, low, 0.0)]),
-            jnp.stack(
-                [
-                    begin + width + right + side,
-                    thick + reach,
-                    jnp.where(is_window, high, room[2]),
-                ]
-            ),
-        ]
-    )
-    clear = jnp.stack([own[0, :2] - jnp.array([0.0, 0.6]), own[1, :2]])
-    clear = jnp.where((kind == DOOR) | (kind == OPENING), clear, -99.0)
-    turn = lambda corners: _from_wall(wall, corners, room)  # noqa: E731
-    return turn(own), turn(behind), jnp.where(wall == 0, 1, 0), kind, turn(clear)
-
-
-def _from_wall(wall: Array, corners: Array, room: Array) -> Array:
-    """Corners (2, 2 or 3) from (along, outwards, up) of a wall to world axes, sorted again."""
-    along, out, rest = corners[:, 0], corners[:, 1], corners[:, 2:]
-    x = jnp.stack([along, -out[::-1], room[0] + out])[wall]
-    y = jnp.stack([room[1] + out, along, along])[wall]
-    return jnp.concatenate([x[:, None], y[:, None], rest], axis=1)
-
-
-def _decor(key: PRNGKeyArray, room: Array, holes: Array) -> Float[Array, "6 2 3"]:
-    """A rug, pictures and a shelf on the walls, a pillar: boxes in world axes."""
-    place, size = jax.random.uniform(key, (2, 6, 3))
-    width = jnp.array([1.2, 0.3, 0.25, 0.5, 0.3, 0.25]) + size[:, 0] * jnp.array(
-        [1.2, 0.7, 0.5, 0.8, 0.7, 0.3]
-    )
-    height = jnp.array([0.01, 0.3, 0.3, 0.03, 0.3, 3.0]) + size[:, 1] * jnp.array(
-        [0.01, 0.5, 0.4, 0.02, 0.5, 0.0]
-    )
-    depth = jnp.array([1.0, 0.02, 0.02, 0.18, 0.02, 0.2]) + size[:, 2] * jnp.array(
-        [0.8, 0.02, 0.02, 0.12, 0.02, 0.3]
-    )
-    depth = depth.at[0].min(0.4 * room[1])
-    width = width.at[0].min(0.7 * room[0])
-    wall = np.array([0, 0, 0, 1, 2, 0])
-    length = jnp.where(wall == 0, room[0], room[1])
-    begin = place[:, 0] * (length - width)
-    begin = begin.at[5].set(jnp.where(place[5, 0] < 0.5, 0.0, room[0] - width[5]))
-    low = jnp.array([0.0, 1.25, 1.3, 1.3, 1.25, 0.0]) + place[:, 1] * jnp.array(
-        [0.0, 0.4, 0.4, 0.4, 0.4, 0.0]
-    )
-    out = jnp.zeros(6).at[0].set(0.1 * room[1] + 0.3 * place[0, 2] * room[1])
-    own = jnp.stack(
-        [
-            jnp.stack([begin, -out - depth, low], axis=1),
-            jnp.stack([begin + width, -out, low + height], axis=1),
-        ],
-        axis=1,
-    )
-    boxes = jnp.stack([_from_wall(wall[i], own[i], room) for i in range(6)])
-    room_for_it = place[:, 2] < np.array([0.6, 0.8, 0.6, 0.6, 0.8, 0.3])
+    walls = np.array([panel.wall for panel in _PANELS])
+    boxes = jax.vmap(panel)(walls, size, draw[:, 4])
     grown = boxes + np.array([[-0.1] * 3, [0.1] * 3], np.float32)[None]
-    clash = jnp.all((grown[:, None, 0] < holes[None, :, 1]) & (holes[None, :, 0] < grown[:, None, 1]), axis=-1)
-    keep = room_for_it & ~jnp.any(clash, axis=1)
-    return jnp.where(keep[:, None, None], boxes, 0.0)
+    meets = (grown[:, None, 0] < passage[None, :, 1]) & (passage[None, :, 0] < grown[:, None, 1])
+    chance = np.array([panel.chance for panel in _PANELS], np.float32)
+    keep = (draw[:, 5] < chance) & ~jnp.any(jnp.all(meets, axis=-1), axis=1)
+    x, y, width, depth, there = between(draws[:5], (0, 1), (0.2, 1), (1.2, 2.4), (1.0, 1.8), (0, 1))
+    width, depth = jnp.minimum(width, 0.8 * room[0]), jnp.minimum(depth, 0.5 * room[1])
+    low = jnp.stack([x * (room[0] - width), y * (room[1] - depth), jnp.zeros(())])
+    rug = jnp.stack([low, low + jnp.stack([width, depth, jnp.full((), 0.012)])])
+    keep = jnp.concatenate([keep, (there < 0.6)[None]])
+    return jnp.where(keep[:, None, None], jnp.concatenate([boxes, rug[None]]), 0.0)
 
 
-def _round_things(key, room, pieces):
-    """Lamp, plant and things on a table: spheres (3, 4), cylinders (4, 5), floor they take."""
-    keys = jax.random.split(key, 3)
-    lamp_x, lamp_y, hang, radius, corner, offset = _uniform(
-        keys[0], (0.25, 0.75), (0.35, 0.75), (0.25, 0.55), (0.08, 0.2), (0, 1), (0.28, 0.4)
+class _Stands(NamedTuple):
+    """A plant in a pot and a standing lamp in the far corners; radius 0 = not there."""
+
+    plant: Array  # x, y
+    lamp: Array
+    has_plant: Array
+    has_lamp: Array
+
+
+def _stands(draws: Float[Array, "7"], room: Array) -> _Stands:
+    side, a, b, c, d, has_plant, has_lamp = between(
+        draws, (0, 1), (0.3, 0.5), (0.3, 0.5), (0.3, 0.5), (0.3, 1.2), (0, 1), (0, 1)
     )
-    raise NotImplementedError
+    left = jnp.stack([a, room[1] - b])
+    right = jnp.stack([room[0] - c, room[1] - d])
+    swap = side < 0.5
+    return _Stands(
+        jnp.where(swap, right, left), jnp.where(swap, left, right), has_plant < 0.45, has_lamp < 0.35
+    )
+
+
+def _round_things(draws: Float[Array, "15"], room: Array, stands: _Stands, pieces: room_furniture.Pieces):
+    """Spheres (hanging lamp, plant, ball) and cylinders (pot, vase, pole, shade)."""
+    lamp_x, lamp_y, hang, bulb, crown, pot, pot_h, vase, vase_h, ball, pole_h = between(
+        draws[:11], (0.25, 0.75), (0.35, 0.75), (0.25, 0.5), (0.08, 0.18), (0.2, 0.38), (0.1, 0.18),
+        (0.2, 0.45), (0.035, 0.09), (0.12, 0.35), (0.05, 0.11), (1.3, 1.6),
+    )
+    at = 0.7 * draws[11:].reshape(2, 2) - 0.35
+    stand = jnp.argmax(pieces.top)  # the highest free top
+    top = pieces.top[stand]
+    x, y, cos, sin = pieces.pose[stand]
+    own = at * pieces.size[stand, :2][None]
+    spot = jnp.stack([x + cos * own[:, 0] - sin * own[:, 1], y + sin * own[:, 0] + cos * own[:, 1]])
+    on_top = top > 0.0
+    plant, pole = stands.has_plant, stands.has_lamp
+    zero = jnp.zeros(())
+    spheres = [
+        [lamp_x * room[0], lamp_y * room[1], room[2] - hang, bulb],
+        [*stands.plant, pot_h + 0.8 * crown, plant * crown],
+        [spot[0, 0], spot[1, 0], top + ball, on_top * ball],
+    ]
+    cylinders = [
+        [*stands.plant, zero, pot_h, plant * pot],
+        [spot[0, 1], spot[1, 1], top, top + vase_h, on_top * vase],
+        [*stands.lamp, zero, pole_h, pole * 0.02],
+        [*stands.lamp, pole_h - 0.02, pole_h + 0.22, pole * 0.17],
+    ]
+    return jnp.stack([jnp.stack(s) for s in spheres]), jnp.stack([jnp.stack(c) for c in cylinders])
+
+
+def _surfaces(draws: Float[Array, " n"], roles: Array, window: Array) -> Float[Array, "surfaces features"]:
+    """A material for every surface."""
+    groups = roles.shape[0]
+    inside, outside = ("floor", "wall", "ceiling"), ("ground", "view", "sky")
+    shell = ("floor", "ceiling", "wall", "wall", "trim")
+    decor = (*(panel.use for panel in _PANELS), "rug")
+    uses = (*shell, *(inside + outside) * HOLES, *("body", "accent", "soft") * groups)
+    uses += (*decor, *_SPHERES, *_CYLINDERS)
+    level = draws[: 3 + HOLES]
+    rows = room_materials.materials(draws[3 + HOLES :].reshape(len(uses), -1), uses)
+    walls = rows[jnp.where(level[0] < 0.75, np.array([2, 2]), np.array([2, 3]))]
+    first = len(shell)
+    behind = rows[first : first + 6 * HOLES].reshape(HOLES, 2, 3, -1)
+    behind = jnp.where(window[:, None, None], behind[:, 1], behind[:, 0])
+    glow = jnp.where(window, 1.5 + 3.0 * level[3:], 0.2 + 0.8 * level[3:])
+    glow = jnp.broadcast_to(glow[:, None], (HOLES, 3)).reshape(-1)
+    first += 6 * HOLES
+    own = first + room_furniture.ROLES * jnp.arange(groups)[:, None] + roles
+    rest = rows[first + room_furniture.ROLES * groups :]
+    table = jnp.concatenate(
+        [rows[:2], walls, rows[4:5], behind.reshape(3 * HOLES, -1), rows[own.reshape(-1)], rest]
+    )
+    light = jnp.zeros(table.shape[0]).at[BEYOND : BEYOND + 3 * HOLES].set(glow)
+    lamps = len(_SPHERES) + len(_CYLINDERS)
+    light = light.at[-lamps].set(6.0).at[-1].set(2.0 + level[1])
+    return jnp.concatenate([table, light[:, None]], axis=1)
+
+
+def scene(key: PRNGKeyArray) -> Scene:
+    """Draws a room of real size."""
+    counts = dict(room=3, camera=9, sides=2, hole0=13, hole1=13, stands=7, round=15)
+    counts |= dict(decor=5 + 6 * len(_PANELS), light=11, pieces=room_furniture.DRAWS)
+    counts |= dict(surfaces=3 + HOLES + 51 * room_materials.DRAWS)
+    # All random numbers at once: each call of the generator costs compile time.
+    draws = jax.random.uniform(key, (sum(counts.values()),))
+    ends = np.cumsum(list(counts.values()))
+    part = dict(zip(counts, jnp.split(draws, ends[:-1]), strict=True))
+    room = room_shell.room_size(part["room"])
+    cam = room_shell.camera(part["camera"], room)
+    side, coin = part["sides"]
+    sides = jnp.where(side < 0.5, np.array([1, 2]), np.array([2, 1]))
+    walls = jnp.stack([jnp.where(coin < 0.75, 0, sides[1]), sides[0]])
+    shares = jnp.array([[0.3, 0.2, 0.35, 0.15], [0.3, 0.15, 0.4, 0.15]])
+    start = cam.eye[1] + 0.6
+    both = jnp.stack([part["hole0"], part["hole1"]])
+    hole = jax.vmap(lambda d, w, s: room_shell.hole(d, w, room, start, s))(both, walls, shares)
+    stands = _stands(part["stands"], room)
+    square = np.array([[-1.0, -1.0], [1.0, 1.0]], np.float32)
+    near = cam.eye[None, :2] + 0.65 * square
+    plant = jnp.where(stands.has_plant, stands.plant[None] + 0.25 * square, -99.0)
+    pole = jnp.where(stands.has_lamp, stands.lamp[None] + 0.2 * square, -99.0)
+    reserved = jnp.concatenate([jnp.stack([near, plant, pole]), hole.clear])
+    pieces = room_furniture.place(part["pieces"], cam.eye[:2], cam.yaw, room[:2], reserved)
+    spheres, cylinders = _round_things(part["round"], room, stands, pieces)
+    decor = _decor(part["decor"], room, hole.passage)
+    power, warm, window, fill, cast, exposure, vignette, noise = between(
+        part["light"][:8], (1.5, 6), (0, 1), (0, 8), (0.12, 0.5), (0, 1), (0.38, 0.55), (0, 0.3), (0, 3)
+    )
+    tint = jnp.array([1.0, 1.0, 1.0]) + jnp.array([0.1, 0.0, -0.3]) * warm
+    balance = 0.92 + 0.16 * part["light"][8:]
+    return Scene(
+        *(cam.eye, cam.axes, cam.half_width, room),
+        *(hole.passage, hole.beyond, hole.axis, hole.window),
+        pose=jnp.concatenate([pieces.pose, jnp.array([[0.0, 0.0, 1.0, 0.0]])]),
+        boxes=jnp.concatenate([pieces.boxes, decor[None]]),
+        sphere=spheres,
+        cylinder=cylinders,
+        surface=_surfaces(part["surfaces"], pieces.roles, hole.window),
+        lamp=spheres[0, :3],
+        lamp_colour=power * tint,
+        window_colour=window * jnp.array([0.9, 0.97, 1.05]),
+        ambient=fill * (1.0 + 0.1 * (cast - 0.5) * jnp.array([1.0, 0.0, -1.0])),
+        exposure=exposure,
+        balance=balance,
+        vignette=vignette,
+        noise=noise,
+        seed=(draws[0] * 2.0**24).astype(jnp.uint32) * np.uint32(0x9E3779B1),
+    )

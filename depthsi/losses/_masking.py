@@ -5,9 +5,8 @@ one `where` behind it keeps NaN and infinity out of the value *and* of the gradi
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -78,7 +77,9 @@ def check_where(where: ArrayLike | None, shape: tuple[int, ...]) -> Bool[Array, 
         return None
     dtype = jnp.result_type(where)
     if dtype != jnp.bool_:
-        raise TypeError(f"`where` must be boolean, got {dtype}: compare it, for example `mask > 0`.")
+        raise TypeError(
+            f"`where` must be boolean, got {dtype}: compare it, for example `mask > 0`."
+        )
     given = jnp.shape(where)
     tail = shape[len(shape) - len(given) :]
     if len(given) > len(shape) or any(g not in (1, s) for g, s in zip(given, tail, strict=True)):
@@ -107,11 +108,20 @@ def masked_residual(
     """predictions - targets, 0 where masked, after the checks of the arguments."""
     left, right = check_pair(predictions, targets)
     valid = check_where(where, left.shape)
+    residual = Residual(left - right, valid, check_axis(axis, left.ndim))
+    return residual._replace(values=residual.keep(residual.values))
+
+
+def masked_pair(
+    predictions: ArrayLike, targets: ArrayLike, where: ArrayLike | None, axis: Axis
+) -> tuple[Residual, Residual]:
+    """Predictions and targets apart, each 0 where masked: for formulas that multiply them."""
+    left, right = check_pair(predictions, targets)
+    valid = check_where(where, left.shape)
     axes = check_axis(axis, left.ndim)
-    difference = left - right
-    return Residual(
-        difference if valid is None else jnp.where(valid, difference, 0), valid, axes
-    )
+    pair = Residual(left, valid, axes), Residual(right, valid, axes)
+    first, second = (x._replace(values=x.keep(x.values)) for x in pair)
+    return first, second
 
 
 def count_valid(like: Array, valid: Array | None, axes: tuple[int, ...]) -> Float[Array, "*batch"]:
@@ -126,8 +136,3 @@ def safe_sqrt(values: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
     """Square root whose gradient at 0 is 0, so that a perfect prediction trains on."""
     positive = values > 0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, values, 1)), 0)
-
-
-def concrete(value: Any) -> bool:
-    """Whether the value of an argument can be looked at (it is not traced)."""
-    return not isinstance(value, jax.core.Tracer)

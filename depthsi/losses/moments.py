@@ -53,7 +53,7 @@ class ResidualMoments(NamedTuple):
         """mean(d^2); its root is the metric "RMSE log"."""
         return self.variance() + self.mean**2
 
-    def loss(self, lam: ArrayLike = 0.5) -> Float[Array, "*batch"]:
+    def loss(self, lam: float | Array = 0.5) -> Float[Array, "*batch"]:
         """Eq. 4, mean(d^2) - lam mean(d)^2, as V + (1 - lam) mean(d)^2."""
         return self.variance() + (1 - lam) * self.mean**2
 

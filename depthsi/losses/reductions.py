@@ -1,7 +1,5 @@
 """From one value per image to the number that is minimised: three reductions, always by name."""
 
-from typing import Literal
-
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -10,7 +8,6 @@ from jaxtyping import Float
 
 from depthsi.losses._masking import Axis, check_axis, check_where, count_valid
 
-Reduction = Literal["image", "pixel", "authors"]
 _POWERS = {"image": 0, "pixel": 1, "authors": 2}
 
 

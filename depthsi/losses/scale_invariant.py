@@ -1,12 +1,30 @@
-"""The paper's error in its three equal forms (Eq. 1-3) and the training loss (Eq. 4)."""
+"""The paper's error in its equal forms (Eq. 1-3) and the training loss (Eq. 4), in log space.
+
+With d = predictions - targets (natural logarithms of metres) over the n valid pixels of an image,
+
+  Eq. 1  (1/n) sum_i (d_i + alpha)^2,  alpha = -mean(d)
+  Eq. 2  (1/(2 n^2)) sum_ij (d_i - d_j)^2, over all ordered pairs
+  Eq. 3  mean(d^2) - mean(d)^2
+  Eq. 4  mean(d^2) - lam mean(d)^2
+
+The first three are the same number, the variance V of d, only with these factors. Neither
+published version has them all: arXiv v1 prints Eq. 2 with 1/n^2, which is 2V, and the NIPS
+proceedings print Eq. 1 with 1/(2n), which is V/2.
+
+A pixel's gradient of Eq. 4 is (2/n)(d_i - lam mean(d)). For lam = 1 it sums to zero over the
+image: nothing pulls on the scale.
+"""
 
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-from depthsi.losses._masking import Axis, concrete, masked_residual
-from depthsi.losses.moments import moments_of
+from depthsi.losses._masking import Axis, masked_residual
+from depthsi.losses.moments import residual_moments
 from depthsi.losses.pairwise import scale_invariant_pairwise
+
+FORMS = ("centred", "alpha", "pairwise", "closed")
 
 
 def optimal_log_scale(
@@ -16,8 +34,24 @@ def optimal_log_scale(
     where: ArrayLike | None = None,
     axis: Axis = (-2, -1),
 ) -> Float[Array, "*batch"]:
-    """alpha = mean(targets - predictions): exp(alpha) is the best single scale of the depths."""
-    return -moments_of(masked_residual(predictions, targets, where, axis)).mean
+    """alpha of Eq. 1, mean(targets - predictions): exp(alpha) is the best single scale.
+
+    Adding alpha to the predictions minimises their mean square error.
+
+    Args:
+      predictions: [..., h, w] in log metres.
+      targets: same shape, log metres.
+      where: boolean, broadcasts to `predictions`; what is False may hold anything.
+      axis: the axes of one image.
+
+    Returns:
+      [...] log metres, 0 for an image without a valid pixel.
+
+    Raises:
+      TypeError: an input is not floating point, or `where` is not boolean.
+      ValueError: shapes differ, or `axis` does not fit.
+    """
+    return -residual_moments(predictions, targets, where=where, axis=axis).mean
 
 
 def scale_invariant_alpha(
@@ -27,7 +61,10 @@ def scale_invariant_alpha(
     where: ArrayLike | None = None,
     axis: Axis = (-2, -1),
 ) -> Float[Array, "*batch"]:
-    """Eq. 1: (1/n) sum (d + alpha)^2."""
+    """Eq. 1 as written: the mean square error after the best single scale.
+
+    Arguments and errors as for `optimal_log_scale`. Returns [...] in (log metres)^2.
+    """
     residual = masked_residual(predictions, targets, where, axis)
     count = jnp.maximum(residual.count(), 1)
     alpha = -residual.total(residual.values) / count
@@ -41,7 +78,14 @@ def scale_invariant_closed(
     where: ArrayLike | None = None,
     axis: Axis = (-2, -1),
 ) -> Float[Array, "*batch"]:
-    """Eq. 3: mean(d^2) - mean(d)^2."""
+    """Eq. 3 as written: mean(d^2) - mean(d)^2.
+
+    Loses its digits, and can come out negative, when the predictions are off by a common factor:
+    in float32, an offset of 10 with a spread of 0.001 leaves none. Here for study; train with
+    `scale_invariant_loss`.
+
+    Arguments and errors as for `optimal_log_scale`. Returns [...] in (log metres)^2.
+    """
     return _closed(predictions, targets, where, axis, 1.0)
 
 
@@ -52,8 +96,11 @@ def scale_invariant_centred(
     where: ArrayLike | None = None,
     axis: Axis = (-2, -1),
 ) -> Float[Array, "*batch"]:
-    """Eq. 1-3 as the centred variance."""
-    return moments_of(masked_residual(predictions, targets, where, axis)).variance()
+    """Eq. 1-3 as the centred variance: never negative, keeps its digits under any offset.
+
+    Arguments and errors as for `optimal_log_scale`. Returns [...] in (log metres)^2.
+    """
+    return residual_moments(predictions, targets, where=where, axis=axis).variance()
 
 
 def scale_invariant_loss(
@@ -65,17 +112,46 @@ def scale_invariant_loss(
     lam: float | Array = 0.5,
     form: str = "centred",
 ) -> Float[Array, "*batch"]:
-    """Eq. 4: mean(d^2) - lam mean(d)^2."""
+    """Eq. 4, the training loss: mean(d^2) - lam mean(d)^2 = (1 - lam) mean(d^2) + lam V.
+
+    Args:
+      predictions: [..., h, w] in log metres.
+      targets: same shape, log metres.
+      where: boolean, broadcasts to `predictions`; what is False may hold anything.
+      axis: the axes of one image.
+      lam: 0 is the mean square log error, 1 fully scale-invariant, the paper's is 0.5; a number
+        or one per image [...].
+      form: "centred" computes V + (1 - lam) mean(d)^2. The others are the literal equations, for
+        study: "closed" is Eq. 4 as printed; "alpha" and "pairwise" take V from Eq. 1 and 2.
+
+    Returns:
+      [...] one loss per image in (log metres)^2, float32 (float64 for float64 inputs), 0 for an
+      image without a valid pixel. `reduce_images` makes one number of it.
+
+    Raises:
+      TypeError: an input is not floating point, or `where` is not boolean.
+      ValueError: shapes differ, `axis` does not fit, `lam` is outside [0, 1], unknown `form`.
+    """
+    if form not in FORMS:
+        raise ValueError(f"`form` must be one of {', '.join(FORMS)}, got {form!r}.")
+    if isinstance(lam, int | float) and not 0 <= lam <= 1:
+        raise ValueError(f"`lam` must lie in [0, 1], got {lam}.")
     if form == "centred":
-        return moments_of(masked_residual(predictions, targets, where, axis)).loss(lam)
+        return residual_moments(predictions, targets, where=where, axis=axis).loss(lam)
     if form == "closed":
         return _closed(predictions, targets, where, axis, lam)
-    invariant = {"alpha": scale_invariant_alpha, "pairwise": scale_invariant_pairwise}[form]
+    variance = scale_invariant_alpha if form == "alpha" else scale_invariant_pairwise
     plain = _closed(predictions, targets, where, axis, 0.0)
-    return (1 - lam) * plain + lam * invariant(predictions, targets, where=where, axis=axis)
+    return (1 - lam) * plain + lam * variance(predictions, targets, where=where, axis=axis)
 
 
-def _closed(predictions, targets, where, axis, lam):  # type: ignore[no-untyped-def]
+def _closed(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    where: ArrayLike | None,
+    axis: Axis,
+    lam: float | Array,
+) -> Float[Array, "*batch"]:
     residual = masked_residual(predictions, targets, where, axis)
     count = jnp.maximum(residual.count(), 1)
     mean = residual.total(residual.values) / count

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Num, Shaped
 
-from depthsi.augment import augment
+from depthsi.augment import Raw, augment
 from depthsi.config import Config
 from depthsi.losses import reduce_images, scale_invariant_loss, valid_count
 from depthsi.models import TwoScaleNet
@@ -17,7 +17,7 @@ from depthsi.training.state import State
 
 Metrics = dict[str, Shaped[Array, ""]]
 TrainStep = Callable[
-    [State, Num[Array, "b H W 3"], Float[Array, "b H W"]],
+    [State, Num[Raw, "b H W 3"], Float[Raw, "b H W"]],
     tuple[State, Metrics],
 ]
 
@@ -33,7 +33,7 @@ def make_train_step(config: Config, stage: Stage) -> TrainStep:
     schedule = rate_schedule(config.optim, stage.steps)
 
     def train_step(
-        state: State, image: Num[Array, "b H W 3"], depth: Float[Array, "b H W"]
+        state: State, image: Num[Raw, "b H W 3"], depth: Float[Raw, "b H W"]
     ) -> tuple[State, Metrics]:
         view_key, dropout_key = jax.random.split(jax.random.fold_in(state.key, state.step))
         keys = jax.random.split(view_key, len(image))

@@ -1,0 +1,111 @@
+"""MiDaS: errors of disparity that are blind to scale *and* shift (Ranftl et al. 2022).
+
+Disparity (inverse depth, any unit) is known in most data only up to d -> s d + t. The authors'
+full loss is `ssi_loss` or `ssi_trimmed` plus 0.5 times `gradient_matching` of the aligned maps.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from depthsi.losses._masking import Axis, Residual, masked_pair
+from depthsi.losses.pairwise import flatten_pixels
+
+_TRIM = 0.2
+
+
+def align_scale_shift(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    where: ArrayLike | None = None,
+    axis: Axis = (-2, -1),
+) -> tuple[Float[Array, "*batch"], Float[Array, "*batch"]]:
+    """Scale s and shift t per image that minimise sum (s prediction + t - target)^2.
+
+    Args:
+      predictions: [..., h, w] disparity (any space).
+      targets: same shape and space.
+      where: boolean, broadcasts to `predictions`; what is False may hold anything.
+      axis: the axes of one image.
+
+    Returns:
+      (s, t), each [...]; (0, 0), as in the authors' code, where the predictions do not vary and
+      the system has no single solution.
+
+    Raises:
+      TypeError: an input is not floating point, or `where` is not boolean.
+      ValueError: shapes differ, or `axis` does not fit.
+    """
+    left, right = masked_pair(predictions, targets, where, axis)
+    return _scale_shift(left, right)
+
+
+def ssi_loss(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    where: ArrayLike | None = None,
+    axis: Axis = (-2, -1),
+) -> Float[Array, "*batch"]:
+    """(1/(2 n)) sum (s prediction + t - target)^2 after the best s and t, on disparity.
+
+    Arguments and errors as for `align_scale_shift`. Returns [...], in squared target units, 0 for
+    an image without a valid pixel.
+    """
+    left, right = masked_pair(predictions, targets, where, axis)
+    scale, shift = _scale_shift(left, right)
+    aligned = left.spread(scale) * left.values + left.spread(shift)
+    squares = left.keep(aligned - right.values) ** 2
+    return left.total(squares) / (2 * jnp.maximum(left.count(), 1))
+
+
+def ssi_trimmed(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    where: ArrayLike | None = None,
+    axis: Axis = (-2, -1),
+) -> Float[Array, "*batch"]:
+    """(1/(2 n)) sum of the 80 % smallest |prediction - target| of maps made alike, on disparity.
+
+    Each map has its median taken off and is divided by its mean absolute deviation from it (at
+    least 1e-6); the floor(0.8 n) smallest absolute differences count. Median and trimming are per
+    image over its valid pixels, as in the paper (the authors' gist pools the trimming over the
+    batch and lets masked zeros into the median); the median is the lower of two middle values.
+
+    Arguments and errors as for `align_scale_shift`. Returns [...], no unit, 0 for an image without
+    a valid pixel.
+    """
+    left, right = masked_pair(predictions, targets, where, axis)
+    values, valid = flatten_pixels(left)
+    others, _ = flatten_pixels(right)
+    count = jnp.sum(valid, axis=-1, keepdims=True)
+    alike = _normalise(values, valid, count) - _normalise(others, valid, count)
+    ordered = jnp.sort(jnp.where(valid, jnp.abs(alike), jnp.inf), axis=-1)
+    kept = jnp.arange(ordered.shape[-1])[None, :] < jnp.floor((1 - _TRIM) * count)
+    total = jnp.sum(jnp.where(kept, ordered, 0), axis=-1)
+    return (total / (2 * jnp.maximum(count[:, 0], 1))).reshape(left.count().shape)
+
+
+def _scale_shift(left: Residual, right: Residual) -> tuple[Array, Array]:
+    count = jnp.maximum(left.count(), 1)
+    mean, other_mean = left.total(left.values) / count, right.total(right.values) / count
+    centred = left.keep(left.values - left.spread(mean))
+    m2 = left.total(centred**2)
+    # rounding leaves a constant map a variance of about (eps mean)^2
+    rounding = 16 * jnp.finfo(m2.dtype).eps * mean
+    varies = m2 > jax.lax.stop_gradient(count * rounding**2)
+    slope = left.total(centred * right.values) / jnp.where(varies, m2, 1)
+    scale = jnp.where(varies, slope, 0)
+    return scale, jnp.where(varies, other_mean - scale * mean, 0)
+
+
+def _normalise(values: Array, valid: Array, count: Array) -> Array:
+    ordered = jnp.sort(jnp.where(valid, values, jnp.inf), axis=-1)
+    middle = jnp.take_along_axis(ordered, jnp.maximum(count - 1, 0) // 2, axis=-1)
+    centred = jnp.where(valid, values - jnp.where(count > 0, middle, 0), 0)
+    size = jnp.sum(jnp.abs(centred), axis=-1, keepdims=True) / jnp.maximum(count, 1)
+    return centred / jnp.maximum(size, 1e-6)

@@ -1,0 +1,203 @@
+"""The networks: parameter counts, sizes and layer arithmetic of the paper."""
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from depthsi.compilation import jit
+from depthsi.config import ModelConfig, from_scratch
+from depthsi.errors import DepthsiError
+from depthsi.geometry import Window, geometry
+from depthsi.models import FineNet, TwoScaleNet
+from depthsi.models.layers import local_response_norm, max_pool
+
+SMALL = from_scratch(width=0.0625)
+
+
+@functools.cache
+def small_network(config=SMALL):
+    model = TwoScaleNet(config)
+    image = jax.random.uniform(jax.random.key(1), (2, *config.sizes.input, 3), maxval=255.0)
+    return model, jit(model.init)(jax.random.key(0), image), image
+
+
+def count(tree):
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+@pytest.mark.parametrize(
+    ("name", "fc6", "fc7", "total"),
+    [("nyu", 50_335_744, 16_674_790, 70_877_171), ("kitti", 71_307_264, 15_707_898, 90_881_799)],
+)
+@pytest.mark.parametrize("variant", ["A", "B", "C"])
+def test_parameter_counts_of_the_paper(name, variant, fc6, fc7, total):
+    config = ModelConfig(geometry=name, variant=variant)
+    model, image = TwoScaleNet(config), jnp.zeros((1, *config.sizes.input, 3))
+    params = jax.eval_shape(model.init, jax.random.key(0), image)["params"]
+    convolutions = {k: v for k, v in params["coarse"].items() if k.startswith("conv")}
+    assert count(convolutions) == 3_747_200
+    assert count(params["coarse"]["fc6"]) == fc6
+    assert count(params["coarse"]["fc7"]) == fc7
+    assert count(params["fine"]) == 119_437
+    assert count(params) == total
+
+
+@pytest.mark.parametrize("variant", ["A", "B", "C"])
+@pytest.mark.parametrize("name", ["nyu", "kitti"])
+def test_output_sizes_do_not_depend_on_width(name, variant):
+    config = from_scratch(geometry=name, variant=variant, width=0.03)
+    model, image = TwoScaleNet(config), jnp.zeros((2, *config.sizes.input, 3))
+    for output in ("coarse", "fine"):
+        shape, _ = jax.eval_shape(
+            functools.partial(model.init_with_output, output=output), jax.random.key(0), image
+        )
+        assert shape.shape == (2, *geometry(name).output)
+
+
+def test_fine_output_sees_45_by_45_pixels_around_its_cell():
+    """The paper's text; measured where the gradient reaches, all weights positive."""
+    config = ModelConfig(width=0.0625)
+    model = FineNet(config)
+    image, coarse = jnp.full((1, 228, 304, 3), 255.0), jnp.zeros((1, 55, 74))
+    params = model.init(jax.random.key(0), image, coarse)
+    params = jax.tree.map(lambda p: jnp.abs(p) + 1e-3, params)
+
+    def cell(image):
+        return model.apply(params, image, coarse)[0, 20, 30]
+
+    # a random picture, so that each pool's maximum can be anywhere: union over several
+    reached = np.zeros((228, 304), bool)
+    gradient = jit(jax.grad(cell))
+    for seed in range(12):
+        picture = jax.random.uniform(jax.random.key(seed), image.shape, minval=110, maxval=255)
+        reached |= np.any(np.asarray(gradient(picture)[0]) != 0, axis=-1)
+    rows, cols = np.flatnonzero(reached.any(1)), np.flatnonzero(reached.any(0))
+    row, col = config.sizes.cell_to_pixel(20, 30)
+    assert (rows[0], rows[-1]) == (row - 22, row + 22)
+    assert (cols[0], cols[-1]) == (col - 22, col + 22)
+
+
+def test_no_gradient_reaches_the_coarse_network_in_the_fine_stage():
+    model, variables, image = small_network()
+
+    def total(params):
+        out = model.apply({"params": params}, image, train=True, rngs={"dropout": jax.random.key(0)})
+        return jnp.sum(jnp.square(out))
+
+    gradients = jit(jax.grad(total))(variables["params"])
+    assert all(not np.any(leaf) for leaf in jax.tree.leaves(gradients["coarse"]))
+    assert np.any(gradients["fine"]["conv3"]["kernel"])
+
+
+def test_the_coarse_map_is_channel_0_of_conv2():
+    """Changing conv2's weights for channel 0 changes what the coarse map does, and nothing else."""
+    config = ModelConfig(width=0.0625)
+    model = FineNet(config)
+    image = jax.random.uniform(jax.random.key(2), (1, 228, 304, 3), maxval=255.0)
+    coarse = jax.random.normal(jax.random.key(3), (1, 55, 74))
+    params = model.init(jax.random.key(0), image, coarse)["params"]
+    cut = params["conv2"]["kernel"].at[:, :, 0].set(0)
+    without = {**params, "conv2": {**params["conv2"], "kernel": cut}}
+    same = [model.apply({"params": without}, image, c) for c in (coarse, coarse + 1)]
+    np.testing.assert_array_equal(*same)
+    assert np.any(model.apply({"params": params}, image, coarse + 1) != same[0])
+
+
+def test_scaled_initialisers_start_fine_as_a_copy_of_coarse():
+    model, variables, image = small_network()
+    noisy = jax.tree.map(lambda p: p, variables)
+    bias = noisy["params"]["coarse"]["fc7"]["bias"]
+    noisy["params"]["coarse"]["fc7"]["bias"] = bias + jax.random.normal(jax.random.key(5), bias.shape)
+    coarse = model.apply(noisy, image, output="coarse")
+    assert np.std(coarse) > 0.3  # both signs occur, so nothing hides behind a ReLU
+    np.testing.assert_allclose(model.apply(noisy, image), coarse, atol=1e-6)
+
+
+@pytest.mark.parametrize("initialisers", ["paper", "scaled"])
+def test_untrained_networks_predict_the_mean_log_depth(initialisers):
+    config = ModelConfig(width=0.0625, initialisers=initialisers, log_mean=1.25)
+    model, variables, image = small_network(config)
+    for output in ("coarse", "fine"):
+        prediction = model.apply(variables, image, output=output)
+        np.testing.assert_allclose(np.mean(prediction), 1.25, atol=0.2)
+
+
+def test_paper_initialisers_have_the_authors_constants():
+    _, variables, _ = small_network(ModelConfig(width=0.0625))
+    coarse, fine = variables["params"]["coarse"], variables["params"]["fine"]
+    for layer, std in ((coarse["conv2"], 0.01), (coarse["fc6"], 0.01), (fine["conv1"], 0.001)):
+        np.testing.assert_allclose(np.std(layer["kernel"]), std, rtol=0.06)
+        assert not np.any(layer["bias"])
+    kernel = np.asarray(coarse["fc7"]["kernel"])
+    assert -0.005 <= kernel.min() < -0.00499
+    assert 0.00499 < kernel.max() <= 0.005
+    np.testing.assert_allclose(coarse["fc7"]["bias"], 0.82473954 / 0.45723134, rtol=1e-6)
+
+
+def test_dropout_acts_on_the_coarse_map_in_training_only():
+    model, variables, image = small_network()
+
+    def coarse(seed, train):
+        rngs = {"dropout": jax.random.key(seed)}
+        return model.apply(variables, image, train=train, output="coarse", rngs=rngs)
+
+    np.testing.assert_array_equal(coarse(0, False), coarse(1, False))
+    assert np.any(coarse(0, True) != coarse(1, True))
+    np.testing.assert_array_equal(  # the fine stage sees the coarse map as at test time
+        model.apply(variables, image, train=True), model.apply(variables, image)
+    )
+
+
+def test_kitti_fine_network_sees_the_bottom_rows_only():
+    config = ModelConfig(geometry="kitti", width=0.0625)
+    model, coarse = FineNet(config), jnp.zeros((1, 27, 142))
+    image = jax.random.uniform(jax.random.key(0), (1, 172, 576, 3), maxval=255.0)
+    params = model.init(jax.random.key(1), image, coarse)
+    before = model.apply(params, image, coarse)
+    np.testing.assert_array_equal(before, model.apply(params, image.at[:, :56].set(0), coarse))
+    assert np.any(before != model.apply(params, image.at[:, 56:60].set(0), coarse))
+
+
+@pytest.mark.parametrize("window", [
+    Window(3, 2), Window(2, 2), Window(3, 2, ((0, 1), (0, 0))), Window(3, 2, ((0, 0), (0, 1))),
+])  # fmt: skip
+def test_max_pool_and_its_gradient_equal_the_plain_one(window):
+    # distinct values: every maximum is unique
+    x = jax.random.permutation(jax.random.key(0), jnp.arange(2 * 14 * 17 * 3.0))
+    x = x.reshape(2, 14, 17, 3)
+    weights = jax.random.normal(jax.random.key(1), (2, *window.output((14, 17)), 3))
+
+    def plain(x):
+        shape, strides = (window.kernel,) * 2, (window.stride,) * 2
+        return nn.max_pool(x, window_shape=shape, strides=strides, padding=window.padding)
+
+    np.testing.assert_array_equal(max_pool(x, window), plain(x))
+    ours, reference = (
+        jax.grad(lambda x, pool=pool: jnp.sum(weights * pool(x)))(x)
+        for pool in (lambda x: max_pool(x, window), plain)
+    )
+    np.testing.assert_allclose(ours, reference, atol=1e-6)
+
+
+def test_local_response_norm_against_a_loop():
+    x = np.asarray(jax.random.normal(jax.random.key(0), (1, 2, 3, 9))) * 300
+    expected = np.empty_like(x, dtype=np.float64)
+    for channel in range(9):
+        neighbours = range(max(0, channel - 2), min(9, channel + 3))
+        energy = sum(x[..., k].astype(np.float64) ** 2 for k in neighbours)
+        expected[..., channel] = x[..., channel] / (2 + 1e-4 * energy) ** 0.75
+    np.testing.assert_allclose(local_response_norm(jnp.asarray(x)), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"width": 0.0}, "width is 0.0"), ({"width": float("nan")}, "width"),
+     ({"dropout": 1.0}, "dropout"), ({"log_std": 0.0}, "log_std")],
+)  # fmt: skip
+def test_impossible_settings_are_refused(changes, words):
+    with pytest.raises(DepthsiError, match=words):
+        ModelConfig(**changes)
