@@ -75,7 +75,7 @@ def apply_view(
 
 
 def augment(
-    keys: Key[Array, "b"],
+    keys: Key[Array, " b"],
     image: Num[Raw, "b H W 3"],
     depth: Float[Raw, "b H W"],
     config: AugmentConfig,
@@ -113,15 +113,17 @@ def mask_extremes(depth: Float[Array, "H W"]) -> Float[Array, "H W"]:
     return jnp.where(valid & (depth > least) & (depth < greatest), depth, 0.0)
 
 
-def _cells(sizes: Geometry) -> tuple[Float[Array, "h"], Float[Array, "w"]]:
-    rows, cols = (CELL_OFFSET + CELL_STRIDE * jnp.arange(n, dtype=jnp.float32) for n in sizes.output)
+def _cells(sizes: Geometry) -> tuple[Float[Array, " h"], Float[Array, " w"]]:
+    rows, cols = (
+        CELL_OFFSET + CELL_STRIDE * jnp.arange(n, dtype=jnp.float32) for n in sizes.output
+    )
     return sizes.fine_top + rows, cols
 
 
 def _source(
     view: View,
-    rows: Float[Array, "h"],
-    cols: Float[Array, "w"],
+    rows: Float[Array, " h"],
+    cols: Float[Array, " w"],
     picture: tuple[int, int],
     sizes: Geometry,
 ) -> tuple[Float[Array, "h w"], Float[Array, "h w"]]:

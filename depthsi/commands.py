@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from PIL import Image
 
+import depthsi
 from depthsi import runs
 from depthsi.config import Config, to_dict
 from depthsi.data.decoding import read_image
@@ -219,7 +220,9 @@ def _contact_sheet(
     from depthsi.viz import save_contact_sheet
 
     chosen = np.linspace(0, len(pairs) - 1, min(SHEET_ROWS, len(pairs))).round().astype(int)
-    image, depth = (np.stack(column) for column in zip(*(pairs[i] for i in chosen), strict=True))
+    image, depth = (
+        np.stack(column) for column in zip(*(pairs[int(i)] for i in chosen), strict=True)
+    )
     predictor = make_predictor(config.model, _trained_outputs(config, step)[-1])
     predictions = np.asarray(upsample_cells(predictor(params, image)))
     top, bottom, left, right = config.model.sizes.region
@@ -247,8 +250,12 @@ def _save_depth(depth: np.ndarray, png: Path, npy: Path) -> None:
 def _print_installation() -> None:
     import importlib.metadata as metadata
 
-    for name in ("depthsi", "jax", "flax", "optax", "orbax-checkpoint", "grain"):
-        print(f"{name} {metadata.version(name)}")
+    print(f"depthsi {depthsi.__version__}")
+    for name in ("jax", "flax", "optax", "orbax-checkpoint", "grain"):
+        try:
+            print(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            print(f"{name} is not installed")
     print("devices: " + ", ".join(f"{d.platform} {d.device_kind}" for d in jax.devices()))
 
 

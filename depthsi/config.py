@@ -5,7 +5,6 @@ The field comments are the help of the command line. Nothing here imports an arr
 
 import dataclasses
 import math
-import types
 import typing
 from typing import Any, Literal, TypeVar
 
@@ -34,6 +33,11 @@ class DataConfig:
     """How many rooms to evaluate on; none of them is ever trained on."""
     scale_range: tuple[float, float] = (1.0, 1.0)
     """Each room as a whole is made larger by a log-uniform factor from this range."""
+
+    def __post_init__(self) -> None:
+        for name in ("train", "val", "test"):
+            if getattr(self, name) < 1:
+                raise DepthsiError(f"data.{name} is {getattr(self, name)}; it must be at least 1.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -288,13 +292,9 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         value = tuple(value) if fits else value
     elif hint is float:
         fits = isinstance(value, int | float) and not isinstance(value, bool)
+        value = float(value) if fits else value
     else:
         fits = type(value) is hint
     if not fits:
-        name = (
-            hint.__name__
-            if isinstance(hint, type) and not isinstance(hint, types.GenericAlias)
-            else hint
-        )
-        raise DepthsiError(f"{where} is {value!r}, which is not of the expected kind ({name}).")
+        raise DepthsiError(f"{where} is {value!r}, which is not of the expected kind, {hint}.")
     return value

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Float32, UInt8
+from jaxtyping import Bool, Float, Float32, UInt8
 from PIL import Image
 
 from depthsi.compilation import jit
@@ -18,7 +18,7 @@ MOST_WINDOWS = 16  # in one batch
 
 
 def make_window_network(config: ModelConfig, params: Any) -> Callable[[Any], Any]:
-    """The trained network, compiled: RGB 0..255 (B, H, W, 3) of input size -> log depth (B, h, w)."""
+    """The network, compiled: RGB 0..255 (B, H, W, 3) of input size -> log depth (B, h, w)."""
     model = TwoScaleNet(config)
 
     def network(params: Any, image: jax.Array) -> jax.Array:

@@ -91,7 +91,7 @@ def write_text(path: Path, text: str) -> None:
 
 def _step(line: str) -> float:
     try:
-        return json.loads(line)["step"]
+        return float(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):  # a line cut short by a crash
         return float("inf")
 

@@ -55,7 +55,7 @@ def _aligned(lines: list[list[str]]) -> str:
     texts = []
     for first, *others in lines:
         cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
-        texts.append("  ".join([first.ljust(widths[0]), *cells]).rstrip())
+        texts.append("  ".join([first.ljust(widths[0]), *cells]))
     return "\n".join(texts)
 
 

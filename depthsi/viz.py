@@ -4,16 +4,10 @@ Depth is in metres; 0, negative, NaN and inf are missing and drawn grey. Colour 
 as the network and the loss do, so that a step of 10 % looks the same at 1 m and at 8 m. The map is
 turbo, near red to far blue: it is not perceptually uniform, but the eye parts far more of its steps
 than of a single ramp of lightness, which is what shows a flat wall from a slanted one.
-
-Figures are drawn on their own Agg canvas: no display is needed and pyplot is left alone.
 """
 
-import dataclasses
 import os
-import textwrap
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, UInt8
@@ -21,14 +15,11 @@ from numpy.typing import ArrayLike
 
 from depthsi.data.samples import valid_depth
 from depthsi.errors import DepthsiError
+from depthsi.figure_grid import Cell, Scale, save_grid
 
-GREY = (128, 128, 128)  # of missing pixels; in neither colour map
-DOTS_PER_INCH = 120
-BAR, BAR_GAP, BAR_TEXT = 0.14, 0.08, 0.85  # inches: its width, space before it, room for its labels
-GAP, HEAD, LINE, MARGIN = 0.15, 0.28, 0.24, 0.12  # inches: between cells, over a cell, of the title
+GREY = (128, 128, 128)  # of missing pixels; neither turbo nor the error's map comes near it
 WIDE = 2.0  # pictures wider than this times their height are stacked, not set side by side
-
-Row = tuple[ArrayLike, ArrayLike, ArrayLike]
+PANEL_INCHES, STACK_INCHES, SHEET_INCHES = 3.6, 7.0, 3.0  # width of a picture
 
 
 def depth_limits(*depths: ArrayLike) -> tuple[float, float]:
@@ -47,7 +38,10 @@ def depth_limits(*depths: ArrayLike) -> tuple[float, float]:
 
 
 def colour_depth(
-    depth: ArrayLike, *, limits: tuple[float, float] | None = None, cmap: str = "turbo_r"
+    depth: ArrayLike,
+    *,
+    limits: tuple[float | int, float | int] | None = None,
+    cmap: str = "turbo_r",
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Depth as colour, linear in log depth.
 
@@ -67,28 +61,7 @@ def colour_depth(
         raise ValueError(f"`limits` must be 0 < near < far, in metres, got ({near}, {far})")
     valid = valid_depth(depth)
     log_depth = np.log(np.where(valid, depth, near))
-    return _coloured((log_depth - np.log(near)) / np.log(far / near), valid, cmap)
-
-
-def colour_error(
-    depth: ArrayLike, target: ArrayLike, *, limit: float | None = None
-) -> UInt8[np.ndarray, "h w 3"]:
-    """ln(depth / target) as colour: white = right, blue = predicted too far, red = too near.
-
-    Args:
-      depth: (h, w) predicted metres.
-      target: (h, w) true metres.
-      limit: the absolute value of the log error at both ends of the scale, above 0;
-        `error_limit(depth, target)` by default.
-
-    Raises:
-      ValueError: the maps are not two-dimensional or differ in size.
-      DepthsiError: matplotlib is not installed.
-    """
-    error = _log_error(depth, target)
-    limit = error_limit(depth, target) if limit is None else limit
-    valid = np.isfinite(error)
-    return _coloured(0.5 + np.where(valid, error, 0) / (2 * limit), valid, "RdBu")
+    return _coloured((log_depth - np.log(near)) / (np.log(far) - np.log(near)), valid, cmap)
 
 
 def error_limit(depth: ArrayLike, target: ArrayLike) -> float:
@@ -96,6 +69,29 @@ def error_limit(depth: ArrayLike, target: ArrayLike) -> float:
     error = _log_error(depth, target)
     known = np.abs(error[np.isfinite(error)])
     return float(max(np.percentile(known, 98) if known.size else 0.0, np.log(1.1)))
+
+
+def colour_error(
+    depth: ArrayLike, target: ArrayLike, *, limit: float | int | None = None
+) -> UInt8[np.ndarray, "h w 3"]:
+    """ln(depth / target) as colour: white = right, blue = predicted too far, red = too near.
+
+    Args:
+      depth: (h, w) predicted metres.
+      target: (h, w) true metres.
+      limit: the absolute log error at both ends of the scale, `error_limit(depth, target)` by
+        default.
+
+    Raises:
+      ValueError: the maps are not two-dimensional or differ in size, or the limit is not positive.
+      DepthsiError: matplotlib is not installed.
+    """
+    error = _log_error(depth, target)
+    limit = error_limit(depth, target) if limit is None else limit
+    if not limit > 0:
+        raise ValueError(f"`limit` must be positive, got {limit}")
+    valid = np.isfinite(error)
+    return _coloured(0.5 + np.where(valid, error, 0) / (2 * limit), valid, "RdBu")
 
 
 def save_panel(
@@ -126,23 +122,23 @@ def save_panel(
     limits = depth_limits(depth) if target is None else depth_limits(depth, target)
     scale = _depth_scale(limits)
     cells = [
-        _Cell(picture, "picture"),
-        _Cell(colour_depth(depth, limits=limits), "predicted depth", scale),
+        Cell(picture, "picture", smooth=True),
+        Cell(colour_depth(depth, limits=limits), "predicted depth", scale),
     ]
     if target is not None:
         limit = error_limit(depth, target)
         error = colour_error(depth, target, limit=limit)
-        cells.append(_Cell(colour_depth(target, limits=limits), "true depth", scale))
-        cells.append(_Cell(error, "error: predicted / true", _error_scale(limit)))
-    if picture.shape[1] > WIDE * picture.shape[0]:
-        _save(path, [[cell] for cell in cells], title, width=7.0)
-    else:
-        _save(path, [cells], title, width=3.6)
+        cells.append(Cell(colour_depth(target, limits=limits), "true depth", scale))
+        cells.append(Cell(error, "error: predicted / true", _error_scale(limit)))
+    stacked = picture.shape[1] > WIDE * picture.shape[0]
+    rows = [[cell] for cell in cells] if stacked else [cells]
+    width = STACK_INCHES if stacked else PANEL_INCHES
+    save_grid(path, rows, title, width=width, heights=[_height(picture, width)] * len(rows))
 
 
 def save_contact_sheet(
     path: str | os.PathLike[str],
-    rows: Sequence[Row],
+    rows: Sequence[tuple[ArrayLike, ArrayLike, ArrayLike]],
     *,
     columns: tuple[str, str, str] = ("picture", "predicted depth", "true depth"),
     title: str = "",
@@ -151,7 +147,8 @@ def save_contact_sheet(
 
     Args:
       path: of the PNG file, in an existing directory.
-      rows: (image, predicted depth, true depth) as `save_panel` takes them, sizes free.
+      rows: picture, predicted and true depth of each sample, as `save_panel` takes them; the true
+        depth may have another size than the predicted one.
       columns: headings.
       title: a line over the sheet.
 
@@ -161,145 +158,69 @@ def save_contact_sheet(
     """
     if not rows:
         raise ValueError("`rows` is empty, there is nothing to draw")
-    grid = []
+    grid, heights = [], []
     for index, (image, depth, target) in enumerate(rows):
         limits = depth_limits(depth, target)
-        pictures = (
-            _picture(image),
-            colour_depth(depth, limits=limits),
-            colour_depth(target, limits=limits),
-        )
         headings = columns if index == 0 else ("", "", "")
-        scales = (None, None, _depth_scale(limits))
-        grid.append([_Cell(*cell) for cell in zip(pictures, headings, scales, strict=True)])
-    _save(path, grid, title, width=3.0)
+        picture = _picture(image)
+        predicted, true = (colour_depth(each, limits=limits) for each in (depth, target))
+        heights.append(_height(picture, SHEET_INCHES))
+        grid.append(
+            [
+                Cell(picture, headings[0], smooth=True),
+                Cell(predicted, headings[1]),
+                Cell(true, headings[2], _depth_scale(limits)),
+            ]
+        )
+    save_grid(path, grid, title, width=SHEET_INCHES, heights=heights)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Scale:
-    """A colour bar from 0 (bottom) to 1: its colours and labelled marks."""
-
-    colours: np.ndarray
-    marks: Sequence[tuple[float, str]]
+def _height(picture: np.ndarray, width: float) -> float:
+    return width * picture.shape[0] / picture.shape[1]
 
 
-@dataclasses.dataclass(frozen=True)
-class _Cell:
-    picture: np.ndarray
-    heading: str
-    scale: _Scale | None = None
+def _depth_scale(limits: tuple[float, float]) -> Scale:
+    near, far = limits
+    colours = colour_depth(np.geomspace(near, far, 256)[:, None], limits=limits)
+    marks = {f"{t:.4g} m": np.log(t / near) / np.log(far / near) for t in _round_depths(near, far)}
+    return Scale(colours, marks)
 
 
-def _depth_scale(limits: tuple[float, float]) -> _Scale:
+def _round_depths(near: float, far: float) -> list[float]:
+    """Four or more round depths between the limits, evenly spread on a log scale if they can be."""
     from matplotlib.ticker import MaxNLocator
 
-    near, far = limits
-    rounds = [k * 10.0**e for e in range(-4, 6) for k in (1, 2, 5) if near <= k * 10.0**e <= far]
-    if len(rounds) < 3:
-        ticks = MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(near, far)
-        rounds = [float(tick) for tick in ticks if near <= tick <= far]
-    ramp = np.geomspace(near, far, 256)[:, None]
-    marks = [(np.log(depth / near) / np.log(far / near), f"{depth:.5g} m") for depth in rounds]
-    return _Scale(colour_depth(ramp, limits=limits), marks)
+    decades = 10.0 ** np.arange(np.floor(np.log10(near)), np.log10(far) + 1)
+    inside: list[float] = []
+    for steps in ((1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
+        inside = [s * d for d in decades for s in steps if near <= s * d <= far]
+        if len(inside) >= 4:
+            return inside
+    ticks = MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]).tick_values(near, far)
+    return [float(tick) for tick in ticks if near <= tick <= far]
 
 
-def _error_scale(limit: float) -> _Scale:
-    factors = [
-        factor for factor in (1.05, 1.1, 1.25, 1.5, 2, 3, 5, 10, 100) if np.log(factor) <= limit
-    ]
-    marks = [(0.5, "right")]
-    for factor in factors[-3:]:
-        offset = np.log(factor) / (2 * limit)
-        marks += [(0.5 + offset, f"{factor:g}x far"), (0.5 - offset, f"{factor:g}x near")]
+def _error_scale(limit: float) -> Scale:
     ramp = np.exp(np.linspace(-limit, limit, 256))[:, None]
-    return _Scale(colour_error(ramp, np.ones_like(ramp), limit=limit), marks)
-
-
-def _save(
-    path: str | os.PathLike[str], grid: list[list[_Cell]], title: str, *, width: float
-) -> None:
-    """Draws the cells, `width` inches wide each and as high as the first picture of their row."""
-    _require_matplotlib()
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    bar = BAR_GAP + BAR + BAR_TEXT
-    has_bar = [any(cell.scale for cell in column) for column in zip(*grid, strict=True)]
-    lefts = MARGIN + np.cumsum([0.0, *(width + GAP + bar * wants for wants in has_bar)])
-    heights = [width * row[0].picture.shape[0] / row[0].picture.shape[1] for row in grid]
-    heads = [HEAD if any(cell.heading for cell in row) else GAP for row in grid]
-    total_width = lefts[-1] - GAP + MARGIN
-    lines = textwrap.wrap(title, width=int(10 * total_width))
-    total_height = sum(heights) + sum(heads) + LINE * len(lines) + 2 * MARGIN
-    figure = Figure(figsize=(total_width, total_height), dpi=DOTS_PER_INCH, facecolor="white")
-    FigureCanvasAgg(figure)
-
-    def axes(left: float, bottom: float, width: float, height: float) -> Any:
-        return figure.add_axes(
-            (left / total_width, bottom / total_height, width / total_width, height / total_height)
-        )
-
-    top = total_height - MARGIN
-    figure.text(
-        MARGIN / total_width,
-        top / total_height,
-        "\n".join(lines),
-        va="top",
-        size=11,
-        parse_math=False,
-    )
-    top -= LINE * len(lines)
-    for row, height, head in zip(grid, heights, heads, strict=True):
-        top -= head + height
-        for cell, left in zip(row, lefts, strict=False):
-            _draw_picture(axes(left, top, width, height), cell)
-            if cell.scale is not None:
-                _draw_scale(axes(left + width + BAR_GAP, top, BAR, height), cell.scale)
-    _write(path, figure)
-
-
-def _draw_picture(axes: Any, cell: _Cell) -> None:
-    # Nearest: an interpolated colour is no depth, and cells of the network stay visible.
-    smooth = "nearest" if cell.heading != "picture" else "antialiased"
-    axes.imshow(cell.picture, aspect="auto", interpolation=smooth)
-    axes.set_axis_off()
-    axes.set_title(cell.heading, size=10, pad=4, parse_math=False)
-
-
-def _draw_scale(axes: Any, scale: _Scale) -> None:
-    axes.imshow(scale.colours, origin="lower", extent=(0, 1, 0, 1), aspect="auto")
-    axes.set_xticks([])
-    axes.yaxis.tick_right()
-    axes.set_yticks([position for position, _ in scale.marks], [text for _, text in scale.marks])
-    axes.tick_params(labelsize=9, length=3)
-
-
-def _write(path: str | os.PathLike[str], figure: Any) -> None:
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        figure.savefig(temporary, format="png")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    marks = {"right": 0.5}
+    for factor in (1.05, 1.1, 1.25, 1.5, 2, 3, 5, 10, 100):
+        offset = np.log(factor) / (2 * limit)
+        if 0.1 <= offset <= 0.5:  # nearer to the middle they would crowd its own label
+            marks[f"{factor:g}x too far"] = 0.5 + offset
+            marks[f"{factor:g}x too near"] = 0.5 - offset
+    return Scale(colour_error(ramp, np.ones_like(ramp), limit=limit), marks)
 
 
 def _coloured(position: np.ndarray, valid: np.ndarray, cmap: str) -> np.ndarray:
     """Colours of positions 0..1 (clipped), grey where not valid."""
-    _require_matplotlib()
-    from matplotlib import colormaps
-
-    colours = colormaps[cmap](np.clip(position, 0, 1), bytes=True)[..., :3]
-    return np.where(valid[..., None], colours, np.array(GREY, np.uint8))
-
-
-def _require_matplotlib() -> None:
     try:
-        import matplotlib  # noqa: F401
+        from matplotlib import colormaps
     except ImportError as error:
         raise DepthsiError(
-            "drawing pictures needs matplotlib; run: pip install 'depthsi[plot]'"
+            "Pictures of depth need matplotlib: run pip install 'depthsi[plot]'."
         ) from error
+    colours = colormaps[cmap](np.clip(position, 0, 1), bytes=True)[..., :3]
+    return np.where(valid[..., None], colours, np.array(GREY, np.uint8))
 
 
 def _depth(depth: ArrayLike) -> Float64[np.ndarray, "h w"]:
@@ -323,4 +244,4 @@ def _picture(image: ArrayLike) -> UInt8[np.ndarray, "h w 3"]:
     picture = np.asarray(image)
     if picture.ndim != 3 or picture.shape[2] != 3:
         raise ValueError(f"a picture must have shape (H, W, 3), got {picture.shape}")
-    return picture.clip(0, 255).astype(np.uint8)
+    return np.rint(picture.clip(0, 255)).astype(np.uint8)

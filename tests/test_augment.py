@@ -133,7 +133,9 @@ def test_centre_reads_the_authors_pixels():
     depth[depth == 0] = 1.0
     batch = centre(image[None], depth[None], nyu())
     cropped = depth[6:234, 8:312]
-    np.testing.assert_allclose(batch.log_depth[0], np.log(cropped[4:-4, 4:-4][1::4, 1::4]), rtol=1e-6)
+    np.testing.assert_allclose(
+        batch.log_depth[0], np.log(cropped[4:-4, 4:-4][1::4, 1::4]), rtol=1e-6
+    )
     np.testing.assert_array_equal(batch.image[0], image[6:234, 8:312])
 
 

@@ -1,4 +1,4 @@
-"""Sizes against the paper's table, cells against a brute-force walk, crops against known numbers."""
+"""Sizes against the table of the paper, cells against a brute-force walk, crops against numbers."""
 
 import pytest
 

@@ -85,7 +85,9 @@ def test_no_gradient_reaches_the_coarse_network_in_the_fine_stage():
     model, variables, image = small_network()
 
     def total(params):
-        out = model.apply({"params": params}, image, train=True, rngs={"dropout": jax.random.key(0)})
+        out = model.apply(
+            {"params": params}, image, train=True, rngs={"dropout": jax.random.key(0)}
+        )
         return jnp.sum(jnp.square(out))
 
     gradients = jit(jax.grad(total))(variables["params"])
@@ -111,7 +113,9 @@ def test_scaled_initialisers_start_fine_as_a_copy_of_coarse():
     model, variables, image = small_network()
     noisy = jax.tree.map(lambda p: p, variables)
     bias = noisy["params"]["coarse"]["fc7"]["bias"]
-    noisy["params"]["coarse"]["fc7"]["bias"] = bias + jax.random.normal(jax.random.key(5), bias.shape)
+    noisy["params"]["coarse"]["fc7"]["bias"] = bias + jax.random.normal(
+        jax.random.key(5), bias.shape
+    )
     coarse = model.apply(noisy, image, output="coarse")
     assert np.std(coarse) > 0.3  # both signs occur, so nothing hides behind a ReLU
     np.testing.assert_allclose(model.apply(noisy, image), coarse, atol=1e-6)

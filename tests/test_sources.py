@@ -1,9 +1,9 @@
 """Opening sources by name."""
 
-import numpy as np
 import pytest
 from pictures import counts, saved, smooth_picture
 
+from depthsi.data import rooms
 from depthsi.data.folder import FolderSource
 from depthsi.data.sources import open_source
 from depthsi.errors import DepthsiError
@@ -26,10 +26,15 @@ def test_open_source_knows_its_kinds(tmp_path):
     assert source[0].image.shape == (4, 5, 3)
 
 
-def test_open_source_passes_everything_on_to_rooms():
-    from depthsi.data.rooms import RoomsSource
+def test_open_source_passes_everything_on_to_rooms(monkeypatch):
+    class Recorder(rooms.RoomsSource):
+        def __init__(self, *args):
+            super().__init__(*args)
+            self.args = args
 
-    options = {"count": 3, "seed": 5, "scale_range": (0.5, 2.0)}
-    opened, direct = open_source("rooms", "val", **options), RoomsSource("val", 3, 5, (0.5, 2.0))
-    assert len(opened) == 3
-    np.testing.assert_array_equal(opened[1].depth, direct[1].depth)
+    monkeypatch.setattr(rooms, "RoomsSource", Recorder)
+    for size in (None, (240, 320)):
+        opened = open_source("rooms", "val", count=3, seed=5, scale_range=(0.5, 2.0), size=size)
+        assert isinstance(opened, Recorder)
+        assert opened.args == ("val", 3, 5, (0.5, 2.0))
+        assert len(opened) == 3

@@ -82,14 +82,14 @@ MATERIALS = {
     | {"shift": (0.1, 0.9), "cell_u": (0.08, 0.4), "cell_v": (0.08, 0.4), "tone": (0.5, 1)}
     | {"stagger": (0, 0.6), "joint_width": 0.005}
     | {"noise": (0.2, 0.7), "noise_u": (4, 15), "noise_v": (4, 15)},
-    "garden": {"light": (0.15, 0.4), "saturation": (0.3, 0.7), "hue": (0.2, 0.38), "second": 0.5}
+    "garden": {"light": (0.2, 0.5), "saturation": (0.3, 0.7), "hue": (0.2, 0.38), "second": 0.5}
     | {"cell_u": (0.4, 1.5), "cell_v": (0.4, 1.5), "tone": (0.3, 1), "stagger": 0.4}
     | {"joint_width": 0.01, "noise": (0.4, 0.8), "noise_u": (1, 3), "noise_v": (1, 3)},
     "facade": {"light": (0.3, 0.75), "saturation": (0, 0.4), "hue": (0, 0.15), "second": (0.1, 0.3)}
     | {"cell_u": (1.2, 2.5), "cell_v": (1.2, 2.0), "parity": 1.0, "joint": (-0.3, 0.3)}
     | {"joint_width": 0.15, "noise": 0.1, "noise_u": 2.0, "noise_v": 2.0},
     "sky": _FLAT
-    | {"light": (0.75, 0.95), "saturation": (0.0, 0.35), "hue": (0.55, 0.62)}
+    | {"light": (0.8, 1.0), "saturation": (0.0, 0.35), "hue": (0.55, 0.62)}
     | {"noise": (0, 0.2), "noise_u": 0.15, "noise_v": 0.15},
 }
 
@@ -119,7 +119,8 @@ WEIGHTS = {
     "sky": {"sky": 1},
     "body": {"wood": 5, "lacquer": 2, "fabric": 2, "colour": 1, "dark": 1},
     "accent": {"wood": 3, "lacquer": 3, "dark": 1.5, "colour": 1},
-    "soft": {"fabric": 2, "books": 2, "dark": 2, "colour": 1.5, "picture": 1},
+    "filling": {"books": 2, "dark": 3, "colour": 1, "picture": 0.5},
+    "cloth": {"fabric": 3, "carpet": 1, "colour": 1, "dark": 0.5},
     "rug": {"fabric": 2, "picture": 2, "carpet": 1},
     "picture": {"picture": 1},
     "thing": {"colour": 2, "fabric": 1, "lacquer": 1, "wood": 1, "dark": 0.5},

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt32
 
-from depthsi.data import room_furniture, room_materials, room_shell
+from depthsi.data import room_furniture, room_layout, room_materials, room_shell, room_things
 from depthsi.data.room_shell import between
 
 # Rows of `Scene.surface`: the shell, three for what lies behind each hole (floor, wall, ceiling),
@@ -15,6 +15,29 @@ from depthsi.data.room_shell import between
 FLOOR, CEILING, WALL_X, WALL_Y, TRIM, BEYOND = 0, 1, 2, 3, 4, 5
 HOLES = 2
 BOX = BEYOND + 3 * HOLES
+
+_SHELL = ("floor", "ceiling", "wall", "wall", "trim")
+_BEHIND = ("floor", "wall", "ceiling", "ground", "view", "sky")  # of a door, of a window
+_REST = (*room_things.DECOR, *room_things.SPHERES, *room_things.CYLINDERS)
+_USES = (*_SHELL, *_BEHIND * HOLES, *room_furniture.ROLES * room_layout.PIECES, *_REST)
+_HOLE_SHARES = ((0.3, 0.2, 0.35, 0.15), (0.25, 0.15, 0.45, 0.15))  # door, opening, window, none
+
+# How many random numbers each part takes.
+_DRAWS = {
+    "size": room_shell.SIZE_DRAWS,
+    "camera": room_shell.CAMERA_DRAWS,
+    "walls": HOLES,
+    "holes": HOLES * room_shell.HOLE_DRAWS,
+    "stands": room_things.STANDS_DRAWS,
+    "pieces": room_layout.DRAWS,
+    "round": room_things.ROUND_DRAWS,
+    "panels": room_things.PANEL_DRAWS,
+    "rug": room_things.RUG_DRAWS,
+    "materials": len(_USES) * room_materials.DRAWS,
+    "glow": HOLES + 2,
+    "light": 5,
+    "look": 8,
+}
 
 
 class Scene(NamedTuple):
@@ -31,12 +54,9 @@ class Scene(NamedTuple):
       sphere: centre and radius.
       cylinder: x, y, low z, high z and radius of upright cylinders.
       surface: per surface a row of `room_materials.materials`, then the light it emits.
-      lamp: position of the point light.
+      lamp: position of the point light, the centre of the first sphere.
       lamp_colour, window_colour, ambient: strengths of the lights, RGB.
-      exposure: what the mean of the square root of the light is brought to.
-      balance: white balance, RGB.
-      vignette, noise: darkening of the corners; sensor noise, grey levels.
-      seed: of textures and noise.
+      look: how the camera shows it.
     """
 
     eye: Float[Array, "3"]
@@ -56,190 +76,105 @@ class Scene(NamedTuple):
     lamp_colour: Float[Array, "3"]
     window_colour: Float[Array, "3"]
     ambient: Float[Array, "3"]
+    look: "Look"
+
+
+class Look(NamedTuple):
+    """The camera's way of showing light.
+
+    Attributes:
+      exposure: what the mean of the square root of the light is brought to.
+      contrast: strength of the S-shaped tone curve, 0..1.
+      balance: white balance, RGB.
+      vignette: darkening of the corners, a share.
+      noise: standard deviation of the sensor noise, grey levels.
+      seed: of textures and noise.
+    """
+
     exposure: Float[Array, ""]
+    contrast: Float[Array, ""]
     balance: Float[Array, "3"]
     vignette: Float[Array, ""]
     noise: Float[Array, ""]
     seed: UInt32[Array, ""]
 
 
-class _Panel(NamedTuple):
-    """A box fixed to a wall: sizes and height above the floor as (low, high), metres."""
-
-    wall: int
-    use: str
-    chance: float
-    width: tuple[float, float]
-    height: tuple[float, float]
-    depth: tuple[float, float]
-    above: tuple[float, float]
-
-
-_PANELS = (
-    _Panel(room_shell.FAR, "picture", 0.8, (0.3, 1.0), (0.3, 0.8), (0.02, 0.04), (1.2, 1.5)),
-    _Panel(room_shell.FAR, "picture", 0.6, (0.25, 0.7), (0.3, 0.6), (0.02, 0.04), (1.2, 1.6)),
-    _Panel(room_shell.LEFT, "body", 0.6, (0.5, 1.3), (0.03, 0.05), (0.18, 0.3), (1.2, 1.7)),
-    _Panel(room_shell.RIGHT, "picture", 0.8, (0.3, 1.0), (0.3, 0.8), (0.02, 0.04), (1.2, 1.5)),
-    _Panel(room_shell.FAR, "wall", 0.25, (0.25, 0.6), (3.0, 3.0), (0.2, 0.5), (0.0, 0.0)),
-)
-_SPHERES = ("lamp", "plant", "thing")
-_CYLINDERS = ("thing", "thing", "accent", "lamp")
-
-
-def _decor(draws: Float[Array, " n"], room: Array, passage: Array) -> Float[Array, "boxes 2 3"]:
-    """Panels on the walls clear of the holes, and a rug."""
-    ranges = np.array([panel[3:] for panel in _PANELS], np.float32)
-    draw = draws[5:].reshape(len(_PANELS), 6)
-    size = ranges[..., 0] + draw[:, :4] * (ranges[..., 1] - ranges[..., 0])
-
-    def panel(wall, size, where):
-        length = jnp.where(wall == room_shell.FAR, room[0], room[1])
-        begin = where * (length - size[0])
-        zero = jnp.zeros(())
-        low = jnp.stack([begin, -size[2], size[3]])
-        return room_shell.from_wall(
-            wall, jnp.stack([low, jnp.stack([begin + size[0], zero, size[3] + size[1]])]), room
-        )
-
-    walls = np.array([panel.wall for panel in _PANELS])
-    boxes = jax.vmap(panel)(walls, size, draw[:, 4])
-    grown = boxes + np.array([[-0.1] * 3, [0.1] * 3], np.float32)[None]
-    meets = (grown[:, None, 0] < passage[None, :, 1]) & (passage[None, :, 0] < grown[:, None, 1])
-    chance = np.array([panel.chance for panel in _PANELS], np.float32)
-    keep = (draw[:, 5] < chance) & ~jnp.any(jnp.all(meets, axis=-1), axis=1)
-    x, y, width, depth, there = between(draws[:5], (0, 1), (0.2, 1), (1.2, 2.4), (1.0, 1.8), (0, 1))
-    width, depth = jnp.minimum(width, 0.8 * room[0]), jnp.minimum(depth, 0.5 * room[1])
-    low = jnp.stack([x * (room[0] - width), y * (room[1] - depth), jnp.zeros(())])
-    rug = jnp.stack([low, low + jnp.stack([width, depth, jnp.full((), 0.012)])])
-    keep = jnp.concatenate([keep, (there < 0.6)[None]])
-    return jnp.where(keep[:, None, None], jnp.concatenate([boxes, rug[None]]), 0.0)
-
-
-class _Stands(NamedTuple):
-    """A plant in a pot and a standing lamp in the far corners; radius 0 = not there."""
-
-    plant: Array  # x, y
-    lamp: Array
-    has_plant: Array
-    has_lamp: Array
-
-
-def _stands(draws: Float[Array, "7"], room: Array) -> _Stands:
-    side, a, b, c, d, has_plant, has_lamp = between(
-        draws, (0, 1), (0.3, 0.5), (0.3, 0.5), (0.3, 0.5), (0.3, 1.2), (0, 1), (0, 1)
+def _holes(draws: Array, coins: Array, room: Array, eye: Array) -> room_shell.Hole:
+    """Two holes (stacked) in two different walls, the first most often in the far one."""
+    sides = jnp.where(
+        coins[0] < 0.5,
+        jnp.array([room_shell.LEFT, room_shell.RIGHT]),
+        jnp.array([room_shell.RIGHT, room_shell.LEFT]),
     )
-    left = jnp.stack([a, room[1] - b])
-    right = jnp.stack([room[0] - c, room[1] - d])
-    swap = side < 0.5
-    return _Stands(
-        jnp.where(swap, right, left), jnp.where(swap, left, right), has_plant < 0.45, has_lamp < 0.35
+    walls = jnp.stack([jnp.where(coins[1] < 0.75, room_shell.FAR, sides[1]), sides[0]])
+    start = eye[1] + 0.6
+    return jax.vmap(lambda u, wall, shares: room_shell.hole(u, wall, room, start, shares))(
+        draws.reshape(HOLES, -1), walls, jnp.array(_HOLE_SHARES)
     )
 
 
-def _round_things(draws: Float[Array, "15"], room: Array, stands: _Stands, pieces: room_furniture.Pieces):
-    """Spheres (hanging lamp, plant, ball) and cylinders (pot, vase, pole, shade)."""
-    lamp_x, lamp_y, hang, bulb, crown, pot, pot_h, vase, vase_h, ball, pole_h = between(
-        draws[:11], (0.25, 0.75), (0.35, 0.75), (0.25, 0.5), (0.08, 0.18), (0.2, 0.38), (0.1, 0.18),
-        (0.2, 0.45), (0.035, 0.09), (0.12, 0.35), (0.05, 0.11), (1.3, 1.6),
-    )
-    at = 0.7 * draws[11:].reshape(2, 2) - 0.35
-    stand = jnp.argmax(pieces.top)  # the highest free top
-    top = pieces.top[stand]
-    x, y, cos, sin = pieces.pose[stand]
-    own = at * pieces.size[stand, :2][None]
-    spot = jnp.stack([x + cos * own[:, 0] - sin * own[:, 1], y + sin * own[:, 0] + cos * own[:, 1]])
-    on_top = top > 0.0
-    plant, pole = stands.has_plant, stands.has_lamp
-    zero = jnp.zeros(())
-    spheres = [
-        [lamp_x * room[0], lamp_y * room[1], room[2] - hang, bulb],
-        [*stands.plant, pot_h + 0.8 * crown, plant * crown],
-        [spot[0, 0], spot[1, 0], top + ball, on_top * ball],
-    ]
-    cylinders = [
-        [*stands.plant, zero, pot_h, plant * pot],
-        [spot[0, 1], spot[1, 1], top, top + vase_h, on_top * vase],
-        [*stands.lamp, zero, pole_h, pole * 0.02],
-        [*stands.lamp, pole_h - 0.02, pole_h + 0.22, pole * 0.17],
-    ]
-    return jnp.stack([jnp.stack(s) for s in spheres]), jnp.stack([jnp.stack(c) for c in cylinders])
-
-
-def _surfaces(draws: Float[Array, " n"], roles: Array, window: Array) -> Float[Array, "surfaces features"]:
-    """A material for every surface."""
-    groups = roles.shape[0]
-    inside, outside = ("floor", "wall", "ceiling"), ("ground", "view", "sky")
-    shell = ("floor", "ceiling", "wall", "wall", "trim")
-    decor = (*(panel.use for panel in _PANELS), "rug")
-    uses = (*shell, *(inside + outside) * HOLES, *("body", "accent", "soft") * groups)
-    uses += (*decor, *_SPHERES, *_CYLINDERS)
-    level = draws[: 3 + HOLES]
-    rows = room_materials.materials(draws[3 + HOLES :].reshape(len(uses), -1), uses)
-    walls = rows[jnp.where(level[0] < 0.75, np.array([2, 2]), np.array([2, 3]))]
-    first = len(shell)
-    behind = rows[first : first + 6 * HOLES].reshape(HOLES, 2, 3, -1)
-    behind = jnp.where(window[:, None, None], behind[:, 1], behind[:, 0])
-    glow = jnp.where(window, 1.5 + 3.0 * level[3:], 0.2 + 0.8 * level[3:])
-    glow = jnp.broadcast_to(glow[:, None], (HOLES, 3)).reshape(-1)
-    first += 6 * HOLES
-    own = first + room_furniture.ROLES * jnp.arange(groups)[:, None] + roles
-    rest = rows[first + room_furniture.ROLES * groups :]
-    table = jnp.concatenate(
-        [rows[:2], walls, rows[4:5], behind.reshape(3 * HOLES, -1), rows[own.reshape(-1)], rest]
-    )
-    light = jnp.zeros(table.shape[0]).at[BEYOND : BEYOND + 3 * HOLES].set(glow)
-    lamps = len(_SPHERES) + len(_CYLINDERS)
-    light = light.at[-lamps].set(6.0).at[-1].set(2.0 + level[1])
+def _surfaces(
+    draws: Array, glow: Array, roles: Array, window: Array
+) -> Float[Array, "surfaces features"]:
+    """A material and its own light for every surface."""
+    rows = room_materials.materials(draws.reshape(len(_USES), -1), _USES)
+    counts = (len(_SHELL), len(_BEHIND) * HOLES, len(room_furniture.ROLES) * room_layout.PIECES)
+    shell, behind, pieces, rest = jnp.split(rows, np.cumsum(counts))
+    shell = shell.at[WALL_Y].set(jnp.where(glow[-1] < 0.75, shell[WALL_X], shell[WALL_Y]))
+    behind = behind.reshape(HOLES, 2, 3, -1)
+    behind = jnp.where(window[:, None, None], behind[:, 1], behind[:, 0]).reshape(3 * HOLES, -1)
+    own = len(room_furniture.ROLES) * jnp.arange(room_layout.PIECES)[:, None] + roles
+    table = jnp.concatenate([shell, behind, pieces[own.reshape(-1)], rest])
+    outside = jnp.where(window, 4.0 + 6.0 * glow[:HOLES], 0.2 + 0.8 * glow[:HOLES])
+    outside = jnp.broadcast_to(outside[:, None], (HOLES, 3)).reshape(-1)
+    first_lamp = -len(room_things.SPHERES) - len(room_things.CYLINDERS)
+    light = jnp.zeros(table.shape[0]).at[BEYOND:BOX].set(outside)
+    light = light.at[first_lamp].set(8.0).at[-1].set(2.0 + 2.0 * glow[-2])
     return jnp.concatenate([table, light[:, None]], axis=1)
+
+
+def _lights(draws: Array) -> tuple[Array, Array, Array]:
+    """Colours of the lamp, the daylight and the ambient light."""
+    lamp, warm, day, ambient, cast = between(
+        draws, (1.5, 6.0), (0.0, 1.0), (0.0, 8.0), (0.1, 0.4), (-1.0, 1.0)
+    )
+    return (
+        lamp * (1.0 + warm * jnp.array([0.1, 0.0, -0.3])),
+        day * jnp.array([0.9, 0.97, 1.05]),
+        ambient * (1.0 + cast * jnp.array([0.06, 0.0, -0.06])),
+    )
+
+
+def _look(draws: Array) -> Look:
+    exposure, contrast, vignette, noise = between(
+        draws[:4], (0.35, 0.62), (0.2, 0.9), (0.0, 0.3), (0.0, 3.0)
+    )
+    seed = (draws[4] * 2.0**24).astype(jnp.uint32) * np.uint32(0x9E3779B1)
+    return Look(exposure, contrast, 0.92 + 0.16 * draws[5:], vignette, noise, seed)
 
 
 def scene(key: PRNGKeyArray) -> Scene:
     """Draws a room of real size."""
-    counts = dict(room=3, camera=9, sides=2, hole0=13, hole1=13, stands=7, round=15)
-    counts |= dict(decor=5 + 6 * len(_PANELS), light=11, pieces=room_furniture.DRAWS)
-    counts |= dict(surfaces=3 + HOLES + 51 * room_materials.DRAWS)
-    # All random numbers at once: each call of the generator costs compile time.
-    draws = jax.random.uniform(key, (sum(counts.values()),))
-    ends = np.cumsum(list(counts.values()))
-    part = dict(zip(counts, jnp.split(draws, ends[:-1]), strict=True))
-    room = room_shell.room_size(part["room"])
-    cam = room_shell.camera(part["camera"], room)
-    side, coin = part["sides"]
-    sides = jnp.where(side < 0.5, np.array([1, 2]), np.array([2, 1]))
-    walls = jnp.stack([jnp.where(coin < 0.75, 0, sides[1]), sides[0]])
-    shares = jnp.array([[0.3, 0.2, 0.35, 0.15], [0.3, 0.15, 0.4, 0.15]])
-    start = cam.eye[1] + 0.6
-    both = jnp.stack([part["hole0"], part["hole1"]])
-    hole = jax.vmap(lambda d, w, s: room_shell.hole(d, w, room, start, s))(both, walls, shares)
-    stands = _stands(part["stands"], room)
-    square = np.array([[-1.0, -1.0], [1.0, 1.0]], np.float32)
-    near = cam.eye[None, :2] + 0.65 * square
-    plant = jnp.where(stands.has_plant, stands.plant[None] + 0.25 * square, -99.0)
-    pole = jnp.where(stands.has_lamp, stands.lamp[None] + 0.2 * square, -99.0)
-    reserved = jnp.concatenate([jnp.stack([near, plant, pole]), hole.clear])
-    pieces = room_furniture.place(part["pieces"], cam.eye[:2], cam.yaw, room[:2], reserved)
-    spheres, cylinders = _round_things(part["round"], room, stands, pieces)
-    decor = _decor(part["decor"], room, hole.passage)
-    power, warm, window, fill, cast, exposure, vignette, noise = between(
-        part["light"][:8], (1.5, 6), (0, 1), (0, 8), (0.12, 0.5), (0, 1), (0.38, 0.55), (0, 0.3), (0, 3)
-    )
-    tint = jnp.array([1.0, 1.0, 1.0]) + jnp.array([0.1, 0.0, -0.3]) * warm
-    balance = 0.92 + 0.16 * part["light"][8:]
+    # All random numbers at once: every call of the generator costs compile time.
+    draws = jax.random.uniform(key, (sum(_DRAWS.values()),))
+    parts = jnp.split(draws, np.cumsum(list(_DRAWS.values()))[:-1])
+    part = dict(zip(_DRAWS, parts, strict=True))
+    room = room_shell.room_size(part["size"])
+    camera = room_shell.camera(part["camera"], room)
+    hole = _holes(part["holes"], part["walls"], room, camera.eye)
+    stands = room_things.stands(part["stands"], room)
+    near = camera.eye[None, :2] + np.array([[-0.65, -0.65], [0.65, 0.65]], np.float32)
+    reserved = jnp.concatenate([near[None], stands.rectangles(), hole.clear])
+    pieces = room_layout.place(part["pieces"], camera, room, reserved)
+    spheres, cylinders = room_things.round_things(part["round"], room, stands, pieces)
+    panels = room_things.panels(part["panels"], room, hole.passage)
+    decor = jnp.concatenate([panels, room_things.rug(part["rug"], room)[None]])
     return Scene(
-        *(cam.eye, cam.axes, cam.half_width, room),
+        *(camera.eye, camera.axes, camera.half_width, room),
         *(hole.passage, hole.beyond, hole.axis, hole.window),
-        pose=jnp.concatenate([pieces.pose, jnp.array([[0.0, 0.0, 1.0, 0.0]])]),
-        boxes=jnp.concatenate([pieces.boxes, decor[None]]),
-        sphere=spheres,
-        cylinder=cylinders,
-        surface=_surfaces(part["surfaces"], pieces.roles, hole.window),
-        lamp=spheres[0, :3],
-        lamp_colour=power * tint,
-        window_colour=window * jnp.array([0.9, 0.97, 1.05]),
-        ambient=fill * (1.0 + 0.1 * (cast - 0.5) * jnp.array([1.0, 0.0, -1.0])),
-        exposure=exposure,
-        balance=balance,
-        vignette=vignette,
-        noise=noise,
-        seed=(draws[0] * 2.0**24).astype(jnp.uint32) * np.uint32(0x9E3779B1),
+        jnp.concatenate([pieces.pose, jnp.array([[0.0, 0.0, 1.0, 0.0]])]),
+        jnp.concatenate([pieces.boxes, decor[None]]),
+        *(spheres, cylinders),
+        _surfaces(part["materials"], part["glow"], pieces.roles, hole.window),
+        *(spheres[0, :3], *_lights(part["light"]), _look(part["look"])),
     )

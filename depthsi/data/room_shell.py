@@ -12,11 +12,18 @@ from jaxtyping import Array, Bool, Float, Int
 
 FAR, LEFT, RIGHT = 0, 1, 2  # the walls a camera can see
 DOOR, OPENING, WINDOW, ABSENT = 0, 1, 2, 3
+SIZE_DRAWS, CAMERA_DRAWS, HOLE_DRAWS = 3, 9, 13
 
 
 class Camera(NamedTuple):
-    """Attributes: position, metres; rows right, down, forward of the camera (orthonormal); yaw from
-    +y towards +x, radians; tangent of half the horizontal field of view."""
+    """Where the picture is taken from.
+
+    Attributes:
+      eye: position, metres.
+      axes: rows are its right, down and forward directions (orthonormal).
+      yaw: from +y towards +x, radians.
+      half_width: tangent of half the horizontal field of view.
+    """
 
     eye: Float[Array, "3"]
     axes: Float[Array, "3 3"]
@@ -48,25 +55,33 @@ def between(draws: Float[Array, " n"], *ranges: tuple[float, float]) -> tuple[Ar
     return tuple(low + draws * (high - low))
 
 
+def box(low: tuple, high: tuple) -> Float[Array, "2 d"]:
+    """Corners of a box from numbers and arrays mixed."""
+    return jnp.stack([jnp.stack([jnp.asarray(x, jnp.float32) for x in c]) for c in (low, high)])
+
+
+def from_wall(wall: Array, corners: Float[Array, "2 d"], room: Float[Array, "3"]) -> Array:
+    """Corners of a box from a wall's own axes (along, outwards, and up if d = 3) to the world's."""
+    along, out = corners[:, 0], corners[:, 1]
+    x = jnp.stack([along, -out[::-1], room[0] + out])[wall]
+    y = jnp.stack([room[1] + out, along, along])[wall]
+    return jnp.concatenate([x[:, None], y[:, None], corners[:, 2:]], axis=1)
+
+
 def room_size(draws: Float[Array, "3"]) -> Float[Array, "3"]:
-    """Width, length and height in metres: the size of real rooms, small ones more often."""
-    width, length, height = between(draws, (np.log(2.4), np.log(5.5)), (np.log(3.0), np.log(7.5)), (2.3, 2.9))
+    """Width, length and height in metres: the sizes of real rooms, small ones more often."""
+    logs = ((np.log(2.4), np.log(5.5)), (np.log(3.0), np.log(7.0)))
+    width, length, height = between(draws, *logs, (2.3, 2.9))
     return jnp.stack([jnp.exp(width), jnp.exp(length), height])
 
 
 def camera(draws: Float[Array, "9"], room: Float[Array, "3"]) -> Camera:
-    """A camera at eye or hand height near the wall y = 0, aimed at the far half of the room."""
+    """A camera held at 1 to 1.75 m near the wall y = 0 and aimed at the far half of the room."""
     side, back, height, aim, reach, jitter, pitch, roll, half_width = between(
         draws,
-        (0.2, 0.8),
-        (0.05, 0.2),
-        (1.0, 1.75),
-        (0.05, 0.95),
-        (0.6, 1.0),
-        (-0.12, 0.12),
-        (-0.45, 0.02),
-        (-0.05, 0.05),
-        (0.48, 0.64),
+        *((0.2, 0.8), (0.05, 0.2), (1.0, 1.75)),
+        *((0.05, 0.95), (0.6, 1.0), (-0.12, 0.12)),
+        *((-0.45, 0.02), (-0.05, 0.05), (0.48, 0.64)),
     )
     eye = jnp.stack([side * room[0], back * room[1], height])
     yaw = jnp.arctan2(aim * room[0] - eye[0], reach * room[1] - eye[1]) + jitter
@@ -79,21 +94,12 @@ def camera(draws: Float[Array, "9"], room: Float[Array, "3"]) -> Camera:
     return Camera(eye, jnp.stack([right, down, forward]), yaw, half_width)
 
 
-def from_wall(wall: Array, corners: Float[Array, "2 d"], room: Array) -> Float[Array, "2 d"]:
-    """Corners of a box from a wall's own axes (along, outwards, and up if d = 3) to the world's."""
-    along, out = corners[:, 0], corners[:, 1]
-    x = jnp.stack([along, -out[::-1], room[0] + out])[wall]
-    y = jnp.stack([room[1] + out, along, along])[wall]
-    return jnp.concatenate([x[:, None], y[:, None], corners[:, 2:]], axis=1)
-
-
-def _box(low: tuple, high: tuple) -> Float[Array, "2 d"]:
-    """Corners of a box from numbers and arrays mixed."""
-    return jnp.stack([jnp.stack([jnp.asarray(x, jnp.float32) for x in c]) for c in (low, high)])
-
-
 def hole(
-    draws: Float[Array, "13"], wall: Array, room: Array, start: Array, shares: Array
+    draws: Float[Array, "13"],
+    wall: Int[Array, ""],
+    room: Float[Array, "3"],
+    start: Float[Array, ""],
+    shares: Float[Array, "4"],
 ) -> Hole:
     """A door, a wide opening, a window or nothing in one wall.
 
@@ -108,18 +114,8 @@ def hole(
     window, absent = kind == WINDOW, kind == ABSENT
     door, opening, pane, sill, lintel, where, thick, left, right, deep, ground, sky = between(
         draws[:12],
-        (0.8, 1.0),
-        (1.2, 2.2),
-        (0.7, 2.0),
-        (0.6, 1.1),
-        (0.75, 0.95),
-        (0, 1),
-        (0.1, 0.3),
-        (0.3, 2.5),
-        (0.3, 2.5),
-        (0, 1),
-        (-3.0, -0.3),
-        (5.0, 9.0),
+        *((0.8, 1.0), (1.2, 2.2), (0.7, 2.0), (0.6, 1.1), (0.75, 0.95), (0.0, 1.0), (0.1, 0.3)),
+        *((0.3, 2.5), (0.3, 2.5), (0.0, 1.0), (-3.0, -0.3), (5.0, 8.0)),
     )
     first = jnp.where(wall == FAR, 0.15, start)
     last = jnp.where(wall == FAR, room[0], room[1]) - 0.15
@@ -127,14 +123,14 @@ def hole(
     begin = first + where * (last - first - width)
     bottom = jnp.where(window, sill, 0.0)
     top = jnp.where(window, lintel, jnp.minimum(0.9, 2.1 / room[2])) * room[2]
-    passage = _box((begin, 0, bottom), (begin + width, jnp.where(absent, 0.0, thick), top))
+    passage = box((begin, 0, bottom), (begin + width, jnp.where(absent, 0.0, thick), top))
     spread = jnp.where(window, 3.0 + 3.0 * deep, 0.0)
-    reach = thick + jnp.where(window, 4.0 + 9.0 * deep, 0.8 + 3.0 * deep)
-    beyond = _box(
+    reach = thick + jnp.where(window, 4.0 + 5.0 * deep, 0.8 + 3.0 * deep)
+    beyond = box(
         (begin - left - spread, thick, jnp.where(window, ground, 0.0)),
         (begin + width + right + spread, reach, jnp.where(window, sky, room[2])),
     )
-    clear = jnp.where(window | absent, -99.0, _box((begin, -0.6), (begin + width, 0.0)))
+    clear = jnp.where(window | absent, -99.0, box((begin, -0.6), (begin + width, 0.0)))
     return Hole(
         from_wall(wall, passage, room),
         from_wall(wall, beyond, room),

@@ -36,14 +36,14 @@ def open_source(
     """
     # Each kind is imported when it is used: rooms need jax, a folder does not.
     if kind == "rooms":
-        from depthsi.data import rooms
+        from depthsi.data.rooms import SIZE, RoomsSource
 
-        if size not in (None, rooms.SIZE):
+        if size not in (None, SIZE):
             raise DepthsiError(
-                f"rooms have {rooms.SIZE} pixels (H, W), not {size}; choose another kind of data "
-                "or a geometry of that size."
+                f"rooms are rendered at {SIZE} pixels (H, W), not {size}; choose a geometry "
+                "of that size, or data of kind 'folder'."
             )
-        return rooms.RoomsSource(split, count, seed, scale_range)
+        return RoomsSource(split, count, seed, scale_range)
     if kind == "folder":
         from depthsi.data.folder import FolderSource
 

@@ -4,13 +4,15 @@ Masking comes before any arithmetic that could turn garbage into NaN: a differen
 one `where` behind it keeps NaN and infinity out of the value *and* of the gradient.
 """
 
-import math
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
+
+from depthsi.losses._sums import count_valid
 
 Axis = int | tuple[int, ...] | None
 
@@ -42,7 +44,7 @@ class Residual(NamedTuple):
 
     def count(self) -> Float[Array, "*batch"]:
         """Number of valid pixels of each image."""
-        return count_valid(self.values, self.valid, self.axes)
+        return count_valid(self.values.shape, self.values.dtype, self.valid, self.axes)
 
 
 def check_pair(predictions: ArrayLike, targets: ArrayLike) -> tuple[Array, Array]:
@@ -124,15 +126,12 @@ def masked_pair(
     return first, second
 
 
-def count_valid(like: Array, valid: Array | None, axes: tuple[int, ...]) -> Float[Array, "*batch"]:
-    """Number of valid pixels of each image, in the type of `like`."""
-    if valid is not None:
-        return jnp.sum(valid, axis=axes, dtype=like.dtype)
-    batch = tuple(n for axis, n in enumerate(like.shape) if axis not in axes)
-    return jnp.full(batch, math.prod(like.shape[a] for a in axes), like.dtype)
-
-
 def safe_sqrt(values: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
     """Square root whose gradient at 0 is 0, so that a perfect prediction trains on."""
     positive = values > 0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, values, 1)), 0)
+
+
+def magnitude(values: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """|x| with slope 0 at 0 (jnp.abs has slope 1 there): a perfect prediction is left alone."""
+    return values * jax.lax.stop_gradient(jnp.sign(values))

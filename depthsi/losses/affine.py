@@ -10,10 +10,8 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from depthsi.losses._masking import Axis, Residual, masked_pair
+from depthsi.losses._masking import Axis, Residual, magnitude, masked_pair
 from depthsi.losses.pairwise import flatten_pixels
-
-_TRIM = 0.2
 
 
 def align_scale_shift(
@@ -84,8 +82,8 @@ def ssi_trimmed(
     others, _ = flatten_pixels(right)
     count = jnp.sum(valid, axis=-1, keepdims=True)
     alike = _normalise(values, valid, count) - _normalise(others, valid, count)
-    ordered = jnp.sort(jnp.where(valid, jnp.abs(alike), jnp.inf), axis=-1)
-    kept = jnp.arange(ordered.shape[-1])[None, :] < jnp.floor((1 - _TRIM) * count)
+    ordered = jnp.sort(jnp.where(valid, magnitude(alike), jnp.inf), axis=-1)
+    kept = jnp.arange(ordered.shape[-1])[None, :] < 4 * count // 5
     total = jnp.sum(jnp.where(kept, ordered, 0), axis=-1)
     return (total / (2 * jnp.maximum(count[:, 0], 1))).reshape(left.count().shape)
 
@@ -107,5 +105,5 @@ def _normalise(values: Array, valid: Array, count: Array) -> Array:
     ordered = jnp.sort(jnp.where(valid, values, jnp.inf), axis=-1)
     middle = jnp.take_along_axis(ordered, jnp.maximum(count - 1, 0) // 2, axis=-1)
     centred = jnp.where(valid, values - jnp.where(count > 0, middle, 0), 0)
-    size = jnp.sum(jnp.abs(centred), axis=-1, keepdims=True) / jnp.maximum(count, 1)
+    size = jnp.sum(magnitude(centred), axis=-1, keepdims=True) / jnp.maximum(count, 1)
     return centred / jnp.maximum(size, 1e-6)

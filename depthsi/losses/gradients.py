@@ -8,8 +8,8 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from depthsi.losses._masking import Axis, Residual, masked_residual
-from depthsi.losses.moments import moments_of
+from depthsi.losses._masking import Axis, Residual, magnitude, masked_residual
+from depthsi.losses.moments import residual_moments
 
 
 def gradient_matching(
@@ -17,7 +17,7 @@ def gradient_matching(
     targets: ArrayLike,
     *,
     where: ArrayLike | None = None,
-    axis: tuple[int, int] = (-2, -1),
+    axis: tuple[int, ...] = (-2, -1),
     scales: int = 4,
 ) -> Float[Array, "*batch"]:
     """sum over scales k of (1/n_k) sum |dx R| + |dy R|, R every 2^k-th pixel of the residual.
@@ -45,7 +45,7 @@ def gradient_matching(
     total = jnp.zeros_like(residual.count())
     for scale in range(scales):
         coarse = _every(residual, 2**scale)
-        steps = sum(coarse.total(jnp.abs(_steps(coarse, a))) for a in coarse.axes)
+        steps = sum(coarse.total(magnitude(_steps(coarse, a))) for a in coarse.axes)
         total = total + steps / jnp.maximum(coarse.count(), 1)
     return total
 
@@ -55,7 +55,7 @@ def eigen_fergus_2015(
     targets: ArrayLike,
     *,
     where: ArrayLike | None = None,
-    axis: tuple[int, int] = (-2, -1),
+    axis: tuple[int, ...] = (-2, -1),
 ) -> Float[Array, "*batch"]:
     """mean(d^2) - 0.5 mean(d)^2 + (1/n) sum (dx d)^2 + (dy d)^2 (Eigen & Fergus 2015, depth).
 
@@ -74,7 +74,8 @@ def eigen_fergus_2015(
     """
     residual = _plane(predictions, targets, where, axis)
     steps = sum(residual.total(_steps(residual, a) ** 2) for a in residual.axes)
-    return moments_of(residual).loss(0.5) + steps / jnp.maximum(residual.count(), 1)
+    moments = residual_moments(predictions, targets, where=where, axis=axis)
+    return moments.loss(0.5) + steps / jnp.maximum(moments.count, 1)
 
 
 def _plane(

@@ -5,6 +5,7 @@ targets. With the square it is Eq. 2 of the paper, the variance of d.
 """
 
 import functools
+import math
 from collections.abc import Callable
 
 import jax
@@ -13,7 +14,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Int, PRNGKeyArray
 
-from depthsi.losses._masking import Axis, Residual, masked_residual
+from depthsi.losses._masking import Axis, Residual, magnitude, masked_residual
 
 Penalty = Callable[[Array], Array]
 
@@ -100,10 +101,11 @@ def flatten_pixels(residual: Residual) -> tuple[Float[Array, "b n"], Bool[Array,
     """Values and validity with one row per image."""
     valid = jnp.ones(residual.values.shape, bool) if residual.valid is None else residual.valid
     last = tuple(range(-len(residual.axes), 0))
+    pixels = math.prod(valid.shape[a] for a in residual.axes)
     images = residual.count().size
 
     def flatten(x: Array) -> Array:
-        return jnp.moveaxis(x, residual.axes, last).reshape(images, -1)
+        return jnp.moveaxis(x, residual.axes, last).reshape(images, pixels)
 
     return flatten(residual.values), flatten(valid)
 
@@ -142,7 +144,11 @@ def take_pixels(values: Float[Array, "b n"], index: Int[Array, "b k"]) -> Float[
 def _penalty(penalty: str | Penalty, delta: float) -> Penalty:
     if callable(penalty):
         return penalty
-    named = {"square": jnp.square, "abs": jnp.abs, "huber": functools.partial(_huber, delta=delta)}
+    named = {
+        "square": jnp.square,
+        "abs": magnitude,
+        "huber": functools.partial(_huber, delta=delta),
+    }
     if penalty not in named:
         raise ValueError(
             f"`penalty` must be one of {', '.join(named)} or a function, got {penalty!r}."

@@ -6,14 +6,15 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from depthsi.losses._masking import Axis, check_axis, check_where, count_valid
+from depthsi.losses._masking import Axis, check_axis, check_where
+from depthsi.losses._sums import count_valid
 
 _POWERS = {"image": 0, "pixel": 1, "authors": 2}
 
 
 def reduce_images(
-    values: Float[Array, "*batch"],
-    counts: Float[Array, "*batch"],
+    values: ArrayLike,
+    counts: ArrayLike,
     reduction: str = "image",
     *,
     axis_name: str | tuple[str, ...] | None = None,
@@ -39,6 +40,7 @@ def reduce_images(
             f"`values` {jnp.shape(values)} and `counts` {jnp.shape(counts)} must have the same"
             " shape: one number per image each."
         )
+    values, counts = jnp.asarray(values), jnp.asarray(counts)
     seen = counts > 0
     weights = jnp.where(seen, counts ** _POWERS[reduction], 0)
     total, weight = jnp.sum(weights * jnp.where(seen, values, 0)), jnp.sum(weights)
@@ -62,5 +64,5 @@ def valid_count(
       ValueError: `where` or `axis` does not fit the shape.
     """
     valid = check_where(where, predictions.shape)
-    like = jax.eval_shape(lambda x: x.astype(jnp.promote_types(x.dtype, jnp.float32)), predictions)
-    return count_valid(like, valid, check_axis(axis, predictions.ndim))
+    dtype = jnp.promote_types(predictions.dtype, jnp.float32)
+    return count_valid(predictions.shape, dtype, valid, check_axis(axis, predictions.ndim))

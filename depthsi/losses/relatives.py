@@ -6,7 +6,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, PRNGKeyArray
 
-from depthsi.losses._masking import Axis, masked_pair, masked_residual
+from depthsi.losses._masking import Axis, magnitude, masked_pair, masked_residual
 from depthsi.losses.moments import residual_moments
 from depthsi.losses.pairwise import check_pairs, flatten_pixels, sample_pairs, take_pixels
 
@@ -67,7 +67,7 @@ def berhu(
       ValueError: shapes differ, or `axis` does not fit.
     """
     residual = masked_residual(predictions, targets, where, axis)
-    size = jnp.abs(residual.values)
+    size = magnitude(residual.values)
     if threshold is None:
         threshold = jax.lax.stop_gradient(jnp.max(size, initial=0) / 5)
     beyond = size > threshold

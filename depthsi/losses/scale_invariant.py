@@ -16,9 +16,8 @@ image: nothing pulls on the scale.
 """
 
 import jax.numpy as jnp
-from jax import Array
 from jax.typing import ArrayLike
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from depthsi.losses._masking import Axis, masked_residual
 from depthsi.losses.moments import residual_moments
@@ -109,7 +108,7 @@ def scale_invariant_loss(
     *,
     where: ArrayLike | None = None,
     axis: Axis = (-2, -1),
-    lam: float | Array = 0.5,
+    lam: ArrayLike = 0.5,
     form: str = "centred",
 ) -> Float[Array, "*batch"]:
     """Eq. 4, the training loss: mean(d^2) - lam mean(d)^2 = (1 - lam) mean(d^2) + lam V.
@@ -142,7 +141,8 @@ def scale_invariant_loss(
         return _closed(predictions, targets, where, axis, lam)
     variance = scale_invariant_alpha if form == "alpha" else scale_invariant_pairwise
     plain = _closed(predictions, targets, where, axis, 0.0)
-    return (1 - lam) * plain + lam * variance(predictions, targets, where=where, axis=axis)
+    share = jnp.asarray(lam, plain.dtype)
+    return (1 - share) * plain + share * variance(predictions, targets, where=where, axis=axis)
 
 
 def _closed(
@@ -150,9 +150,9 @@ def _closed(
     targets: ArrayLike,
     where: ArrayLike | None,
     axis: Axis,
-    lam: float | Array,
+    lam: ArrayLike,
 ) -> Float[Array, "*batch"]:
     residual = masked_residual(predictions, targets, where, axis)
     count = jnp.maximum(residual.count(), 1)
     mean = residual.total(residual.values) / count
-    return residual.total(residual.values**2) / count - lam * mean**2
+    return residual.total(residual.values**2) / count - jnp.asarray(lam, mean.dtype) * mean**2

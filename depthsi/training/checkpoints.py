@@ -86,11 +86,16 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
+def _layers(tree: Any) -> dict[str, tuple[int, ...]]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape)
+        for path, leaf in leaves
+    }
+
+
 def _check_same_layers(saved: Any, wanted: Any, where: str) -> None:
-    shapes = [
-        {jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape) for path, leaf in leaves}
-        for leaves in map(jax.tree_util.tree_leaves_with_path, (saved, wanted))
-    ]  # fmt: skip
+    shapes = _layers(saved), _layers(wanted)
     for name in sorted(shapes[0].keys() | shapes[1].keys()):
         has, needs = (layers.get(name, "no such layer") for layers in shapes)
         if has != needs:

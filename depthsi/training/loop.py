@@ -63,9 +63,7 @@ def train(
                     if step == stage.end or step % config.schedule.save_every == 0:
                         watch.settle()
                         checkpoints.save(step, state)
-                    if evaluate and (
-                        step == stage.end or step % config.schedule.eval_every == 0
-                    ):
+                    if evaluate and (step == stage.end or step % config.schedule.eval_every == 0):
                         watch.settle()
                         watch.evaluated(step, stage, evaluate(state.params))
     return state.params

@@ -67,9 +67,7 @@ def make_optimizer(config: OptimConfig, steps: int) -> optax.GradientTransformat
     return optax.chain(optax.clip_by_global_norm(config.clip), update) if config.clip else update
 
 
-def _sgd(
-    config: OptimConfig, schedule: optax.Schedule, rate: Rate
-) -> optax.GradientTransformation:
+def _sgd(config: OptimConfig, schedule: optax.Schedule, rate: Rate) -> optax.GradientTransformation:
     return optax.chain(
         optax.add_decayed_weights(rate.weight_decay * config.weight_decay, mask=_is_kernel),
         optax.sgd(lambda count: rate.learning_rate * schedule(count), config.momentum),

@@ -5,7 +5,6 @@ from typing import Any
 import flax.struct
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int, Key
 
 from depthsi.config import Config
 from depthsi.models import TwoScaleNet
@@ -18,16 +17,16 @@ class State:
     """All of a run that a checkpoint has to hold.
 
     Attributes:
-      step: steps done, over all stages.
-      params: of both networks.
+      step: int32 scalar, steps done over all stages.
+      params: dict of both networks' parameters.
       opt_state: of the subtree the current stage trains.
-      key: randomness of the run; never changes, the step is folded into it.
+      key: typed key, the run's randomness; never changes, the step is folded into it.
     """
 
-    step: Int[Array, ""]
-    params: dict[str, Any]
+    step: Any
+    params: Any
     opt_state: Any
-    key: Key[Array, ""]
+    key: Any
 
 
 def initial_state(config: Config, stage: Stage) -> State:

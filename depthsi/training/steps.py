@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Num, Shaped
 
 from depthsi.augment import Raw, augment
 from depthsi.config import Config
-from depthsi.losses import reduce_images, scale_invariant_loss, valid_count
+from depthsi.losses import reduce_images, scale_invariant_loss
 from depthsi.models import TwoScaleNet
 from depthsi.training.optim import make_optimizer, rate_schedule
 from depthsi.training.stages import Stage
@@ -50,7 +50,7 @@ def make_train_step(config: Config, stage: Stage) -> TrainStep:
             values = scale_invariant_loss(
                 predictions, batch.log_depth, where=batch.valid, lam=config.loss.lam
             )
-            counts = valid_count(predictions, where=batch.valid)
+            counts = jnp.sum(batch.valid, axis=(-2, -1), dtype=jnp.float32)
             return config.loss.multiplier * reduce_images(
                 values, counts, reduction=config.loss.reduction
             )

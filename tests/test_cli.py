@@ -1,0 +1,221 @@
+"""The command line as a user meets it: the whole chain once, and every mistake in one sentence."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from depthsi.cli import main
+
+FAST = [
+    "--model.width", "0.02", "--schedule.batch-size", "4", "--schedule.coarse-samples", "8",
+    "--schedule.fine-samples", "4", "--schedule.eval-every", "0", "--optim.warmup", "0",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Four training and two test pairs, of two sizes."""
+    root = tmp_path_factory.mktemp("pairs")
+    rng = np.random.default_rng(0)
+    rows = []
+    for i, split in enumerate(["train"] * 4 + ["test"] * 2):
+        size = (480, 640) if i % 2 else (240, 320)
+        depth = rng.uniform(1, 5) * np.linspace(1, 2, size[0])[:, None] * np.ones(size)
+        image = np.repeat((depth * 25)[..., None], 3, -1).clip(0, 255).astype(np.uint8)
+        Image.fromarray(image).save(root / f"{i}.jpg")
+        Image.fromarray((depth * 1000).astype(np.uint16)).save(root / f"{i}.png")
+        rows.append([f"{i}.jpg", f"{i}.png", split, 1000])
+    write_index(root, rows)
+    return root
+
+
+def write_index(root, rows, header=("rgb", "depth", "split", "depth_units_per_metre")):
+    with (root / "index.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+
+
+@pytest.fixture(scope="module")
+def trained(folder, tmp_path_factory):
+    run = tmp_path_factory.mktemp("runs") / "run"
+    main(["train", "tiny", "--run", str(run), *from_folder(folder)])
+    return run
+
+
+def from_folder(root):
+    return ["--data.kind", "folder", "--data.root", str(root), *FAST]
+
+
+def refusal(capsys, *arguments):
+    """What stands on stderr after the command was refused."""
+    with pytest.raises(SystemExit) as stopped:
+        main([str(argument) for argument in arguments])
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    return error
+
+
+def test_train_evaluate_predict_info(trained, folder, capsys, tmp_path):
+    capsys.readouterr()
+    main(["evaluate", str(trained)])
+    printed = capsys.readouterr().out
+    for words in ("2 pictures of split 'test', step 3", "crop eigen2014_nyu, no depth caps",
+                  "mean over images", "ours: coarse + fine", "ours: mean predictor",
+                  "paper: Coarse+Fine 0.611"):  # fmt: skip
+        assert words in " ".join(printed.split())
+    result = json.loads((trained / "evaluation.json").read_text())
+    assert set(result["results"]) == {"coarse", "coarse + fine", "mean predictor"}
+    assert result["images"] == 2
+    assert result["pixels"] == 2 * 220 * 296
+    assert 0 <= result["results"]["coarse"]["image"]["d1"] <= 1
+    with Image.open(trained / "samples" / "test.png") as sheet:
+        assert min(sheet.size) > 300
+
+    photo = tmp_path / "my photo.png"
+    Image.fromarray(np.full((300, 500, 3), 90, np.uint8)).save(photo)
+    main(["predict", str(trained), str(photo), "--out", str(tmp_path / "out")])
+    metres = np.load(tmp_path / "out" / "my photo_depth.npy")
+    with Image.open(tmp_path / "out" / "my photo_depth.png") as png:
+        millimetres = np.asarray(png)
+    assert metres.shape == millimetres.shape == (300, 500)
+    assert (metres.dtype, millimetres.dtype) == (np.float32, np.uint16)
+    np.testing.assert_allclose(millimetres / 1000, metres, atol=6e-4)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "my photo_depth.npy", "my photo_depth.png", "my photo_panel.png",
+    ]  # fmt: skip
+
+    capsys.readouterr()
+    main(["info", str(trained)])
+    assert "step 3 of 3" in capsys.readouterr().out
+    main(["info"])
+    assert "jax" in capsys.readouterr().out
+
+
+def test_crop_and_aggregation_are_named(trained, capsys):
+    main(["evaluate", str(trained), "--crop", "nyu_toolbox", "--aggregation", "pixel"])
+    printed = capsys.readouterr().out
+    assert "crop nyu_toolbox" in printed
+    assert "pooled over pixels" in printed
+
+
+def test_a_finished_run_resumes_to_nothing_and_refuses_other_settings(trained, folder, capsys):
+    same = ["train", "tiny", "--run", str(trained), *from_folder(folder)]
+    main([*same, "--resume"])
+    assert "Trained 3 steps" in capsys.readouterr().out
+    error = refusal(capsys, *same, "--resume", "--seed", 5)
+    assert "started with seed = 0, not 5" in error
+    error = refusal(capsys, *same)
+    assert "already holds another run" in error
+
+
+def test_help_is_quick_and_touches_no_backend():
+    code = (
+        "import sys; sys.argv = ['depthsi', 'train', 'nyu', '--help']\n"
+        "from depthsi.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as stop:\n    assert stop.code == 0\n"
+        "assert 'jax' not in sys.modules, 'help imported jax'\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "--schedule.coarse-samples" in done.stdout
+
+
+def test_importing_depthsi_initialises_no_backend():
+    code = (
+        "import depthsi, depthsi.losses, depthsi.models, depthsi.metrics, depthsi.augment, sys\n"
+        "import jax._src.xla_bridge as bridge\n"
+        "assert not bridge._backends, 'a backend was initialised'\n"
+        "for name in ('grain', 'tensorflow_datasets', 'orbax', 'matplotlib', 'tyro'):\n"
+        "    assert name not in sys.modules, name\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--model.width", "0"], "model.width is 0.0; it must be greater than 0"),
+        (["--schedule.batch-size", "6"], "batch_size is 6, which 4 devices"),
+        (["--loss.lam", "2"], "loss.lam is 2.0"),
+        (["--data.kind", "folder"], "needs its directory"),
+        (["--data.kind", "folder", "--data.root", "/nowhere"], "/nowhere"),
+        (["--model.geometry", "kitti"], "(240, 320)"),
+        (["--data.train", "0"], "data.train"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_before_anything_is_written(
+    arguments, words, capsys, tmp_path
+):
+    run = tmp_path / "run"
+    assert words in refusal(capsys, "train", "tiny", "--run", run, *arguments)
+    assert not run.exists()
+
+
+def damaged(rows, root, fault):
+    """Breaks one thing of a copy of the folder's index; returns the words the refusal must have."""
+    if fault == "truncated picture":
+        data = (root / "0.jpg").read_bytes()
+        (root / "0.jpg").write_bytes(data[: len(data) // 2])
+        return ["0.jpg"]
+    if fault == "sizes differ":
+        rows[0][1] = "1.png"
+        return ["0.jpg", "240", "480"]
+    if fault == "no valid depth":
+        Image.fromarray(np.zeros((240, 320), np.uint16)).save(root / "0.png")
+        return ["row 2", "0.jpg"]
+    if fault == "missing file":
+        rows[2][0] = "9.jpg"
+        return ["row 4", "9.jpg"]
+    for row in rows:
+        row.pop()
+    return ["depth_units_per_metre"]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["truncated picture", "sizes differ", "no valid depth", "missing file", "missing column"],
+)
+def test_bad_data_is_named_and_nothing_is_written(fault, folder, tmp_path, capsys):
+    root = tmp_path / "pairs"
+    root.mkdir()
+    for file in folder.iterdir():
+        (root / file.name).write_bytes(file.read_bytes())
+    rows = [[f"{i}.jpg", f"{i}.png", "train", 1000] for i in range(4)]
+    words = damaged(rows, root, fault)
+    header = ("rgb", "depth", "split", "depth_units_per_metre")[: len(rows[0])]
+    write_index(root, rows, header)
+    run = tmp_path / "run"
+    error = refusal(capsys, "train", "tiny", "--run", run, *from_folder(root))
+    for word in words:
+        assert word in error
+    assert not run.exists()
+
+
+def test_mistakes_after_training(trained, folder, capsys, tmp_path):
+    assert "no split 'tset'; it has" in refusal(capsys, "evaluate", trained, "--split", "tset")
+    assert "holds no run" in refusal(capsys, "evaluate", tmp_path)
+    assert "pixels" in refusal(capsys, "evaluate", trained, "--crop", "kb")
+    assert "does not exist" in refusal(capsys, "predict", trained, tmp_path / "no.jpg")
+    assert "No photo" in refusal(capsys, "predict", trained)
+    (tmp_path / "text.jpg").write_text("not a picture")
+    out = tmp_path / "out"
+    assert "text.jpg" in refusal(capsys, "predict", trained, tmp_path / "text.jpg", "--out", out)
+    assert not out.exists()
+
+
+def test_checkpoint_of_another_architecture(trained, capsys, tmp_path):
+    config = json.loads((trained / "config.json").read_text())
+    config["model"]["width"] = 0.05
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "config.json").write_text(json.dumps(config))
+    (other / "checkpoints").symlink_to(trained / "checkpoints")
+    assert "another architecture: coarse/conv1/bias" in refusal(capsys, "evaluate", other)
+    (other / "config.json").write_text("{")
+    assert "config.json cannot be read" in refusal(capsys, "info", other)

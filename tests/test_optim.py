@@ -1,0 +1,100 @@
+"""Updates of the optimiser against the paper's rates and SGD written out in NumPy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from depthsi.config import ModelConfig, OptimConfig
+from depthsi.models import TwoScaleNet
+from depthsi.training.optim import layer_group, make_optimizer, rate_schedule
+
+# Learning rate: paper, section 3.3; weight decay: the authors' release.
+RATES = {
+    ("coarse", "conv1"): (0.001, 5e-4), ("coarse", "conv2"): (0.001, 5e-4),
+    ("coarse", "conv3"): (0.001, 5e-4), ("coarse", "conv4"): (0.001, 5e-4),
+    ("coarse", "conv5"): (0.001, 5e-4), ("coarse", "fc6"): (0.1, 1e-4),
+    ("coarse", "fc7"): (0.1, 1e-4), ("fine", "conv1"): (0.001, 1e-4),
+    ("fine", "conv2"): (0.01, 1e-4), ("fine", "conv3"): (0.001, 1e-4),
+}  # fmt: skip
+
+
+def small(seed):
+    """One number for every kernel and bias of the networks."""
+    rng = np.random.default_rng(seed)
+    params = {"coarse": {}, "fine": {}}
+    for network, layer in RATES:
+        params[network][layer] = {"kernel": rng.normal(size=3), "bias": rng.normal(size=2)}
+    return jax.tree.map(jnp.float32, params)
+
+
+def test_the_table_names_every_layer_of_the_networks():
+    model = TwoScaleNet(ModelConfig())
+    image = jnp.zeros((1, 228, 304, 3))
+    params = jax.eval_shape(model.init, jax.random.key(0), image)["params"]
+    layers = {(network, layer) for network, inner in params.items() for layer in inner}
+    assert layers == set(RATES)
+
+
+@pytest.mark.parametrize("jitted", [False, True])
+def test_sgd_steps_equal_momentum_written_out(jitted):
+    optimizer = make_optimizer(OptimConfig(), steps=10)
+    params, gradients = small(0), [small(seed) for seed in (1, 2, 3)]
+    state = optimizer.init(params)
+    update = jax.jit(optimizer.update) if jitted else optimizer.update
+    expected = jax.tree.map(np.float64, params)
+    trace = jax.tree.map(np.zeros_like, expected)
+    for gradient in gradients:
+        updates, state = update(gradient, state, params)
+        params = optax.apply_updates(params, updates)
+        for (network, layer), (rate, decay) in RATES.items():
+            for kind in ("kernel", "bias"):
+                g = np.float64(gradient[network][layer][kind])
+                if kind == "kernel":
+                    g = g + decay * expected[network][layer][kind]
+                trace[network][layer][kind] = 0.9 * trace[network][layer][kind] + g
+                expected[network][layer][kind] -= rate * trace[network][layer][kind]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-6), params, expected)
+
+
+def test_a_stage_sees_its_own_subtree_only():
+    optimizer = make_optimizer(OptimConfig(), steps=10)
+    params = {"fine": small(0)["fine"]}
+    updates, _ = optimizer.update(params, optimizer.init(params), params)
+    assert set(updates) == {"fine"}
+
+
+def test_layers_without_a_rate_are_refused():
+    with pytest.raises(KeyError, match="refine/conv1/kernel"):
+        layer_group("refine/conv1/kernel")
+    with pytest.raises(KeyError, match="coarse/norm1"):
+        layer_group("coarse/norm1/scale")
+
+
+def test_adamw_decays_kernels_only():
+    config = OptimConfig("adamw", learning_rate=0.1, weight_decay=0.5)
+    optimizer, params = make_optimizer(config, 10), small(0)
+    zero = jax.tree.map(jnp.zeros_like, params)
+    updates, _ = optimizer.update(zero, optimizer.init(params), params)
+    layer, kernel = updates["coarse"]["fc6"], params["coarse"]["fc6"]["kernel"]
+    np.testing.assert_allclose(layer["kernel"], -0.1 * 0.5 * kernel, rtol=1e-6)
+    assert not np.any(layer["bias"])
+
+
+def test_schedules():
+    rising = rate_schedule(OptimConfig(learning_rate=2.0, schedule="cosine", warmup=4), 104)
+    np.testing.assert_allclose([rising(0), rising(2), rising(4)], [0, 1, 2], atol=1e-6)
+    np.testing.assert_allclose([rising(54), rising(104)], [1, 0], atol=1e-6)
+    constant = rate_schedule(OptimConfig(learning_rate=2.0), 100)
+    assert constant(0) == constant(99) == 2.0
+
+
+def test_clipping_bounds_the_gradient():
+    config = OptimConfig(clip=0.5, weight_decay=0.0, momentum=0.0)
+    optimizer, params = make_optimizer(config, 10), {"fine": small(0)["fine"]}
+    gradient = jax.tree.map(lambda p: 100 * p, params)
+    updates, _ = optimizer.update(gradient, optimizer.init(params), params)
+    norm = np.sqrt(sum(np.sum(np.square(leaf)) for leaf in jax.tree.leaves(gradient)))
+    expected = -0.001 * 0.5 / norm * np.asarray(gradient["fine"]["conv1"]["kernel"])
+    np.testing.assert_allclose(updates["fine"]["conv1"]["kernel"], expected, rtol=1e-5)

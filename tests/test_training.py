@@ -1,0 +1,264 @@
+"""The steps, the stages and the loop: learning, resuming to the bit, stopping on nonsense."""
+
+import dataclasses
+import itertools
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from depthsi import compilation
+from depthsi.config import (
+    AugmentConfig,
+    Config,
+    LossConfig,
+    OptimConfig,
+    ScheduleConfig,
+    from_scratch,
+)
+from depthsi.data.pipeline import InMemory, training_batches
+from depthsi.errors import DepthsiError
+from depthsi.runs import RunDirectory
+from depthsi.training import loop
+from depthsi.training.checkpoints import Checkpoints
+from depthsi.training.loop import train
+from depthsi.training.parallel import data_mesh
+from depthsi.training.stages import Stage, make_stages, stage_of
+from depthsi.training.state import enter_stage, initial_state
+from depthsi.training.steps import make_train_step
+
+CONFIG = Config(
+    model=from_scratch(width=0.02),
+    optim=OptimConfig("adamw", learning_rate=3e-3, weight_decay=0.01),
+    schedule=ScheduleConfig(4, 24, 16, log_every=1, eval_every=4, save_every=3),
+)
+STILL = AugmentConfig(scale=(1.0, 1.0), rotation=0.0, colour=(1.0, 1.0), flip=0.0)
+
+
+def pairs(count=8, seed=0):
+    """Pictures whose brightness tells their depth."""
+    rng = np.random.default_rng(seed)
+    metres = rng.uniform(1, 6, count).astype(np.float32)
+    depths = np.broadcast_to(metres[:, None, None], (count, 240, 320)).copy()
+    depths[:, :40] = 0
+    images = np.clip(depths[..., None] * 40 + rng.normal(0, 4, (*depths.shape, 3)), 0, 255)
+    return InMemory(images.astype(np.uint8), depths)
+
+
+def run_in(path, config=CONFIG, data=None):
+    run = RunDirectory(path)
+    run.create(config)
+    return run, train(config, run, data or pairs(), pairs(4, seed=1))
+
+
+def assert_equal_trees(left, right):
+    jax.tree.map(np.testing.assert_array_equal, left, right)
+
+
+def test_stages_follow_the_samples():
+    coarse, fine = make_stages(ScheduleConfig(32, 2_000_000, 1_500_000))
+    assert (coarse.start, coarse.end) == (0, 62_500)
+    assert (fine.start, fine.steps, fine.output) == (62_500, 46_875, "fine")
+    assert make_stages(ScheduleConfig(4, 5, 0)) == (Stage("coarse", "coarse", 0, 2),)
+
+
+def test_the_checkpoint_between_stages_belongs_to_the_first():
+    coarse, fine = stages = make_stages(ScheduleConfig(1, 3, 2))
+    assert [stage_of(stages, step) for step in (0, 1, 3, 4, 5)] == [coarse] * 3 + [fine] * 2
+
+
+def test_the_coarse_stage_learns_and_leaves_the_fine_network_alone():
+    stage = make_stages(ScheduleConfig(4, 160))[0]
+    config = dataclasses.replace(
+        CONFIG,
+        schedule=ScheduleConfig(4, 160),
+        augment=STILL,
+    )
+    state = jax.jit(lambda: initial_state(config, stage))()
+    before = jax.device_get(state.params)
+    step = compilation.jit(make_train_step(config, stage))
+    losses = []
+    for image, depth in itertools.islice(training_batches(pairs(), 4, 0), 40):
+        state, metrics = step(state, image, depth)
+        losses.append(float(metrics["loss"]))
+    assert np.mean(losses[-8:]) < 0.5 * np.mean(losses[:8])
+    assert_equal_trees(before["fine"], state.params["fine"])
+    assert np.any(before["coarse"]["conv1"]["kernel"] != state.params["coarse"]["conv1"]["kernel"])
+
+
+def test_the_loss_of_a_step_is_equation_4_of_its_batch():
+    """No randomness, one image per weight: the mean of the images' losses, written out."""
+    config = dataclasses.replace(
+        CONFIG,
+        augment=STILL,
+        model=from_scratch(width=0.02, dropout=0.0, log_mean=0.5),
+        loss=LossConfig(lam=0.25, multiplier=3.0),
+    )
+    stage = make_stages(config.schedule)[0]
+    state = jax.jit(lambda: initial_state(config, stage))()
+    fc7 = state.params["coarse"]["fc7"]  # the untrained map without what the picture says
+    state.params["coarse"]["fc7"] = {**fc7, "kernel": jnp.zeros_like(fc7["kernel"])}
+    rng = np.random.default_rng(0)
+    depth = rng.uniform(1, 6, (4, 228, 304)).astype(np.float32)
+    depth[1, :100] = 0
+    depth[2] = np.nan  # not one valid pixel: no part of the mean
+    image = np.zeros((4, 228, 304, 3), np.uint8)
+    _, metrics = jax.jit(make_train_step(config, stage))(state, image, depth)
+    values = []
+    for picture in depth[[0, 1, 3]].astype(np.float64):
+        target = picture[5:-5:4, 5:-5:4][:55, :74]
+        d = 0.5 - np.log(target[target > 0])
+        values.append(np.mean(d**2) - 0.25 * np.mean(d) ** 2)
+    np.testing.assert_allclose(metrics["loss"], 3 * np.mean(values), rtol=1e-5)
+    np.testing.assert_allclose(metrics["valid_share"], (2 + 30 / 55) / 4, rtol=1e-2)
+
+
+def test_batches_depend_on_seed_and_step_alone():
+    data = InMemory(np.arange(10)[:, None], np.zeros((10, 1)))
+    first = [image for image, _ in itertools.islice(training_batches(data, 4, 7), 6)]
+    later = training_batches(data, 4, 7, first_step=3)
+    for batch in first[3:]:
+        np.testing.assert_array_equal(next(later)[0], batch)
+    np.testing.assert_array_equal(np.sort(np.concatenate(first)[:10, 0]), np.arange(10))
+    other = next(training_batches(data, 4, 8))[0]
+    assert np.any(other != first[0])
+
+
+@pytest.mark.parametrize("stop", [3, 6, 9])
+def test_a_resumed_run_ends_in_the_same_bits(tmp_path, monkeypatch, stop, whole_run):
+    """Stopped in the coarse stage, between the stages and in the fine stage."""
+    run, params = whole_run
+    run2 = RunDirectory(tmp_path / "resumed")
+    run2.create(CONFIG)
+
+    class Stopped(Exception):
+        pass
+
+    def after(watch, step, stage, metrics):
+        if step == stop + 1:  # the checkpoint of `stop` is on its way to the disk
+            raise Stopped
+        watched(watch, step, stage, metrics)
+
+    data, watched = pairs(), loop._Watch.after
+    monkeypatch.setattr(loop._Watch, "after", after)
+    with pytest.raises(Stopped):
+        train(CONFIG, run2, data, pairs(4, seed=1))
+    monkeypatch.undo()
+    with Checkpoints(run2.checkpoints) as checkpoints:
+        assert checkpoints.latest == stop
+    assert_equal_trees(params, train(CONFIG, run2, data, pairs(4, seed=1)))
+    lines = [
+        [{k: v for k, v in json.loads(line).items() if k != "images_per_second"} for line in file]
+        for file in (run.metrics.read_text().splitlines(), run2.metrics.read_text().splitlines())
+    ]
+    assert lines[0] == lines[1]
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory):
+    return run_in(tmp_path_factory.mktemp("run") / "whole")
+
+
+def test_what_a_run_leaves_behind(whole_run):
+    run, params = whole_run
+    lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+    train_lines = [line for line in lines if line["split"] == "train"]
+    assert [line["step"] for line in train_lines] == list(range(1, 11))
+    assert [line["stage"] for line in train_lines] == ["coarse"] * 6 + ["fine"] * 4
+    assert [line["step"] for line in lines if line["split"] == "val"] == [4, 6, 8, 10]
+    assert RunDirectory(run.path).config() == CONFIG
+    with Checkpoints(run.checkpoints) as checkpoints:
+        assert checkpoints.latest == 10
+        assert sorted(
+            int(path.name) for path in run.checkpoints.iterdir() if path.name.isdigit()
+        ) == [6, 9, 10]
+        abstract = jax.eval_shape(lambda: initial_state(CONFIG, make_stages(CONFIG.schedule)[0]))
+        assert_equal_trees(checkpoints.restore_params(10, abstract.params), params)
+
+
+def test_training_again_does_nothing(whole_run):
+    run, params = whole_run
+    before = run.metrics.read_text()
+    assert_equal_trees(train(CONFIG, run, pairs(), None), params)
+    assert run.metrics.read_text() == before
+
+
+def test_another_architecture_is_named(whole_run):
+    run, _ = whole_run
+    other = dataclasses.replace(CONFIG, model=from_scratch(width=0.05))
+    abstract = jax.eval_shape(lambda: initial_state(other, make_stages(other.schedule)[0]))
+    words = r"checkpoints/10 .*coarse/conv1/bias is \(2,\) there and \(5,\) in this model"
+    with Checkpoints(run.checkpoints) as checkpoints, pytest.raises(DepthsiError, match=words):
+        checkpoints.restore_params(10, abstract.params)
+
+
+# Orbax reads in the background; what its threads say after the first error is not for anyone
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_damaged_checkpoint_is_one_sentence(tmp_path):
+    config = dataclasses.replace(CONFIG, schedule=ScheduleConfig(4, 4, 0, eval_every=0))
+    run, _ = run_in(tmp_path / "run", config)
+    for file in (run.checkpoints / "1").rglob("*"):
+        if file.is_file() and file.stat().st_size > 100 and "d" in file.parent.name:
+            file.write_bytes(file.read_bytes()[:50])
+    with pytest.raises(DepthsiError, match="checkpoints/1 "):
+        train(config, run, pairs(), None)
+
+
+@pytest.mark.parametrize(("rate", "kept"), [(1e30, "no checkpoint was made yet")])
+def test_training_stops_on_a_loss_that_is_not_finite(tmp_path, rate, kept):
+    optim = OptimConfig("sgd", learning_rate=rate)
+    config = dataclasses.replace(CONFIG, optim=optim)
+    with pytest.raises(DepthsiError, match=f"stopped at step [12] .coarse.*{kept}"):
+        run_in(tmp_path / "run", config)
+    with Checkpoints(RunDirectory(tmp_path / "run").checkpoints) as checkpoints:
+        assert checkpoints.latest is None
+
+
+def test_the_last_good_checkpoint_survives_a_loss_that_is_not_finite(tmp_path, monkeypatch):
+    def poisoned(config, stage):
+        step = make_train_step(config, stage)
+
+        def update(state, image, depth):
+            new, metrics = step(state, image, depth)
+            bad = jnp.where(new.step > 4, jnp.nan, 1.0)
+            params = jax.tree.map(lambda p: p * bad, new.params)
+            return new.replace(params=params), {**metrics, "loss": metrics["loss"] * bad}
+
+        return update
+
+    monkeypatch.setattr("depthsi.training.loop.make_train_step", poisoned)
+    with pytest.raises(DepthsiError, match=r"stopped at step 5 .*checkpoint of step 3 is kept"):
+        run_in(tmp_path / "run")
+    with Checkpoints(RunDirectory(tmp_path / "run").checkpoints) as checkpoints:
+        abstract = jax.eval_shape(lambda: initial_state(CONFIG, make_stages(CONFIG.schedule)[0]))
+        params = checkpoints.restore_params(3, abstract.params)
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(params))
+
+
+def test_entering_a_stage_keeps_the_parameters_and_resets_the_optimiser():
+    coarse, fine = make_stages(CONFIG.schedule)
+    state = jax.jit(lambda: initial_state(CONFIG, coarse))()
+    later = jax.jit(lambda state: enter_stage(state, CONFIG, fine))(state)
+    assert_equal_trees(later.params, state.params)
+    fresh = jax.eval_shape(lambda: initial_state(CONFIG, fine)).opt_state
+    assert jax.tree.structure(later.opt_state) == jax.tree.structure(fresh)
+
+
+def test_a_batch_the_devices_cannot_share_is_refused():
+    assert data_mesh(8).shape == {"data": 4}
+    with pytest.raises(DepthsiError, match="batch_size is 6, which 4 devices"):
+        data_mesh(6)
+
+
+def test_compiler_options_are_dropped_where_refused(monkeypatch):
+    monkeypatch.setattr(compilation, "_CPU_OPTIONS", {"xla_no_such_option": "1"})
+    compilation._accepts_cpu_options.cache_clear()
+    try:
+        assert compilation.compiler_options() is None
+        assert compilation.jit(lambda x: x + 1)(1.0) == 2.0
+    finally:
+        monkeypatch.undo()
+        compilation._accepts_cpu_options.cache_clear()
+    assert compilation.compiler_options()
