@@ -65,7 +65,7 @@ def apply_view(
     cells only and from the nearest pixel, so that valid and missing never mix; beyond the border
     it is missing.
     """
-    picture = image.shape[:2]
+    picture = depth.shape[0], depth.shape[1]
     rows, cols = (jnp.arange(n, dtype=jnp.float32) for n in sizes.input)
     pixels = _sample_bilinear(jnp.asarray(image), *_source(view, rows, cols, picture, sizes))
     rows, cols = _cells(sizes)
@@ -86,7 +86,7 @@ def augment(
     def one(key: jax.Array, picture: jax.Array, metres: jax.Array) -> Batch:
         if config.mask_extremes:
             metres = mask_extremes(metres)
-        view = draw_view(key, config, picture.shape[:2], sizes)
+        view = draw_view(key, config, (metres.shape[0], metres.shape[1]), sizes)
         return apply_view(view, picture, metres, sizes)
 
     return jax.vmap(one)(keys, jnp.asarray(image), jnp.asarray(depth))

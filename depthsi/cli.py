@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -11,13 +11,16 @@ from depthsi.config import PRESETS, Config
 from depthsi.errors import DepthsiError
 from depthsi.geometry import CROPS
 
-_Preset: Any = tyro.extras.subcommand_type_from_defaults(
-    {name: make() for name, make in PRESETS.items()},
-    {name: make.__doc__ or "" for name, make in PRESETS.items()},
-    prefix_names=False,
-)
-
-_Crop: Any = Literal["default", *CROPS]
+if TYPE_CHECKING:
+    _Preset = Config
+    _Crop = str
+else:
+    _Preset = tyro.extras.subcommand_type_from_defaults(
+        {name: make() for name, make in PRESETS.items()},
+        {name: make.__doc__ or "" for name, make in PRESETS.items()},
+        prefix_names=False,
+    )
+    _Crop = Literal["default", *CROPS]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,8 +37,7 @@ class Train:
     def __call__(self) -> None:
         from depthsi import commands
 
-        config: Config = self.preset
-        commands.train(config, self.run, resume=self.resume)
+        commands.train(self.preset, self.run, resume=self.resume)
 
 
 @dataclasses.dataclass(frozen=True)

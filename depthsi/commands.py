@@ -29,6 +29,7 @@ from depthsi.evaluation import (
     upsample_cells,
 )
 from depthsi.inference import make_window_network, predict_depth
+from depthsi.machine import describe_machine
 from depthsi.metrics import DepthMetrics
 from depthsi.paper_tables import TABLE_1_NYU, TABLE_2_KITTI
 from depthsi.runs import RunDirectory
@@ -251,12 +252,13 @@ def _print_installation() -> None:
     import importlib.metadata as metadata
 
     print(f"depthsi {depthsi.__version__}")
-    for name in ("jax", "flax", "optax", "orbax-checkpoint", "grain"):
+    for name in ("flax", "optax", "orbax-checkpoint", "grain"):
         try:
             print(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:
             print(f"{name} is not installed")
-    print("devices: " + ", ".join(f"{d.platform} {d.device_kind}" for d in jax.devices()))
+    for name, text in describe_machine().items():
+        print(f"{name} {text}")
 
 
 def _count(tree: Any) -> int:

@@ -98,7 +98,7 @@ def make_predictor(config: ModelConfig, output: Output) -> Callable[[Any, Any], 
 
     def predict(params: Any, image: jax.Array) -> jax.Array:
         batch = centre(image, jnp.ones(image.shape[:3]), config.sizes)
-        return jnp.exp(model.apply({"params": params}, batch.image, output=output))
+        return jnp.exp(jnp.asarray(model.apply({"params": params}, batch.image, output=output)))
 
     return jit(predict)
 
@@ -110,7 +110,10 @@ def evaluate_predictor(
 
     @jax.jit
     def score(cells: jax.Array, depth: jax.Array) -> DepthMetrics:
-        box, region = evaluated_region(protocol, sizes, depth.shape[1:]), sizes.region
+        box, region = (
+            evaluated_region(protocol, sizes, (depth.shape[1], depth.shape[2])),
+            sizes.region,
+        )
         rows = slice(box.top - region.top, box.bottom - region.top)
         cols = slice(box.left - region.left, box.right - region.left)
         pixels = upsample_cells(cells)[:, rows, cols]

@@ -22,7 +22,7 @@ def make_window_network(config: ModelConfig, params: Any) -> Callable[[Any], Any
     model = TwoScaleNet(config)
 
     def network(params: Any, image: jax.Array) -> jax.Array:
-        return model.apply({"params": params}, image)
+        return jnp.asarray(model.apply({"params": params}, image))
 
     compiled = jit(network)
     return lambda image: compiled(params, image)

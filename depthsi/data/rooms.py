@@ -27,24 +27,25 @@ def room_key(seed: int, split: str, index: int | Int[Array, ""]) -> PRNGKeyArray
     """The key of one scene; the split is folded in, so that no two splits share a scene.
 
     Raises:
-      DepthsiError: unknown split.
+      DepthsiError: unknown split, or a seed outside 0 .. 2^32 - 1.
     """
     return jax.random.fold_in(_stream(seed, split), index)
 
 
 def _stream(seed: int, split: str) -> PRNGKeyArray:
-    _check_split(split)
+    _check_stream(seed, split)
     return jax.random.fold_in(jax.random.key(seed), SPLITS.index(split))
 
 
-def _check_split(split: str) -> None:
+def _check_stream(seed: int, split: str) -> None:
     if split not in SPLITS:
         raise DepthsiError(f"rooms have no split {split!r}; choose one of {', '.join(SPLITS)}.")
+    if not 0 <= seed < 2**32:  # jax keeps 32 bits: larger ones would repeat other streams
+        raise DepthsiError(f"the seed of the rooms is {seed}; give one from 0 to {2**32 - 1}.")
 
 
 def _check_scale_range(scale_range: tuple[float, float]) -> None:
-    low, high = scale_range
-    if not (0 < low <= high and math.isfinite(high)):
+    if not (len(scale_range) == 2 and 0 < scale_range[0] <= scale_range[1] < math.inf):
         raise DepthsiError(
             f"scale_range is {scale_range}; give (low, high) with 0 < low <= high, finite."
         )
@@ -115,9 +116,10 @@ class RoomsSource:
           scale_range: see `room`.
 
         Raises:
-          DepthsiError: unknown split, negative count, or a scale range that is not 0 < low <= high.
+          DepthsiError: unknown split, a seed outside 0 .. 2^32 - 1, negative count, or a scale
+            range that is not 0 < low <= high.
         """
-        _check_split(split)
+        _check_stream(seed, split)
         _check_scale_range(scale_range)
         if count < 0:
             raise DepthsiError(f"the number of rooms is {count}; give 0 or more.")

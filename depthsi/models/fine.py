@@ -1,7 +1,8 @@
 """The fine network: three convolutions that edit the coarse map with what they see locally."""
 
+from typing import Any
+
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax.nn import initializers as init
 from jaxtyping import Array, Float
@@ -64,7 +65,7 @@ class FineNet(nn.Module):
 def _carry_channel_0(others: Initializer) -> Initializer:
     """Outputs 0 and 1 copy input channel 0 and its negative, so that a ReLU loses neither sign."""
 
-    def initialise(key, shape, dtype=jnp.float32, **_) -> jax.Array:
+    def initialise(key: Any, shape: Any, dtype: Any = jnp.float32, out_sharding: Any = None) -> Any:
         kernel = others(key, shape, dtype).at[..., :2].set(0)
         return kernel.at[shape[0] // 2, shape[1] // 2, 0, :2].set(jnp.array([1, -1], dtype))
 
@@ -74,7 +75,7 @@ def _carry_channel_0(others: Initializer) -> Initializer:
 def _take_carried() -> Initializer:
     """Input 0 minus input 1 and nothing else: with `_carry_channel_0`, the coarse map itself."""
 
-    def initialise(key, shape, dtype=jnp.float32, **_) -> jax.Array:
+    def initialise(key: Any, shape: Any, dtype: Any = jnp.float32, out_sharding: Any = None) -> Any:
         del key
         kernel = jnp.zeros(shape, dtype)
         return kernel.at[shape[0] // 2, shape[1] // 2, :2, 0].set(jnp.array([1, -1], dtype))

@@ -1,6 +1,7 @@
 """Pieces both networks share: pooling, local response normalisation, initialisers, widths."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -45,7 +46,7 @@ def scaled_width(channels: int, width: float, least: int = 1) -> int:
 def symmetric_uniform(bound: float) -> Initializer:
     """Uniform on [-bound, bound)."""
 
-    def init(key, shape, dtype=jnp.float32, **_):
+    def init(key: Any, shape: Any, dtype: Any = jnp.float32, out_sharding: Any = None) -> Any:
         return jax.random.uniform(key, shape, dtype, -bound, bound)
 
     return init

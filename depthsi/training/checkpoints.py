@@ -1,7 +1,7 @@
 """Saving and restoring states; the only module that knows Orbax."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 from absl import logging as absl_logging
@@ -22,8 +22,9 @@ class Checkpoints:
         absl_logging.set_verbosity(absl_logging.ERROR)  # Orbax warns about its ordinary work
         self._directory = directory.absolute()
         self._checkpointer = ocp.training.Checkpointer(
-            self._directory,
-            preservation_policy=ocp.training.preservation_policies.LatestN(keep),
+            str(self._directory),
+            # LatestN is one, whatever its declaration says
+            preservation_policy=cast(Any, ocp.training.preservation_policies.LatestN(keep)),
         )
 
     def __enter__(self) -> "Checkpoints":

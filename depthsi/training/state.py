@@ -12,8 +12,7 @@ from depthsi.training.optim import make_optimizer
 from depthsi.training.stages import Stage
 
 
-@flax.struct.dataclass
-class State:
+class State(flax.struct.PyTreeNode):
     """All of a run that a checkpoint has to hold.
 
     Attributes:

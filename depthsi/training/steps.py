@@ -48,7 +48,7 @@ def make_train_step(config: Config, stage: Stage) -> TrainStep:
                 rngs={"dropout": dropout_key},
             )
             values = scale_invariant_loss(
-                predictions, batch.log_depth, where=batch.valid, lam=config.loss.lam
+                jnp.asarray(predictions), batch.log_depth, where=batch.valid, lam=config.loss.lam
             )
             counts = jnp.sum(batch.valid, axis=(-2, -1), dtype=jnp.float32)
             return config.loss.multiplier * reduce_images(

@@ -27,6 +27,7 @@ import tyro
 from depthsi import compilation
 from depthsi.config import Config, OptimConfig, ScheduleConfig, from_scratch
 from depthsi.geometry import Window
+from depthsi.machine import describe_machine
 from depthsi.models import TwoScaleNet
 from depthsi.runs import write_text
 from depthsi.training.stages import make_stages
@@ -56,7 +57,7 @@ def library_pool(x: jax.Array, window: Window) -> jax.Array:
         x,
         window_shape=(window.kernel, window.kernel),
         strides=(window.stride, window.stride),
-        padding=window.padding,
+        padding=window.padding,  # pyright: ignore[reportArgumentType]
     )
 
 
@@ -129,28 +130,17 @@ def main(arguments: Arguments) -> None:
     setting = {
         "command": "python experiments/benchmarks/step.py "
         f"--width {arguments.width} --batch {arguments.batch} --rounds {arguments.rounds}",
-        "hardware": f"{jax.devices()[0].device_kind}, {machine()}",
-        "jax": jax.__version__,
+        "machine": describe_machine(),
         "median_seconds": seconds,
     }
     write_text(Path(arguments.out + ".json"), json.dumps(setting, indent=2) + "\n")
     write_text(Path(arguments.out + ".md"), table(setting))
 
 
-def machine() -> str:
-    """Model and number of the processors."""
-    import os
-
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    model = next((line.split(":")[1].strip() for line in lines if "model name" in line), "unknown")
-    return f"{os.cpu_count()} x {model}"
-
-
 def table(setting: dict[str, Any]) -> str:
     """Times relative to plain jax, which stands in milliseconds."""
     lines = [
-        f"`{setting['command']}`, {setting['hardware']}, jax {setting['jax']}.",
+        f"`{setting['command']}`, {setting['machine']['processor']}, jax {setting['machine']['jax']}.",
         "Medians; the last columns are shares of the first (smaller is faster).",
         "",
         f"| task | {' | '.join(['plain jax, ms', *list(VARIANTS)[1:]])} |",
