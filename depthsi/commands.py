@@ -1,8 +1,9 @@
 """What the verbs of the command line do."""
 
 import dataclasses
+import io
 import json
-import os
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,8 @@ def train(config: Config, path: str, *, resume: bool) -> None:
     val_pairs = _pairs(config, "val") if config.schedule.eval_every else None
     if not resume:
         run.create(config)
+    if not run.mean_depth_file.exists():
+        run.save_mean_depth(mean_depth(ordered_batches(train_pairs, BATCH)))
     run_training(config, run, train_pairs, val_pairs)
     print(f"Trained {make_stages(config.schedule)[-1].end} steps. Next: depthsi evaluate {path}")
 
@@ -72,9 +75,8 @@ def evaluate(path: str, split: str, *, crop: str | None, aggregation: str) -> No
     pairs = _pairs(config, split)
 
     totals = _evaluate_networks(config, params, step, pairs, protocol)
-    mean = mean_depth(ordered_batches(_pairs(config, "train"), BATCH))
     totals["mean predictor"] = evaluate_mean_predictor(
-        mean, ordered_batches(pairs, BATCH), sizes, protocol
+        run.mean_depth(), ordered_batches(pairs, BATCH), sizes, protocol
     )
     ours = {name: total.compute(aggregation) for name, total in totals.items()}
     print(_report(ours, sizes.name, len(pairs), split, protocol, aggregation, step))
@@ -86,13 +88,12 @@ def evaluate(path: str, split: str, *, crop: str | None, aggregation: str) -> No
         "split": split,
         "images": len(pairs),
         "pixels": int(totals["mean predictor"].pixels),
-        "protocol": dataclasses.asdict(protocol),
+        "protocol": dataclasses.asdict(protocol)
+        | {"max_depth": protocol.max_depth if math.isfinite(protocol.max_depth) else None},
         "results": {
             name: {kind: total.compute(kind) for kind in both} for name, total in totals.items()
         },
     }
-    # "none" rather than Infinity, which is not JSON
-    result["protocol"]["max_depth"] = min(protocol.max_depth, 1e9)
     runs.write_text(run.path / "evaluation.json", json.dumps(result, indent=2) + "\n")
     print(f"Numbers: {run.path / 'evaluation.json'}")
     print(f"Pictures: {_contact_sheet(config, params, step, pairs, run, split)}")
@@ -238,14 +239,10 @@ def _contact_sheet(
 def _save_depth(depth: np.ndarray, png: Path, npy: Path) -> None:
     """uint16 millimetres (0 where unknown, 65.535 m at most) and float32 metres (NaN there)."""
     millimetres = np.clip(np.nan_to_num(depth * 1000), 0, 65535).round().astype(np.uint16)
-    for path, save in (
-        (png, lambda file: Image.fromarray(millimetres).save(file, format="PNG")),
-        (npy, lambda file: np.save(file, depth.astype(np.float32))),
-    ):
-        temporary = path.with_name(f".{path.name}.tmp")
-        with temporary.open("wb") as file:
-            save(file)
-        os.replace(temporary, path)
+    Image.fromarray(millimetres).save(buffer := io.BytesIO(), format="PNG")
+    runs.write_bytes(png, buffer.getvalue())
+    np.save(buffer := io.BytesIO(), depth.astype(np.float32))
+    runs.write_bytes(npy, buffer.getvalue())
 
 
 def _print_installation() -> None:

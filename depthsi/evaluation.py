@@ -6,7 +6,7 @@ named crop that the network's output covers, on true depths within the caps.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -154,12 +154,3 @@ def evaluate_mean_predictor(
     for _, depth in batches:
         total = total.merge(score(depth))
     return total
-
-
-def take(batches: Pairs, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The first `count` samples of `batches`."""
-    for image, depth in batches:
-        if count <= 0:
-            return
-        yield image[:count], depth[:count]
-        count -= len(image)

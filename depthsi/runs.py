@@ -1,9 +1,12 @@
 """The directory of a run: config.json, metrics.jsonl, checkpoints/ and what evaluation adds."""
 
+import io
 import json
 import os
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from depthsi.config import Config, from_dict, to_dict
 from depthsi.errors import DepthsiError
@@ -24,6 +27,11 @@ class RunDirectory:
     def metrics(self) -> Path:
         """One JSON object a line, in the order of steps."""
         return self.path / "metrics.jsonl"
+
+    @property
+    def mean_depth_file(self) -> Path:
+        """What the mean predictor of the training split predicts."""
+        return self.path / "mean_depth.npy"
 
     def check_new(self) -> None:
         """Raises DepthsiError if there is anything that a new run would disturb."""
@@ -70,6 +78,26 @@ class RunDirectory:
         except DepthsiError as error:
             raise DepthsiError(f"{file}: {error}") from error
 
+    def save_mean_depth(self, mean: np.ndarray) -> None:
+        """Keeps what the mean predictor of the training split predicts: metres, (H, W)."""
+        buffer = io.BytesIO()
+        np.save(buffer, mean.astype(np.float32))
+        write_bytes(self.mean_depth_file, buffer.getvalue())
+
+    def mean_depth(self) -> np.ndarray:
+        """What `save_mean_depth` kept.
+
+        Raises:
+          DepthsiError: it is missing or damaged.
+        """
+        file = self.mean_depth_file
+        try:
+            return np.load(file, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise DepthsiError(
+                f"{file}, the mean of the training depths, cannot be read ({error}): train again."
+            ) from error
+
     def append(self, **values: Any) -> None:
         """Adds a line to metrics.jsonl."""
         with self.metrics.open("a", encoding="utf-8") as file:
@@ -84,8 +112,13 @@ class RunDirectory:
 
 def write_text(path: Path, text: str) -> None:
     """Replaces the file at `path` in one move: readers see the old text or the new."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Like `write_text`."""
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
+    temporary.write_bytes(data)
     os.replace(temporary, path)
 
 

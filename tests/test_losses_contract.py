@@ -12,6 +12,10 @@ from depthsi import losses
 
 GARBAGE = (0.0, -1.0, np.nan, np.inf, -np.inf, 3e38)
 RUN = {"eager": lambda f: f, "jit": jax.jit}
+KINDS = (
+    *("alpha", "closed", "loss", "pairwise", "abs", "sampled", "silog_bts", "ssi_loss"),
+    *("ssi_trimmed", "gradient_matching", "eigen_fergus_2015", "berhu", "ranking_loss"),
+)
 EMPTY, ONE_PIXEL, PERFECT, OFFSET = 0, 1, 2, 3
 
 
@@ -42,9 +46,13 @@ def value_and_gradients(loss, where):
     return jax.value_and_grad(total, argnums=(0, 1), has_aux=True)
 
 
+# the types below float32 differ only on entry: one loss for each kind of sum
 @pytest.mark.parametrize("run", RUN)
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [(name, "float32") for name in CASES]
+    + [(name, dtype) for name in KINDS for dtype in ("bfloat16", "float16")],
+)
 def test_masked_garbage_extremes_and_types(name, dtype, run):
     case, (predictions, targets, where) = CASES[name], hard_images()
     step = RUN[run](value_and_gradients(case.loss, where))

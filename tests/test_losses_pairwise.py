@@ -29,8 +29,10 @@ def some_images(seed=0, count=3, height=4, width=5):
     return predictions, np.zeros_like(predictions), where
 
 
-@pytest.mark.parametrize("run", RUN)
-@pytest.mark.parametrize("name", PENALTIES)
+@pytest.mark.parametrize(
+    ("name", "run"),
+    [*((name, "jit") for name in PENALTIES), ("abs", "eager"), ("uneven function", "eager")],
+)
 def test_value_and_gradient_are_those_of_the_double_loop(name, run):
     (penalty, slow), (predictions, targets, where) = PENALTIES[name], some_images()
     loss = functools.partial(pairwise_loss, where=where, penalty=penalty, delta=0.3)
@@ -114,14 +116,13 @@ def test_the_pairs_of_many_pixels_keep_their_digits():
     np.testing.assert_allclose(absolute, gaps.sum() / d.size**2, rtol=2e-6)
 
 
-@pytest.mark.parametrize("penalty", ["square", "huber"])
-def test_sampled_pairs_are_unbiased(penalty):
+def test_sampled_pairs_are_unbiased():
     """Over 400 keys the mean value and gradient meet those of all pairs within 4 sigma."""
     predictions, targets, where = some_images(seed=3, height=2, width=4)
 
     def step(**options):
         def total(p):
-            loss = pairwise_loss(p, targets, where=where, penalty=penalty, delta=0.3, **options)
+            loss = pairwise_loss(p, targets, where=where, penalty="huber", delta=0.3, **options)
             return jnp.sum(loss), loss
 
         (_, values), gradient = jax.value_and_grad(total, has_aux=True)(predictions)

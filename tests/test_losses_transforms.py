@@ -14,10 +14,10 @@ from depthsi import losses
 
 # one loss for every way the sums are made
 PATHS = (
-    *("loss", "alpha", "pairwise", "abs", "sampled", "silog_adabins", "ssi_loss", "ssi_trimmed"),
-    *("gradient_matching", "eigen_fergus_2015", "berhu", "ranking_loss"),
+    *("loss", "pairwise", "abs", "sampled", "silog_adabins", "ssi_loss", "ssi_trimmed"),
+    *("gradient_matching", "berhu", "ranking_loss"),
 )
-SPREAD = ("loss", "alpha", "pairwise", "abs", "ssi_trimmed", "gradient_matching")
+SPREAD = ("loss", "pairwise", "abs", "gradient_matching")
 SAMPLED = ("sampled", "ranking_loss")
 # their kinks make second derivatives and finite differences of no use
 KINKED = ("abs", "huber", "ssi_trimmed", "gradient_matching", "berhu", *SAMPLED)

@@ -268,15 +268,17 @@ def test_back_projected_points_lie_on_their_surfaces(i):
         assert np.all(gap[np.arange(len(q)), face[surface == n]] < 2e-5)
 
 
-def test_shadows_equal_marching_along_the_ray():
+@pytest.mark.parametrize("height", [0.85, 0.3])  # of the light: over the furniture, among it
+def test_shadows_equal_marching_along_the_ray(height):
     scene = jax.tree.map(lambda x: x[3], _scenes())
+    target = scene.room * jnp.array([0.5, 0.6, height])
     rng = np.random.default_rng(0)
     points = rng.uniform(0.05, 0.95, (200, 3)) * np.asarray(scene.room) * (1, 1, 0.5)
     see = jax.jit(functools.partial(room_trace.visible, spheres=1, cylinders=3))
-    clear = see(scene, tuple(jnp.asarray(points.T, jnp.float32)), scene.lamp)
+    clear = see(scene, tuple(jnp.asarray(points.T, jnp.float32)), target)
     scene = _scene(3)
     steps = np.linspace(0, 1, 2000)[None, :, None]
-    path = points[:, None] + steps * (_exact(scene.lamp) - points[:, None])
+    path = points[:, None] + steps * (_exact(target) - points[:, None])
     blocked = np.zeros(path.shape[:2], bool)
     for (x, y, cos, sin), group in zip(scene.pose, scene.boxes, strict=True):
         q = (path - (x, y, 0)) @ np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1.0]])

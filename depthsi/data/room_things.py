@@ -45,9 +45,9 @@ def panels(
     """Pictures, a shelf and a pillar, as boxes; empty where one would cover a hole."""
     u = draws.reshape(len(_PANELS), 6)
     ranges = np.array([panel[3:] for panel in _PANELS], np.float32)
-    size = ranges[..., 0] + u[:, :4] * (ranges[..., 1] - ranges[..., 0])
+    size = jnp.asarray(ranges[..., 0]) + u[:, :4] * (ranges[..., 1] - ranges[..., 0])
 
-    def on_wall(wall, size, where):
+    def on_wall(wall: Array, size: Array, where: Array) -> Array:
         width, height, depth, above = size
         length = jnp.where(wall == room_shell.FAR, room[0], room[1])
         begin = where * (length - width)
