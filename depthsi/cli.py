@@ -20,7 +20,8 @@ else:
         {name: make.__doc__ or "" for name, make in PRESETS.items()},
         prefix_names=False,
     )
-    _Crop = Literal["default", *CROPS]
+    # kb is for pictures of full resolution; samples have half of it
+    _Crop = Literal["default", *(name for name in CROPS if name != "kb")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +110,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         command()
     except DepthsiError as error:
         print(f"depthsi: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except OSError as error:  # a full disk, a file where a directory should be, no permission
+        print(f"depthsi: {error.filename}: {error.strerror}.", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("depthsi: interrupted; a training continues with --resume.", file=sys.stderr)

@@ -17,6 +17,7 @@ from depthsi import runs
 from depthsi.config import Config, to_dict
 from depthsi.data.decoding import read_image
 from depthsi.data.pipeline import Pairs, open_pairs, ordered_batches
+from depthsi.data.samples import Source
 from depthsi.data.sources import open_source
 from depthsi.errors import DepthsiError
 from depthsi.evaluation import (
@@ -29,6 +30,7 @@ from depthsi.evaluation import (
     mean_depth,
     upsample_cells,
 )
+from depthsi.geometry import Geometry
 from depthsi.inference import make_window_network, predict_depth
 from depthsi.machine import describe_machine
 from depthsi.metrics import DepthMetrics
@@ -40,6 +42,7 @@ from depthsi.training.loop import train as run_training
 from depthsi.training.parallel import data_mesh
 from depthsi.training.stages import make_stages, stage_of
 from depthsi.training.state import initial_state
+from depthsi.viz import require_matplotlib, save_contact_sheet, save_panel
 
 SHEET_ROWS = 6  # pictures of an evaluation's contact sheet
 BATCH = 16  # pictures evaluated at a time
@@ -53,18 +56,20 @@ def train(config: Config, path: str, *, resume: bool) -> None:
     else:
         run.check_new()
     data_mesh(config.schedule.batch_size)  # refuses before anything is read or written
-    train_pairs = _pairs(config, "train")
-    val_pairs = _pairs(config, "val") if config.schedule.eval_every else None
+    splits = ("train", "val") if config.schedule.eval_every else ("train",)
+    sources = [(_source(config, split), config.model.sizes.image, split) for split in splits]
+    train_pairs, *others = (open_pairs(*source) for source in sources)
     if not resume:
         run.create(config)
     if not run.mean_depth_file.exists():
         run.save_mean_depth(mean_depth(ordered_batches(train_pairs, BATCH)))
-    run_training(config, run, train_pairs, val_pairs)
+    run_training(config, run, train_pairs, others[0] if others else None)
     print(f"Trained {make_stages(config.schedule)[-1].end} steps. Next: depthsi evaluate {path}")
 
 
 def evaluate(path: str, split: str, *, crop: str | None, aggregation: str) -> None:
     """`depthsi evaluate`: the table, evaluation.json and a contact sheet."""
+    require_matplotlib()
     run = RunDirectory(path)
     config = run.config()
     sizes = config.model.sizes
@@ -72,14 +77,14 @@ def evaluate(path: str, split: str, *, crop: str | None, aggregation: str) -> No
     protocol = dataclasses.replace(protocol, crop=crop) if crop else protocol
     evaluated_region(protocol, sizes, sizes.image)  # refuses a crop that cannot be before reading
     params, step = _trained(config, run)
-    pairs = _pairs(config, split)
+    pairs = open_pairs(_source(config, split), sizes.image, split)
 
     totals = _evaluate_networks(config, params, step, pairs, protocol)
     totals["mean predictor"] = evaluate_mean_predictor(
         run.mean_depth(), ordered_batches(pairs, BATCH), sizes, protocol
     )
     ours = {name: total.compute(aggregation) for name, total in totals.items()}
-    print(_report(ours, sizes.name, len(pairs), split, protocol, aggregation, step))
+    print(_report(ours, sizes, len(pairs), split, protocol, aggregation, step))
 
     both = ("image", "pixel")
     result = {
@@ -87,11 +92,11 @@ def evaluate(path: str, split: str, *, crop: str | None, aggregation: str) -> No
         "step": step,
         "split": split,
         "images": len(pairs),
-        "pixels": int(totals["mean predictor"].pixels),
         "protocol": dataclasses.asdict(protocol)
         | {"max_depth": protocol.max_depth if math.isfinite(protocol.max_depth) else None},
         "results": {
-            name: {kind: total.compute(kind) for kind in both} for name, total in totals.items()
+            name: {"pixels": int(total.pixels)} | {kind: total.compute(kind) for kind in both}
+            for name, total in totals.items()
         },
     }
     runs.write_text(run.path / "evaluation.json", json.dumps(result, indent=2) + "\n")
@@ -101,8 +106,7 @@ def evaluate(path: str, split: str, *, crop: str | None, aggregation: str) -> No
 
 def predict(path: str, photos: Sequence[str], out: str) -> None:
     """`depthsi predict`: depth maps and panels of photos into the directory `out`."""
-    from depthsi.viz import save_panel
-
+    require_matplotlib()
     run = RunDirectory(path)
     config = run.config()
     names = [Path(photo).stem for photo in photos]
@@ -112,8 +116,9 @@ def predict(path: str, photos: Sequence[str], out: str) -> None:
             " predict them into different --out directories."
         )
     pictures = [read_image(photo, exif=True) for photo in photos]
-    params, _ = _trained(config, run)
-    network = make_window_network(config.model, params)
+    params, step = _trained(config, run)
+    output = _trained_outputs(config, step)[-1]
+    network = make_window_network(config.model, params, output)
     directory = Path(out)
     directory.mkdir(parents=True, exist_ok=True)
     for name, picture in zip(names, pictures, strict=True):
@@ -134,9 +139,7 @@ def info(path: str | None) -> None:
     stages = make_stages(config.schedule)
     state = jax.eval_shape(lambda: initial_state(config, stages[0]))
     sizes = config.model.sizes
-    with Checkpoints(run.checkpoints) as checkpoints:
-        latest = checkpoints.latest
-    print(f"{run.path}: step {latest or 0} of {stages[-1].end}")
+    print(f"{run.path}: step {_latest(run) or 0} of {stages[-1].end}")
     print(f"geometry {sizes.name} {sizes.variant}: input {sizes.input}, output {sizes.output}")
     for name, layers in state.params.items():
         for layer, arrays in layers.items():
@@ -147,31 +150,42 @@ def info(path: str | None) -> None:
         print(f"stage {stage.name}: steps {stage.start + 1} to {stage.end}")
 
 
-def _pairs(config: Config, split: str) -> Pairs:
-    data, size = config.data, config.model.sizes.image
+def _source(config: Config, split: str) -> Source:
+    data = config.data
     counts = {"train": data.train, "val": data.val, "test": data.test}
-    source = open_source(
-        data.kind,
-        split,
-        root=data.root,
-        size=size,
-        count=counts.get(split, 0),
-        seed=data.seed,
-        scale_range=data.scale_range,
-    )
-    return open_pairs(source, size, split)
+    try:
+        return open_source(
+            data.kind,
+            split,
+            root=data.root,
+            size=config.model.sizes.image,
+            count=counts.get(split, 0),
+            seed=data.seed,
+            scale_range=data.scale_range,
+        )
+    except DepthsiError as error:
+        if split == "val" and data.kind == "folder":
+            remedy = "to train without looking at a split 'val', set --schedule.eval-every 0."
+            raise DepthsiError(f"{error} Or {remedy}") from error
+        raise
 
 
 def _trained(config: Config, run: RunDirectory) -> tuple[dict[str, Any], int]:
     """Parameters and step of the newest checkpoint."""
     stages = make_stages(config.schedule)
-    if not run.checkpoints.is_dir():
+    if (latest := _latest(run)) is None:
         raise DepthsiError(f"{run.path} has no checkpoint yet: train it first.")
     with Checkpoints(run.checkpoints) as checkpoints:
-        if (latest := checkpoints.latest) is None:
-            raise DepthsiError(f"{run.path} has no checkpoint yet: train it first.")
         abstract = jax.eval_shape(lambda: initial_state(config, stages[0])).params
         return checkpoints.restore_params(latest, abstract), latest
+
+
+def _latest(run: RunDirectory) -> int | None:
+    """Step of the newest checkpoint; writes nothing where there is none."""
+    if not run.checkpoints.is_dir():
+        return None
+    with Checkpoints(run.checkpoints) as checkpoints:
+        return checkpoints.latest
 
 
 def _evaluate_networks(
@@ -197,19 +211,20 @@ def _trained_outputs(config: Config, step: int) -> list[Any]:
 
 def _report(
     ours: dict[str, Any],
-    geometry: str,
+    sizes: Geometry,
     images: int,
     split: str,
     protocol: Protocol,
     aggregation: str,
     step: int,
 ) -> str:
-    table, number = (TABLE_1_NYU, 1) if geometry == "nyu" else (TABLE_2_KITTI, 2)
+    table, number = (TABLE_1_NYU, 1) if sizes.name == "nyu" else (TABLE_2_KITTI, 2)
     rows = {f"ours: {name}": row for name, row in ours.items()}
     rows |= {f"paper: {name}": row for name, row in table.items()}
     how = "mean over images" if aggregation == "image" else "pooled over pixels"
     return (
-        f"{images} pictures of split {split!r}, step {step}; {protocol.describe()}; {how}.\n"
+        f"{images} pictures of split {split!r}, step {step}; {how}.\n"
+        f"{protocol.describe(sizes)}.\n"
         f"The paper's rows are its Table {number}, on its own data: to compare with only where\n"
         f"the pictures are the same.\n\n{format_table(rows)}\n"
     )
@@ -219,8 +234,6 @@ def _contact_sheet(
     config: Config, params: Any, step: int, pairs: Pairs, run: RunDirectory, split: str
 ) -> Path:
     """Some evenly spaced pictures of the split with predicted and true depth."""
-    from depthsi.viz import save_contact_sheet
-
     chosen = np.linspace(0, len(pairs) - 1, min(SHEET_ROWS, len(pairs))).round().astype(int)
     image, depth = (
         np.stack(column) for column in zip(*(pairs[int(i)] for i in chosen), strict=True)

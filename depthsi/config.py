@@ -55,6 +55,20 @@ class AugmentConfig:
     mask_extremes: bool = False
     """Ignore pixels equal to the least or greatest depth of their image, as for raw NYU depth."""
 
+    def __post_init__(self) -> None:
+        for name in ("scale", "colour"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high < math.inf:
+                raise DepthsiError(
+                    f"augment.{name} is {low} {high}; give the smaller number first, above 0."
+                )
+        if not 0 <= self.rotation <= 180:
+            raise DepthsiError(
+                f"augment.rotation is {self.rotation}; it must be from 0 to 180 degrees."
+            )
+        if not 0 <= self.flip <= 1:
+            raise DepthsiError(f"augment.flip is {self.flip}; it must be in [0, 1].")
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
@@ -93,6 +107,8 @@ class ModelConfig:
             raise DepthsiError(
                 f"model.width is {self.width}; it must be greater than 0, e.g. 0.25."
             )
+        if not math.isfinite(self.log_mean):
+            raise DepthsiError(f"model.log_mean is {self.log_mean}; it must be a finite number.")
         if not 0 <= self.dropout < 1:
             raise DepthsiError(f"model.dropout is {self.dropout}; it must be in [0, 1).")
         for name in ("coarse_input_std", "fine_input_std", "log_std"):
@@ -197,6 +213,10 @@ class Config:
     seed: int = 0
     """Of parameters, order, augmentation and dropout."""
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**32:
+            raise DepthsiError(f"seed is {self.seed}; it must be from 0 to {2**32 - 1}.")
+
 
 def nyu() -> Config:
     """Table 1: the paper's networks, rates and lengths on NYU Depth v2, from random weights."""
@@ -289,7 +309,9 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         fits = value in args
     elif origin is tuple:
         fits = isinstance(value, list | tuple) and len(value) == len(args)
-        value = tuple(value) if fits else value
+        if fits:
+            places = (f"{where}[{i}]" for i in range(len(args)))
+            value = tuple(map(_value, args, value, places))
     elif hint is float:
         fits = isinstance(value, int | float) and not isinstance(value, bool)
         value = float(value) if fits else value

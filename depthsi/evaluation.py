@@ -6,13 +6,14 @@ named crop that the network's output covers, on true depths within the caps.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Num
+from jaxtyping import Array, Float, Num
 
 from depthsi.augment import centre
 from depthsi.compilation import jit
@@ -42,11 +43,16 @@ class Protocol:
                 " them: give the smaller one first."
             )
 
-    def describe(self) -> str:
-        """One line for tables."""
+    def describe(self, sizes: Geometry) -> str:
+        """One line for tables: what is compared in pictures of the geometry's image size."""
         capped = self.min_depth > 0 or self.max_depth < float("inf")
         caps = f"true depth in ({self.min_depth:g}, {self.max_depth:g}) m"
-        return f"crop {self.crop}, {caps if capped else 'no depth caps'}"
+        box = evaluated_region(self, sizes, sizes.image)
+        return (
+            f"crop {self.crop} where the network predicts (rows {box.top}..{box.bottom}, columns"
+            f" {box.left}..{box.right} of {sizes.image[0]}x{sizes.image[1]}),"
+            f" {caps if capped else 'no depth caps'}"
+        )
 
 
 DEFAULT_PROTOCOLS = {
@@ -82,16 +88,6 @@ def upsample_cells(cells: Num[Array, "b h w"]) -> Num[Array, "b H W"]:
     return jnp.repeat(jnp.repeat(cells, CELL_STRIDE, axis=1), CELL_STRIDE, axis=2)
 
 
-def compare(
-    predictions: Float[Array, "b H W"],
-    depth: Float[Array, "b H W"],
-    protocol: Protocol,
-) -> DepthMetrics:
-    """Metrics of one batch, both in metres on the same pixels."""
-    where: Bool[Array, "b H W"] = (depth > protocol.min_depth) & (depth < protocol.max_depth)
-    return DepthMetrics.from_batch(predictions, depth, where=where)
-
-
 def make_predictor(config: ModelConfig, output: Output) -> Callable[[Any, Any], Any]:
     """The network, compiled: (params, raw pictures) -> metres at its output cells."""
     model = TwoScaleNet(config)
@@ -107,50 +103,58 @@ def evaluate_predictor(
     predict: Predictor, batches: Pairs, sizes: Geometry, protocol: Protocol
 ) -> DepthMetrics:
     """The sums of a predictor over a split."""
-
-    @jax.jit
-    def score(cells: jax.Array, depth: jax.Array) -> DepthMetrics:
-        box, region = (
-            evaluated_region(protocol, sizes, (depth.shape[1], depth.shape[2])),
-            sizes.region,
-        )
-        rows = slice(box.top - region.top, box.bottom - region.top)
-        cols = slice(box.left - region.left, box.right - region.left)
-        pixels = upsample_cells(cells)[:, rows, cols]
-        return compare(pixels, depth[:, box.top : box.bottom, box.left : box.right], protocol)
-
     total = DepthMetrics.empty()
     for image, depth in batches:
-        total = total.merge(score(predict(image), depth))
+        total = total.merge(_score_cells(predict(image), depth, sizes, protocol))
     return total
 
 
 def mean_depth(batches: Pairs) -> Float[np.ndarray, "H W"]:
-    """exp of the mean log depth at each pixel over a (training) set, metres; NaN where unknown."""
+    """exp of the mean log depth at each pixel over a (training) set, metres.
+
+    A pixel where no picture has depth gets the mean over all pixels.
+    """
     total = count = np.zeros(())
     for _, depth in batches:
         valid = np.isfinite(depth) & (depth > 0)
         logs = np.log(np.where(valid, depth, 1.0).astype(np.float64))
         total, count = total + logs.sum(axis=0), count + valid.sum(axis=0)
-    with np.errstate(invalid="ignore"):
-        return np.exp(total / np.where(count > 0, count, np.nan))
+    overall = total.sum() / count.sum()
+    return np.exp(np.where(count > 0, total / np.maximum(count, 1), overall))
 
 
 def evaluate_mean_predictor(
     mean: Float[np.ndarray, "H W"], batches: Pairs, sizes: Geometry, protocol: Protocol
 ) -> DepthMetrics:
-    """The sums of predicting `mean` for every picture; pixels without a mean are left out."""
-    box = evaluated_region(protocol, sizes, mean.shape[-2:])
-    rows, cols = slice(box.top, box.bottom), slice(box.left, box.right)
-    prediction = jnp.asarray(mean[rows, cols], jnp.float32)
-
-    @jax.jit
-    def score(depth: jax.Array) -> DepthMetrics:
-        depth = jnp.where(jnp.isfinite(prediction)[None], depth[:, rows, cols], 0)
-        predictions = jnp.where(jnp.isfinite(prediction), prediction, 1)[None]
-        return compare(jnp.broadcast_to(predictions, depth.shape), depth, protocol)
-
+    """The sums of predicting `mean` for every picture."""
+    top, bottom, left, right = sizes.region
+    prediction = jnp.asarray(mean[None, top:bottom, left:right], jnp.float32)
     total = DepthMetrics.empty()
     for _, depth in batches:
-        total = total.merge(score(depth))
+        total = total.merge(_score(prediction, depth, sizes, protocol))
     return total
+
+
+@functools.partial(jax.jit, static_argnames=("sizes", "protocol"))
+def _score_cells(
+    cells: Float[Array, "b h w"], depth: Float[Array, "b H W"], sizes: Geometry, protocol: Protocol
+) -> DepthMetrics:
+    return _score(upsample_cells(cells), depth, sizes, protocol)
+
+
+@functools.partial(jax.jit, static_argnames=("sizes", "protocol"))
+def _score(
+    predictions: Float[Array, "#b h w"],
+    depth: Float[Array, "b H W"],
+    sizes: Geometry,
+    protocol: Protocol,
+) -> DepthMetrics:
+    """Compares predictions for the pixels of the region with the pictures' depth, in metres."""
+    box = evaluated_region(protocol, sizes, (depth.shape[1], depth.shape[2]))
+    depth = depth[:, box.top : box.bottom, box.left : box.right]
+    top, _, left, _ = sizes.region
+    predictions = predictions[
+        :, box.top - top : box.bottom - top, box.left - left : box.right - left
+    ]
+    where = (depth > protocol.min_depth) & (depth < protocol.max_depth)
+    return DepthMetrics.from_batch(jnp.broadcast_to(predictions, depth.shape), depth, where=where)

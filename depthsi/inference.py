@@ -13,16 +13,19 @@ from depthsi.compilation import jit
 from depthsi.config import ModelConfig
 from depthsi.geometry import CELL_STRIDE, Geometry
 from depthsi.models import TwoScaleNet
+from depthsi.models.two_scale import Output
 
 MOST_WINDOWS = 16  # in one batch
 
 
-def make_window_network(config: ModelConfig, params: Any) -> Callable[[Any], Any]:
+def make_window_network(
+    config: ModelConfig, params: Any, output: Output = "fine"
+) -> Callable[[Any], Any]:
     """The network, compiled: RGB 0..255 (B, H, W, 3) of input size -> log depth (B, h, w)."""
     model = TwoScaleNet(config)
 
     def network(params: Any, image: jax.Array) -> jax.Array:
-        return jnp.asarray(model.apply({"params": params}, image))
+        return jnp.asarray(model.apply({"params": params}, image, output=output))
 
     compiled = jit(network)
     return lambda image: compiled(params, image)
@@ -56,6 +59,8 @@ def predict_depth(
         for left in _offsets(scaled[1], sizes.input[1])
     ]
     log_depth, valid = _blend(_windows(network, picture, corners, sizes), corners, scaled, sizes)
+    first = int(np.argmax(valid.any(axis=1)))
+    log_depth[:first] = log_depth[first]  # so that scaling does not mix in what is unknown
     log_depth = Image.fromarray(log_depth).resize((width, height), Image.Resampling.BILINEAR)
     valid = Image.fromarray(valid).resize((width, height), Image.Resampling.NEAREST)
     return np.where(np.asarray(valid), np.exp(np.asarray(log_depth)), np.float32(np.nan))

@@ -211,14 +211,21 @@ def _error_scale(limit: float) -> Scale:
     return Scale(colour_error(ramp, np.ones_like(ramp), limit=limit), marks)
 
 
-def _coloured(position: np.ndarray, valid: np.ndarray, cmap: str) -> np.ndarray:
-    """Colours of positions 0..1 (clipped), grey where not valid."""
+def require_matplotlib() -> None:
+    """Raises DepthsiError with the remedy if matplotlib is not installed."""
     try:
-        from matplotlib import colormaps
+        import matplotlib  # noqa: F401
     except ImportError as error:
         raise DepthsiError(
             "Pictures of depth need matplotlib: run pip install 'depthsi[plot]'."
         ) from error
+
+
+def _coloured(position: np.ndarray, valid: np.ndarray, cmap: str) -> np.ndarray:
+    """Colours of positions 0..1 (clipped), grey where not valid."""
+    require_matplotlib()
+    from matplotlib import colormaps
+
     colours = colormaps[cmap](np.clip(position, 0, 1), bytes=True)[..., :3]
     return np.where(valid[..., None], colours, np.array(GREY, np.uint8))
 

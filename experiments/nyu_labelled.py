@@ -65,6 +65,7 @@ def settings(arguments: Arguments) -> Config:
 
 
 def main(arguments: Arguments) -> None:
+    RESULTS.mkdir(parents=True, exist_ok=True)
     commands.train(settings(arguments), arguments.run, resume=arguments.resume)
     commands.evaluate(arguments.run, "test", crop=None, aggregation="image")
     result = json.loads((Path(arguments.run) / "evaluation.json").read_text(encoding="utf-8"))
@@ -82,7 +83,7 @@ def report(result: dict[str, Any]) -> str:
         f"`{result['command']}`, seed {result['run']['seed']}, {result['machine']['processor']}, "
         f"jax {result['machine']['jax']}.\n",
         f"719 training pictures, {result['images']} test pictures of other scenes, "
-        f"{result['pixels']} pixels, crop {result['protocol']['crop']}, no depth caps. The paper's "
+        f"crop {result['protocol']['crop']}, no depth caps. The paper's "
         "rows are of its own, larger training set and all 654 test pictures.",
     ]
     for kind, title in (("image", "Mean over images"), ("pixel", "Pooled over pixels")):

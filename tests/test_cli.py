@@ -64,14 +64,14 @@ def test_train_evaluate_predict_info(trained, folder, capsys, tmp_path):
     capsys.readouterr()
     main(["evaluate", str(trained)])
     printed = capsys.readouterr().out
-    for words in ("2 pictures of split 'test', step 3", "crop eigen2014_nyu, no depth caps",
+    for words in ("2 pictures of split 'test', step 3", "crop eigen2014_nyu where", "no depth caps",
                   "mean over images", "ours: coarse + fine", "ours: mean predictor",
                   "paper: Coarse+Fine 0.611"):  # fmt: skip
         assert words in " ".join(printed.split())
     result = json.loads((trained / "evaluation.json").read_text())
     assert set(result["results"]) == {"coarse", "coarse + fine", "mean predictor"}
     assert result["images"] == 2
-    assert result["pixels"] == 2 * 220 * 296
+    assert {row["pixels"] for row in result["results"].values()} == {2 * 220 * 296}
     assert 0 <= result["results"]["coarse"]["image"]["d1"] <= 1
     with Image.open(trained / "samples" / "test.png") as sheet:
         assert min(sheet.size) > 300
@@ -147,6 +147,10 @@ def test_importing_depthsi_initialises_no_backend():
         (["--data.kind", "folder", "--data.root", "/nowhere"], "/nowhere"),
         (["--model.geometry", "kitti"], "(240, 320)"),
         (["--data.train", "0"], "data.train"),
+        (["--augment.scale", "2", "1"], "augment.scale is 2.0 1.0"),
+        (["--augment.rotation", "nan"], "augment.rotation is nan"),
+        (["--augment.flip", "7"], "augment.flip is 7.0"),
+        (["--seed", "-1"], "seed is -1"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_before_anything_is_written(
@@ -200,12 +204,34 @@ def test_bad_data_is_named_and_nothing_is_written(fault, folder, tmp_path, capsy
 def test_mistakes_after_training(trained, folder, capsys, tmp_path):
     assert "no split 'tset'; it has" in refusal(capsys, "evaluate", trained, "--split", "tset")
     assert "holds no run" in refusal(capsys, "evaluate", tmp_path)
-    assert "pixels" in refusal(capsys, "evaluate", trained, "--crop", "kb")
+    assert "--crop" in refusal(capsys, "evaluate", trained, "--crop", "kb")
     assert "does not exist" in refusal(capsys, "predict", trained, tmp_path / "no.jpg")
     assert "No photo" in refusal(capsys, "predict", trained)
     (tmp_path / "text.jpg").write_text("not a picture")
     out = tmp_path / "out"
     assert "text.jpg" in refusal(capsys, "predict", trained, tmp_path / "text.jpg", "--out", out)
+    assert not out.exists()
+    out.write_text("a file")
+    photo = tmp_path / "photo.png"
+    Image.fromarray(np.full((30, 40, 3), 90, np.uint8)).save(photo)
+    assert "out: File exists" in refusal(capsys, "predict", trained, photo, "--out", out)
+
+
+def test_a_run_without_checkpoints_is_left_as_it_is(trained, capsys, tmp_path):
+    (tmp_path / "config.json").write_bytes((trained / "config.json").read_bytes())
+    assert "no checkpoint yet" in refusal(capsys, "evaluate", tmp_path)
+    main(["info", str(tmp_path)])
+    assert "step 0 of 3" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
+def test_missing_matplotlib_is_said_before_anything_is_written(
+    trained, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    out = tmp_path / "out"
+    assert "depthsi[plot]" in refusal(capsys, "predict", trained, "x.jpg", "--out", out)
+    assert "depthsi[plot]" in refusal(capsys, "evaluate", trained)
     assert not out.exists()
 
 

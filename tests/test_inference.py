@@ -40,11 +40,18 @@ def test_every_pixel_gets_the_depth_of_its_place(size):
     assert np.all(np.isfinite(depth))
 
 
-def test_kitti_predicts_only_below_the_first_row_the_fine_network_sees():
-    depth = predict_depth(brightness(kitti()), ramp(184, 612), kitti())
-    # window rows 56.. of 172, the first window at row 0
-    assert np.all(np.isnan(depth[:56]))
-    assert np.all(np.isfinite(depth[56:]))
+@pytest.mark.parametrize("size", [(184, 612), (370, 1224), (1000, 3000)])
+def test_kitti_predicts_only_below_the_first_row_the_fine_network_sees(size):
+    """Window rows 56.. of 172, the first window at row 0 of 184; nothing above mixes in."""
+
+    def constant(image):
+        return jnp.full((len(image), 27, 142), np.log(20.0))
+
+    depth = predict_depth(constant, ramp(*size), kitti())
+    first = round(56 * size[0] / 184)
+    assert np.all(np.isnan(depth[: first - size[0] // 184]))
+    assert np.all(np.isfinite(depth[first + size[0] // 184 :]))
+    np.testing.assert_allclose(depth[np.isfinite(depth)], 20, rtol=1e-5)
 
 
 def test_windows_cover_and_overlap():

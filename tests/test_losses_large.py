@@ -50,8 +50,12 @@ def assert_same(got, images, **options):
     np.testing.assert_allclose(got[1], slopes, rtol=1e-5, atol=1e-6 * np.abs(slopes).max())
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_value_gradient_and_count(shape, run=jax.jit):
+@pytest.mark.parametrize(
+    ("shape", "run"),
+    [*((shape, jax.jit) for shape in SHAPES), (SHAPES[0], lambda f: f)],
+    ids=[*map(str, SHAPES), "eager"],
+)
+def test_value_gradient_and_count(shape, run):
     predictions, targets, where = images = some_images(shape)
     assert_same(run(value_and_gradient)(*images), images)
     count = run(functools.partial(valid_count, where=where))(jnp.asarray(predictions))
@@ -59,10 +63,6 @@ def test_value_gradient_and_count(shape, run=jax.jit):
     everything = np.ones(shape, bool)
     full = np.where(where, predictions, 3), np.where(where, targets, 1)
     assert_same(run(functools.partial(value_and_gradient, where=None))(*full), (*full, everything))
-
-
-def test_value_gradient_and_count_eager():
-    test_value_gradient_and_count(SHAPES[0], run=lambda f: f)
 
 
 def test_a_strip_per_row_counts_and_masks_like_any_other():

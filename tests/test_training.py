@@ -67,6 +67,8 @@ def test_stages_follow_the_samples():
 def test_the_checkpoint_between_stages_belongs_to_the_first():
     coarse, fine = stages = make_stages(ScheduleConfig(1, 3, 2))
     assert [stage_of(stages, step) for step in (0, 1, 3, 4, 5)] == [coarse] * 3 + [fine] * 2
+    with pytest.raises(DepthsiError, match="step 6 lies beyond the schedule's 5"):
+        stage_of(stages, 6)
 
 
 def test_the_coarse_stage_learns_and_leaves_the_fine_network_alone():
@@ -206,11 +208,10 @@ def test_a_damaged_checkpoint_is_one_sentence(tmp_path):
         train(config, run, pairs(), None)
 
 
-@pytest.mark.parametrize(("rate", "kept"), [(1e30, "no checkpoint was made yet")])
-def test_training_stops_on_a_loss_that_is_not_finite(tmp_path, rate, kept):
-    optim = OptimConfig("sgd", learning_rate=rate)
+def test_training_stops_on_a_loss_that_is_not_finite(tmp_path):
+    optim = OptimConfig("sgd", learning_rate=1e30)
     config = dataclasses.replace(CONFIG, optim=optim)
-    with pytest.raises(DepthsiError, match=f"stopped at step [12] .coarse.*{kept}"):
+    with pytest.raises(DepthsiError, match=r"step [12] .coarse.*no checkpoint was made yet"):
         run_in(tmp_path / "run", config)
     with Checkpoints(RunDirectory(tmp_path / "run").checkpoints) as checkpoints:
         assert checkpoints.latest is None

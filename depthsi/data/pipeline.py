@@ -6,7 +6,6 @@ import numpy as np
 from tqdm import tqdm
 
 from depthsi.data.samples import Source
-from depthsi.errors import DepthsiError
 
 RawBatch = tuple[np.ndarray, np.ndarray]  # uint8 (B, H, W, 3); float32 (B, H, W), metres
 KEEP_BYTES = 6 * 2**30  # decoded samples up to this total stay in memory
@@ -45,19 +44,18 @@ Pairs = InMemory | OnDemand
 def open_pairs(source: Source, size: tuple[int, int], label: str) -> Pairs:
     """The samples of `source`, decoded once with a progress bar if they fit in memory.
 
+    Args:
+      source: samples of one size.
+      size: that size, (H, W).
+      label: what the progress bar calls them.
+
     Raises:
-      DepthsiError: the pictures are not of `size` = (H, W), or a sample cannot be used.
+      DepthsiError: a sample cannot be used.
     """
     if len(source) * size[0] * size[1] * 7 > KEEP_BYTES:
         return OnDemand(source)
     with tqdm(total=len(source), desc=label, unit="image", disable=None) as bar:
-        pairs = InMemory(*source.arrays(progress=bar.update))
-    if pairs.depths.shape[1:] != size:
-        raise DepthsiError(
-            f"The pictures for {label} have {pairs.depths.shape[1:]} pixels, but this geometry"
-            f" needs {size}: choose another model.geometry or other data."
-        )
-    return pairs
+        return InMemory(*source.arrays(progress=bar.update))
 
 
 def training_batches(

@@ -134,9 +134,10 @@ class RoomsSource:
         if not 0 <= index < self.count:
             raise IndexError(f"room {index} of {self.count}")
         batch, place = divmod(index, BATCH)
-        if self._last is None or self._last[0] != batch:
-            self._last = (batch, *self._batch(batch))
-        _, images, depths = self._last
+        last = self._last  # another thread may replace it at any time
+        if last is None or last[0] != batch:
+            last = self._last = (batch, *self._batch(batch))
+        _, images, depths = last
         name = f"rooms/{self.split}/{index:06d}"
         return Sample(images[place].copy(), depths[place].copy(), name)
 

@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from depthsi.losses._masking import Axis, Residual, magnitude, masked_residual
-from depthsi.losses.moments import residual_moments
+from depthsi.losses.moments import moments_of
 
 
 def gradient_matching(
@@ -74,7 +74,7 @@ def eigen_fergus_2015(
     """
     residual = _plane(predictions, targets, where, axis)
     steps = sum(residual.total(_steps(residual, a) ** 2) for a in residual.axes)
-    moments = residual_moments(predictions, targets, where=where, axis=axis)
+    moments = moments_of(residual)
     return moments.loss(0.5) + steps / jnp.maximum(moments.count, 1)
 
 

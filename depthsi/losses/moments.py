@@ -13,8 +13,8 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from depthsi.losses._masking import Axis, Residual, check_axis, check_pair, check_where
-from depthsi.losses._sums import count_valid, sum_pixels
+from depthsi.losses._masking import Axis, Residual, masked_residual
+from depthsi.losses._sums import sum_squares
 
 
 class ResidualMoments(NamedTuple):
@@ -81,35 +81,33 @@ def residual_moments(
       TypeError: an input is not floating point, or `where` is not boolean.
       ValueError: shapes differ, or `axis` does not fit.
     """
-    left, right = check_pair(predictions, targets)
-    return _moments(left, right, check_where(where, left.shape), check_axis(axis, left.ndim))
+    return moments_of(masked_residual(predictions, targets, where, axis))
+
+
+def moments_of(residual: Residual) -> ResidualMoments:
+    """Moments of a residual that is already masked."""
+    count = residual.count()
+    return ResidualMoments(
+        count, *_mean_and_m2(residual.values, residual.valid, count, residual.axes)
+    )
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
-def _moments(
-    predictions: Array, targets: Array, valid: Array | None, axes: tuple[int, ...]
-) -> ResidualMoments:
-    total = functools.partial(sum_pixels, axes=axes)
-    count = count_valid(predictions.shape, predictions.dtype, valid, axes)
-    alpha = total(_shifted, (targets, predictions), valid) / jnp.maximum(count, 1)
-    spread = jnp.expand_dims(alpha, axes)
-    m2 = total(lambda p, t, a: _shifted(p, t, a) ** 2, (predictions, targets, spread), valid)
-    return ResidualMoments(count, -alpha, m2)
+def _mean_and_m2(
+    values: Array, valid: Array | None, count: Array, axes: tuple[int, ...]
+) -> tuple[Array, Array]:
+    mean = jnp.sum(values, axis=axes) / jnp.maximum(count, 1)
+    return mean, sum_squares(values, mean, valid, axes)
 
 
-def _shifted(left: Array, right: Array, shift: ArrayLike = 0) -> Array:
-    return left - right + shift
-
-
-@_moments.defjvp
-def _moments_jvp(axes, primals, tangents):  # type: ignore[no-untyped-def]
+@_mean_and_m2.defjvp
+def _mean_and_m2_jvp(axes, primals, tangents):  # type: ignore[no-untyped-def]
     # d m2 = 2 sum((d - mean) dd): the mean's own variation cancels. Autodiff would not know, and
     # pay for it with one more pass over the pixels.
-    predictions, targets, valid = primals
-    moments = _moments(predictions, targets, valid, axes)
-    residual = Residual(predictions - targets, valid, axes)
-    centred = residual.keep(residual.values - residual.spread(moments.mean))
-    change = residual.keep(tangents[0] - tangents[1])
-    mean_change = residual.total(change) / jnp.maximum(moments.count, 1)
-    m2_change = 2 * residual.total(centred * change)
-    return moments, ResidualMoments(jnp.zeros_like(moments.count), mean_change, m2_change)
+    values, valid, count = primals
+    residual = Residual(values, valid, axes)
+    mean, m2 = _mean_and_m2(values, valid, count, axes)
+    centred = residual.keep(values - residual.spread(mean))
+    change = residual.keep(tangents[0])
+    mean_change = residual.total(change) / jnp.maximum(count, 1)
+    return (mean, m2), (mean_change, 2 * residual.total(centred * change))

@@ -59,6 +59,8 @@ class CoarseNet(nn.Module):
         fc6_init = config.pick(init.normal(0.01), init.he_normal())
         x = nn.Dense(scaled_width(4096, config.width), kernel_init=fc6_init, name="fc6")(x)
         x = nn.Dropout(config.dropout, deterministic=not train)(nn.relu(x))
+        # the authors do not scale up what dropout keeps, but scale down the whole at test time
+        x = config.pick(1 - config.dropout, 1.0) * x
         x = nn.Dense(
             size.output[0] * size.output[1],
             kernel_init=config.pick(symmetric_uniform(0.005), init.normal(0.001)),

@@ -10,6 +10,8 @@ from orbax.checkpoint import v1 as ocp
 from depthsi.errors import DepthsiError
 from depthsi.training.state import State
 
+_REMEDY = "delete that directory to go back to the checkpoint before it."
+
 
 class Checkpoints:
     """The checkpoints of one run, numbered by global step; a context manager.
@@ -67,7 +69,9 @@ class Checkpoints:
         try:
             saved = self._checkpointer.checkpointables_metadata(step).metadata["params"]
         except Exception as error:
-            raise DepthsiError(f"{where} cannot be read ({_first_line(error)}).") from error
+            raise DepthsiError(
+                f"{where} cannot be read ({_first_line(error)}); {_REMEDY}"
+            ) from error
         _check_same_layers(saved, abstract["params"], where)
         placed = jax.tree.map(
             lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), abstract
@@ -75,7 +79,7 @@ class Checkpoints:
         try:
             return self._checkpointer.load_checkpointables(step, placed)
         except Exception as error:
-            raise DepthsiError(f"{where} is damaged ({_first_line(error)}).") from error
+            raise DepthsiError(f"{where} is damaged ({_first_line(error)}); {_REMEDY}") from error
 
 
 def _split(state: State) -> dict[str, Any]:

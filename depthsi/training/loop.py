@@ -60,12 +60,13 @@ def train(
                     state, metrics = update(state, *jax.device_put(next(batches), split(mesh)))
                     step += 1
                     watch.after(step, stage, metrics)
-                    if step == stage.end or step % config.schedule.save_every == 0:
-                        watch.settle()
-                        checkpoints.save(step, state)
-                    if evaluate and (step == stage.end or step % config.schedule.eval_every == 0):
+                    due = config.schedule.eval_every
+                    if evaluate and (step == stage.end or step % due == 0):
                         watch.settle()
                         watch.evaluated(step, stage, evaluate(state.params))
+                    if step == stage.end or step % config.schedule.save_every == 0:
+                        watch.settle()  # what is not finite is never saved
+                        checkpoints.save(step, state)
     return state.params
 
 
@@ -137,7 +138,7 @@ class _Watch:
 
     def _look(self, step: int, stage: Stage, metrics: Any) -> None:
         values = {name: float(value) for name, value in jax.device_get(metrics).items()}
-        self._refuse_non_finite(step, stage, values)
+        self._refuse_nonsense(step, stage, values)
         self._steps += 1
         self._bar.update()
         if step % self._schedule.log_every and step != stage.end:
@@ -151,7 +152,12 @@ class _Watch:
         self._bar.set_description(stage.name, refresh=False)
         self._bar.set_postfix_str(f"loss {values['loss']:.4f}, {speed:.0f} images/s")
 
-    def _refuse_non_finite(self, step: int, stage: Stage, values: dict[str, float]) -> None:
+    def _refuse_nonsense(self, step: int, stage: Stage, values: dict[str, float]) -> None:
+        if values["valid_share"] == 0 and step == stage.start + 1:
+            raise DepthsiError(
+                f"Training stopped at step {step} ({stage.name}): no pixel of the first batch has"
+                " known depth; check the depth files and augment.mask_extremes."
+            )
         if all(math.isfinite(values[name]) for name in ("loss", "gradient_norm", "update_norm")):
             return
         kept = self._checkpoints.latest

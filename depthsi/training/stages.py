@@ -3,6 +3,7 @@
 import dataclasses
 
 from depthsi.config import ScheduleConfig
+from depthsi.errors import DepthsiError
 from depthsi.models.two_scale import Output
 
 
@@ -37,5 +38,15 @@ def make_stages(schedule: ScheduleConfig) -> tuple[Stage, ...]:
 
 
 def stage_of(stages: tuple[Stage, ...], step: int) -> Stage:
-    """The stage whose optimiser state belongs to global step `step`: the one that made it."""
-    return next(stage for stage in stages if step <= stage.end)
+    """The stage whose optimiser state belongs to global step `step`: the one that made it.
+
+    Raises:
+      DepthsiError: the step lies beyond the last stage.
+    """
+    for stage in stages:
+        if step <= stage.end:
+            return stage
+    raise DepthsiError(
+        f"The checkpoint of step {step} lies beyond the schedule's {stages[-1].end} steps:"
+        " use the settings the run was started with."
+    )

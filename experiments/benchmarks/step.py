@@ -127,6 +127,7 @@ def main(arguments: Arguments) -> None:
         seconds[task] = {name: statistics.median(values) for name, values in times.items()}
         print(task, {name: f"{value * 1e3:.1f} ms" for name, value in seconds[task].items()})
 
+    Path(arguments.out).parent.mkdir(parents=True, exist_ok=True)
     setting = {
         "command": "python experiments/benchmarks/step.py "
         f"--width {arguments.width} --batch {arguments.batch} --rounds {arguments.rounds}",
@@ -140,7 +141,8 @@ def main(arguments: Arguments) -> None:
 def table(setting: dict[str, Any]) -> str:
     """Times relative to plain jax, which stands in milliseconds."""
     lines = [
-        f"`{setting['command']}`, {setting['machine']['processor']}, jax {setting['machine']['jax']}.",
+        f"`{setting['command']}`, {setting['machine']['processor']}, "
+        f"jax {setting['machine']['jax']}.",
         "Medians; the last columns are shares of the first (smaller is faster).",
         "",
         f"| task | {' | '.join(['plain jax, ms', *list(VARIANTS)[1:]])} |",
