@@ -48,9 +48,10 @@ def test_kitti_predicts_only_below_the_first_row_the_fine_network_sees(size):
         return jnp.full((len(image), 27, 142), np.log(20.0))
 
     depth = predict_depth(constant, ramp(*size), kitti())
-    first = round(56 * size[0] / 184)
-    assert np.all(np.isnan(depth[: first - size[0] // 184]))
-    assert np.all(np.isfinite(depth[first + size[0] // 184 :]))
+    scale = min(size[0] / 184, size[1] / 612)
+    first, pixel = round(56 * scale), round(scale)
+    assert np.all(np.isnan(depth[: first - pixel]))
+    assert np.all(np.isfinite(depth[first + pixel :]))
     np.testing.assert_allclose(depth[np.isfinite(depth)], 20, rtol=1e-5)
 
 

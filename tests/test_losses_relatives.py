@@ -80,12 +80,27 @@ def test_scale_and_shift():
     got = jax.jit(losses.align_scale_shift)(*images[:2], where=images[2])
     expected = [oracles.scale_shift(*image) for image in zip(*images, strict=True)]
     np.testing.assert_allclose(np.transpose(got), expected, rtol=1e-5)
-    for constant in (0.0, 0.1, 1e4):
-        flat = jnp.full((1, 480, 64), constant)
-        ramp = jnp.broadcast_to(jnp.linspace(0, 1, 64), flat.shape)
-        np.testing.assert_array_equal(losses.align_scale_shift(flat, ramp), 0)
-        slope = jax.grad(lambda p, t=ramp: jnp.sum(losses.ssi_loss(p, t)))(flat)
-        np.testing.assert_array_equal(slope, 0)
+
+
+@pytest.mark.parametrize("shape", [(1, 13, 17), (1, 55, 74), (1, 480, 640)])
+def test_predictions_without_variation_have_no_scale(shape):
+    """Constant maps, whose float32 mean rounds: (0, 0), and no gradient."""
+    where = np.random.default_rng(0).uniform(size=shape) < 0.77
+    ramp = np.broadcast_to(np.linspace(0, 1, shape[-1], dtype=np.float32), shape)
+
+    @jax.jit
+    def step(constant):
+        flat = jnp.full(shape, constant)
+        slope = jax.grad(lambda p: jnp.sum(losses.ssi_loss(p, ramp, where=where)))(flat)
+        return (*losses.align_scale_shift(flat, ramp, where=where), jnp.max(jnp.abs(slope)))
+
+    for constant in (0.0, 0.1, 1.1, 12.345, 1e4, 1e-6):
+        np.testing.assert_array_equal(jnp.stack(step(constant)[:2]), 0)
+        assert step(constant)[2] == 0
+    varied = np.where(np.arange(shape[-1]) % 2, 12.345, 12.346).astype(np.float32)
+    varied = np.broadcast_to(varied, shape)
+    scale, _ = losses.align_scale_shift(varied, 3 * varied, where=where)
+    np.testing.assert_allclose(scale, 3, rtol=5e-3)  # a step of 1e-3 has 3 digits left
 
 
 @pytest.mark.parametrize("name", ["ssi_loss", "ssi_trimmed"])

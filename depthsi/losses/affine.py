@@ -89,16 +89,24 @@ def ssi_trimmed(
 
 
 def _scale_shift(left: Residual, right: Residual) -> tuple[Array, Array]:
-    count = jnp.maximum(left.count(), 1)
-    mean, other_mean = left.total(left.values) / count, right.total(right.values) / count
+    mean, other_mean = _mean(left), _mean(right)
     centred = left.keep(left.values - left.spread(mean))
     m2 = left.total(centred**2)
-    # rounding leaves a constant map a variance of about (eps mean)^2
-    rounding = 16 * jnp.finfo(m2.dtype).eps * mean
-    varies = m2 > jax.lax.stop_gradient(count * rounding**2)
-    slope = left.total(centred * right.values) / jnp.where(varies, m2, 1)
+    # rounding leaves a constant map a variance of a few (eps mean)^2
+    rounding = jax.lax.stop_gradient(4 * jnp.finfo(m2.dtype).eps * mean)
+    varies = m2 > left.count() * rounding**2
+    other = right.keep(right.values - right.spread(other_mean))
+    slope = left.total(centred * other) / jnp.where(varies, m2, 1)
     scale = jnp.where(varies, slope, 0)
     return scale, jnp.where(varies, other_mean - scale * mean, 0)
+
+
+def _mean(residual: Residual) -> Array:
+    count = jnp.maximum(residual.count(), 1)
+    mean = residual.total(residual.values) / count
+    # what a long sum lost is the mean of what is left
+    left = residual.keep(residual.values - residual.spread(mean))
+    return mean + residual.total(left) / count
 
 
 def _normalise(values: Array, valid: Array, count: Array) -> Array:

@@ -209,15 +209,16 @@ def measure(arguments: Arguments) -> dict[str, Any]:
         results["x".join(map(str, shape))] = result
         print(shape, "done", flush=True)
     pairs, frame = images(arguments, (1, 55, 74)), images(arguments, (1, 500, 600))
+    fewer = max(arguments.rounds // 4, 3)
     results[PAIRS] = {
-        kind: race(contestants(PAIR_FORMS, pairs, gradient=gradient), max(arguments.rounds // 4, 3))
+        kind: race(contestants(PAIR_FORMS, pairs, gradient=gradient), fewer)
         for kind, gradient in (("value", False), ("value and gradient", True))
     }
-    only_ours = {
-        f"{name} | depthsi": in_jax(ours(function), frame, gradient=True)
-        for name, (function, _) in PAIR_FORMS.items()
+    alone = {
+        name: in_jax(ours(form), frame, gradient=True) for name, (form, _) in PAIR_FORMS.items()
     }
-    results[FRAME] = {"value and gradient": race(only_ours, 3)}
+    alone = {f"{name} | depthsi": contestant for name, contestant in alone.items()}
+    results[FRAME] = {"value and gradient": race(alone, 3)}
     return results
 
 
