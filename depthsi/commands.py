@@ -14,7 +14,8 @@ from PIL import Image
 
 import depthsi
 from depthsi import runs
-from depthsi.config import Config, to_dict
+from depthsi.config import Config
+from depthsi.config_json import to_dict
 from depthsi.data.decoding import read_image
 from depthsi.data.pipeline import Pairs, open_pairs, ordered_batches
 from depthsi.data.samples import Source

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from depthsi.config import Config, from_dict, to_dict
+from depthsi.config import Config
+from depthsi.config_json import from_dict, to_dict
 from depthsi.errors import DepthsiError
 
 

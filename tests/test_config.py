@@ -11,11 +11,10 @@ from depthsi.config import (
     LossConfig,
     OptimConfig,
     ScheduleConfig,
-    from_dict,
     kitti,
     nyu,
-    to_dict,
 )
+from depthsi.config_json import from_dict, to_dict
 from depthsi.errors import DepthsiError
 
 

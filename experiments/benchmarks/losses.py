@@ -36,7 +36,6 @@ HEAD = (
     "| form | library | value, ms | value and gradient, ms | over the floor | temporary, MB |",
     "| --- | --- | ---: | ---: | ---: | ---: |",
 )
-REST = 0.005  # seconds between two runs, in which the threads of the one before fall asleep
 PAIRS = "n = 4070, all pairs"
 FRAME = "n = 300 000, all pairs"
 
@@ -174,12 +173,10 @@ def copies(arrays: tuple[Any, ...]) -> dict[str, Contestant]:
 
 def race(runners: dict[str, Contestant], rounds: int) -> dict[str, dict[str, Any]]:
     """Fastest and median seconds of each, all taking turns."""
-    for runner in runners.values():
-        runner.run()
     times: dict[str, list[float]] = {name: [] for name in runners}
     for _ in range(rounds):
         for name, runner in runners.items():
-            time.sleep(REST)
+            runner.run()  # untimed: the one before has left its threads spinning, its data cached
             start = time.perf_counter()
             runner.run()
             times[name].append(time.perf_counter() - start)
