@@ -47,11 +47,12 @@ def report(name: str, result: dict[str, Any]) -> str:
     run, protocol, machine = result["run"], result["protocol"], result["machine"]
     nyu = geometry(run["model"]["geometry"]).name == "nyu"
     table, number = (TABLE_1_NYU, 1) if nyu else (TABLE_2_KITTI, 2)
-    caps = f"depth {protocol['min_depth']:g} to {protocol['max_depth'] or 'any'} m"
+    capped = protocol["min_depth"] > 0 or protocol["max_depth"] is not None
+    caps = f"depth {protocol['min_depth']:g} to {protocol['max_depth']} m" if capped else "no caps"
     parts = [
         f"# {name}\n",
         f"`{result['command']}`, seed {run['seed']}, {machine['processor']}, "
-        f"{machine['devices']}, jax {machine['jax']}, Python {machine['python']}.\n",
+        f"devices: {machine['devices']}, jax {machine['jax']}, Python {machine['python']}.\n",
         f"{result['images']} pictures of split {result['split']!r}, step {result['step']}; crop "
         f"{protocol['crop']} where the network predicts, {caps}. The paper's rows are its Table "
         f"{number}, on its own training and test pictures.",
