@@ -4,7 +4,7 @@ Question:  how does each form compare with the formula as one would write it in 
            (eager, on the CPU), and with the time it takes merely to move the bytes?
 Command:   python experiments/benchmarks/losses.py   (the PyTorch rows need the extra `bench`)
            On a GPU: --frames 256
-Time:      about 3 minutes on 2 cores.
+Time:      about 5 minutes on 2 busy cores.
 Result:    experiments/results/benchmark_losses.md. All contestants run in turn, round after round,
            so that a machine whose speed drifts treats all alike. Ratios are of the fastest rounds,
            which other work on the machine disturbs least; the JSON has the medians too.
@@ -125,6 +125,8 @@ def in_jax(function: Callable, arrays: tuple[Any, ...], *, gradient: bool) -> Co
 
 
 def in_torch(function: Callable, arrays: tuple[Any, ...], *, gradient: bool) -> Contestant:
+    # waiting threads that spin slow the next contestant and, on a busy machine, torch itself most
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
 
     p, t, w = (torch.from_numpy(np.array(x)) for x in arrays)
@@ -176,7 +178,7 @@ def race(runners: dict[str, Contestant], rounds: int) -> dict[str, dict[str, Any
     times: dict[str, list[float]] = {name: [] for name in runners}
     for _ in range(rounds):
         for name, runner in runners.items():
-            runner.run()  # untimed: the one before has left its threads spinning, its data cached
+            runner.run()  # untimed: the one before has left its own data in the caches
             start = time.perf_counter()
             runner.run()
             times[name].append(time.perf_counter() - start)
