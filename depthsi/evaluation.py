@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Num
 from depthsi.augment import centre
 from depthsi.compilation import jit
 from depthsi.config import ModelConfig
+from depthsi.data.samples import valid_depth
 from depthsi.errors import DepthsiError
 from depthsi.geometry import CELL_STRIDE, Crop, Geometry, Size, crop
 from depthsi.metrics import DepthMetrics
@@ -116,7 +117,7 @@ def mean_depth(batches: Pairs) -> Float[np.ndarray, "H W"]:
     """
     total = count = np.zeros(())
     for _, depth in batches:
-        valid = np.isfinite(depth) & (depth > 0)
+        valid = valid_depth(depth)
         logs = np.log(np.where(valid, depth, 1.0).astype(np.float64))
         total, count = total + logs.sum(axis=0), count + valid.sum(axis=0)
     overall = total.sum() / count.sum()
