@@ -36,9 +36,9 @@ class Train:
     """Continue the run in that directory from its newest checkpoint."""
 
     def __call__(self) -> None:
-        from depthsi import commands
+        from depthsi.commands.train import train
 
-        commands.train(self.preset, self.run, resume=self.resume)
+        train(self.preset, self.run, resume=self.resume)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,10 +55,10 @@ class Evaluate:
     """Mean of the images' numbers, or one number over all pixels."""
 
     def __call__(self) -> None:
-        from depthsi import commands
+        from depthsi.commands.evaluate import evaluate
 
         crop = None if self.crop == "default" else self.crop
-        commands.evaluate(self.run, self.split, crop=crop, aggregation=self.aggregation)
+        evaluate(self.run, self.split, crop=crop, aggregation=self.aggregation)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,11 +73,11 @@ class Predict:
     """Directory for the results."""
 
     def __call__(self) -> None:
-        from depthsi import commands
+        from depthsi.commands.predict import predict
 
         if not self.photos:
             raise DepthsiError("No photo was named: depthsi predict RUN PHOTO [PHOTO ...].")
-        commands.predict(self.run, self.photos, self.out)
+        predict(self.run, self.photos, self.out)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,9 +88,9 @@ class Info:
     """Directory of a run; none for the installation."""
 
     def __call__(self) -> None:
-        from depthsi import commands
+        from depthsi.commands.info import info
 
-        commands.info(self.run or None)
+        info(self.run or None)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -13,7 +13,8 @@ import dataclasses
 
 import tyro
 
-from depthsi import commands
+from depthsi.commands.evaluate import evaluate
+from depthsi.commands.train import train
 from depthsi.config import Config, DataConfig, OptimConfig, ScheduleConfig, from_scratch
 
 
@@ -55,8 +56,8 @@ def settings(arguments: Arguments) -> Config:
 
 
 def main(arguments: Arguments) -> None:
-    commands.train(settings(arguments), arguments.run, resume=arguments.resume)
-    commands.evaluate(arguments.run, "test", crop=None, aggregation="image")
+    train(settings(arguments), arguments.run, resume=arguments.resume)
+    evaluate(arguments.run, "test", crop=None, aggregation="image")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,50 @@
+"""`depthsi info`."""
+
+from typing import Any
+
+import jax
+
+import depthsi
+from depthsi.commands.shared import latest_step
+from depthsi.machine import describe_machine
+from depthsi.runs import RunDirectory
+from depthsi.training.stages import make_stages
+from depthsi.training.state import initial_state
+
+
+def info(path: str | None) -> None:
+    """`depthsi info`: versions and devices, or what a run is made of."""
+    if path is None:
+        _print_installation()
+        return
+    run = RunDirectory(path)
+    config = run.config()
+    stages = make_stages(config.schedule)
+    state = jax.eval_shape(lambda: initial_state(config, stages[0]))
+    sizes = config.model.sizes
+    print(f"{run.path}: step {latest_step(run) or 0} of {stages[-1].end}")
+    print(f"geometry {sizes.name} {sizes.variant}: input {sizes.input}, output {sizes.output}")
+    for name, layers in state.params.items():
+        for layer, arrays in layers.items():
+            shape = "x".join(map(str, arrays["kernel"].shape))
+            print(f"  {name}/{layer:<6} {shape:>16} {_count(arrays):>12,}")
+        print(f"  {name:<13} {'':>16} {_count(layers):>12,} parameters")
+    for stage in stages:
+        print(f"stage {stage.name}: steps {stage.start + 1} to {stage.end}")
+
+
+def _print_installation() -> None:
+    import importlib.metadata as metadata
+
+    print(f"depthsi {depthsi.__version__}")
+    for name in ("flax", "optax", "orbax-checkpoint", "grain"):
+        try:
+            print(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            print(f"{name} is not installed")
+    for name, text in describe_machine().items():
+        print(f"{name} {text}")
+
+
+def _count(tree: Any) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
