@@ -82,6 +82,55 @@ def test_adamw_decays_kernels_only():
     assert not np.any(layer["bias"])
 
 
+def convolution_and_full(seed):
+    """A convolution with more inputs per filter than filters, and a full layer."""
+    rng = np.random.default_rng(seed)
+    layers = {"conv2": (3, 3, 2, 5), "fc6": (4, 3)}
+    params = {
+        name: {"kernel": rng.normal(size=shape), "bias": rng.normal(size=shape[-1])}
+        for name, shape in layers.items()
+    }
+    return jax.tree.map(jnp.float32, {"coarse": params})
+
+
+@pytest.mark.parametrize("jitted", [False, True])
+def test_muon_makes_the_update_of_a_convolution_orthogonal(jitted):
+    config = OptimConfig("muon", learning_rate=0.1, weight_decay=0.0)
+    optimizer = make_optimizer(config, 10)
+    params, gradients = convolution_and_full(0), convolution_and_full(1)
+    update = jax.jit(optimizer.update) if jitted else optimizer.update
+    updates, _ = update(gradients, optimizer.init(params), params)
+    matrix = np.float64(updates["coarse"]["conv2"]["kernel"]).reshape(18, 5)
+    u, _, vt = np.linalg.svd(np.float64(gradients["coarse"]["conv2"]["kernel"]).reshape(18, 5))
+    # in the gradient's own singular vectors the update is diagonal, about as long as the rate
+    seen = u.T @ matrix @ vt.T
+    diagonal = np.diagonal(seen)
+    assert np.all((diagonal < -0.06) & (diagonal > -0.13))
+    np.testing.assert_allclose(seen[:5], np.diag(diagonal), atol=2e-3)
+    np.testing.assert_allclose(seen[5:], 0, atol=2e-3)
+
+
+def test_muon_leaves_the_rest_to_adamw():
+    config = OptimConfig("muon", learning_rate=0.1, rest=0.3, weight_decay=0.5)
+    rest = OptimConfig("adamw", learning_rate=0.1 * 0.3, weight_decay=0.5)
+    params = convolution_and_full(0)
+    results = []
+    for optimizer in (make_optimizer(config, 10), make_optimizer(rest, 10)):
+        state = optimizer.init(params)
+        for seed in (1, 2):
+            updates, state = optimizer.update(convolution_and_full(seed), state, params)
+        results.append(updates["coarse"])
+    ours, adamw = results
+    for layer, kind in (("fc6", "kernel"), ("fc6", "bias"), ("conv2", "bias")):
+        np.testing.assert_allclose(ours[layer][kind], adamw[layer][kind], rtol=1e-6)
+
+
+def test_muon_refuses_layers_without_a_rate():
+    params = {"coarse": {"norm1": {"scale": jnp.ones(3)}}}
+    with pytest.raises(KeyError, match="coarse/norm1"):
+        make_optimizer(OptimConfig("muon"), 10).init(params)
+
+
 def test_schedules():
     rising = rate_schedule(OptimConfig(learning_rate=2.0, schedule="cosine", warmup=4), 104)
     np.testing.assert_allclose([rising(0), rising(2), rising(4)], [0, 1, 2], atol=1e-6)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import optax
+import optax.contrib
 
 from depthsi.config import OptimConfig
 
@@ -58,7 +59,15 @@ def make_optimizer(config: OptimConfig, steps: int) -> optax.GradientTransformat
     """The optimiser of one stage of `steps` steps, for the parameters that stage trains."""
     schedule = rate_schedule(config, steps)
     if config.kind == "adamw":
-        update = optax.adamw(schedule, weight_decay=config.weight_decay, mask=_is_kernel)
+        update = _adamw(config, schedule)
+    elif config.kind == "muon":
+        update = optax.partition(
+            {
+                "convolution": _muon(config, schedule),
+                "rest": _adamw(config, lambda count: config.rest * schedule(count)),
+            },
+            lambda params: _label(params, _muon_group),
+        )
     else:
         update = optax.partition(
             {group: _sgd(config, schedule, rate) for group, rate in PAPER_RATES.items()},
@@ -72,6 +81,29 @@ def _sgd(config: OptimConfig, schedule: optax.Schedule, rate: Rate) -> optax.Gra
         optax.add_decayed_weights(rate.weight_decay * config.weight_decay, mask=_is_kernel),
         optax.sgd(lambda count: rate.learning_rate * schedule(count), config.momentum),
     )
+
+
+def _adamw(config: OptimConfig, schedule: optax.Schedule) -> optax.GradientTransformation:
+    return optax.adamw(schedule, weight_decay=config.weight_decay, mask=_is_kernel)
+
+
+def _muon(config: OptimConfig, schedule: optax.Schedule) -> optax.GradientTransformation:
+    """Momentum whose matrix (inputs of a filter x filters) is made orthogonal before each update.
+
+    K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024.
+    """
+    filters = optax.contrib.MuonDimensionNumbers(reduction_axis=(0, 1, 2), output_axis=3)
+    return optax.contrib.muon(
+        schedule,
+        weight_decay=config.weight_decay,
+        muon_weight_dimension_numbers=lambda params: jax.tree.map(lambda _: filters, params),
+    )
+
+
+def _muon_group(path: str) -> str:
+    """Full layers are too large to be made orthogonal at every step."""
+    layer_group(path)  # refuses what nobody thought of
+    return "convolution" if "/conv" in path and path.endswith("kernel") else "rest"
 
 
 def _is_kernel(params: Params) -> Any:
