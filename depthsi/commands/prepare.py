@@ -1,0 +1,163 @@
+"""`depthsi prepare`: the options of each data set, and what is done with them."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from depthsi.data.frame_changes import fit_frames
+from depthsi.data.frames import DataSet
+from depthsi.data.preparing import prepare as prepare_data_set
+from depthsi.errors import DepthsiError
+
+Source = Annotated[str, tyro.conf.arg(metavar="PATH")]
+
+
+@dataclasses.dataclass(frozen=True)
+class NyuDepthV2Labeled:
+    """NYU Depth v2, the 1449 labelled pairs with filled and raw depth."""
+
+    source: Source
+    """nyu_depth_v2_labeled.mat."""
+    splits: Source = ""
+    """splits.mat, or a text file with the indices of the training pairs, counted from 1.
+    Default: splits.mat beside the source."""
+    val_scenes: int = 0
+    """Training scenes that become the split val."""
+
+    def open(self) -> DataSet:
+        from depthsi.data.nyu_depth_v2_labeled import open_nyu_depth_v2_labeled
+
+        return open_nyu_depth_v2_labeled(**vars(self))
+
+
+@dataclasses.dataclass(frozen=True)
+class NyuDepthV2Raw:
+    """NYU Depth v2, the raw recordings: depth projected into the nearest picture in time."""
+
+    source: Source
+    """Directory of the scenes with their r-*.ppm and d-*.pgm."""
+    scenes: Source = ""
+    """Text file with "scene split" on each line; other scenes are left out.
+    Default: every scene is for training."""
+    val_scenes: int = 0
+    """Training scenes that become the split val."""
+    z_of: Literal["depth", "colour"] = "depth"
+    """The camera whose z is stored: depth as in the data set's toolbox, or colour."""
+    mask_extremes: bool = True
+    """Count the least and the greatest depth of each frame as missing."""
+
+    def open(self) -> DataSet:
+        from depthsi.data.nyu_depth_v2_raw import open_nyu_depth_v2_raw
+
+        return open_nyu_depth_v2_raw(**vars(self))
+
+
+@dataclasses.dataclass(frozen=True)
+class NyuFastdepth:
+    """NYU Depth v2 in FastDepth's HDF5 files."""
+
+    source: Source
+    """Directory with train/<scene>/*.h5 and val/official/*.h5."""
+    val_scenes: int = 0
+    """Training scenes that become the split val."""
+
+    def open(self) -> DataSet:
+        from depthsi.data.nyu_fastdepth import open_nyu_fastdepth
+
+        return open_nyu_fastdepth(**vars(self))
+
+
+@dataclasses.dataclass(frozen=True)
+class KittiDepth:
+    """KITTI: laser scans projected into the pictures of the raw drives, or the official maps."""
+
+    source: Source
+    """Directory with <date>/calib_*.txt and <date>/<drive>/."""
+    depth: Literal["z", "lidar_x", "annotated"] = "z"
+    """Of the camera, forward of the scanner (Eigen's protocol), or the official maps."""
+    conflict: Literal["closest_time", "nearest"] = "closest_time"
+    """Which of two returns at one pixel counts: the paper's rule or monodepth's."""
+    annotated: Source = ""
+    """Directory of the official maps. Default: the source."""
+    train_list: Source = ""
+    """Pictures to train on, in monodepth's format. Default: Eigen's scenes."""
+    val_list: Source = ""
+    """The same for val."""
+    test_list: Source = ""
+    """The same for test."""
+    cameras: tuple[Literal["image_02", "image_03"], ...] = ("image_02", "image_03")
+    """Left, right or both; not for lists."""
+    drop_stationary: bool = True
+    """Leave out pictures of a waiting car; not for lists."""
+    val_scenes: int = 0
+    """Training drives that become the split val."""
+
+    def open(self, size: tuple[int, int] | None = None) -> DataSet:
+        from depthsi.data.kitti_depth import open_kitti_depth
+
+        lists = {"train": self.train_list, "val": self.val_list, "test": self.test_list}
+        return open_kitti_depth(
+            self.source,
+            depth=self.depth,
+            conflict=self.conflict,
+            annotated=self.annotated or None,
+            split_files={split: path for split, path in lists.items() if path},
+            cameras=self.cameras,
+            size=size,
+            drop_stationary=self.drop_stationary,
+            val_scenes=self.val_scenes,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Rooms:
+    """The procedural rooms, rendered once."""
+
+    train: int = 2000
+    """How many to train on."""
+    val: int = 64
+    """How many to watch the training with."""
+    test: int = 256
+    """How many to evaluate on."""
+    seed: int = 0
+    """Of the scenes."""
+    scale_range: tuple[float, float] = (1.0, 1.0)
+    """Each room as a whole is made larger by a log-uniform factor from this range."""
+
+    def open(self) -> DataSet:
+        from depthsi.data.rooms_prepared import open_rooms
+
+        return open_rooms(**vars(self))
+
+
+DataSetOptions = (
+    Annotated[NyuDepthV2Labeled, tyro.conf.subcommand("nyu_depth_v2_labeled")]
+    | Annotated[NyuDepthV2Raw, tyro.conf.subcommand("nyu_depth_v2_raw")]
+    | Annotated[NyuFastdepth, tyro.conf.subcommand("nyu_fastdepth")]
+    | Annotated[KittiDepth, tyro.conf.subcommand("kitti_depth")]
+    | Annotated[Rooms, tyro.conf.subcommand("rooms")]
+)
+
+
+def prepare(
+    options: DataSetOptions,
+    data_dir: str,
+    *,
+    size: tuple[int, int] | None,
+    on_bad: Literal["strict", "skip"],
+) -> Path:
+    """`depthsi prepare`: lists the source, stores every frame, returns the result's directory."""
+    for name in ("source", "splits", "scenes", "annotated"):
+        path = getattr(options, name, "")
+        if path and not Path(path).exists():
+            raise DepthsiError(f"--{name} {path} does not exist; check its name.")
+    # Scans are projected at the size itself, which keeps more points than resizing their maps.
+    data_set = options.open(size) if isinstance(options, KittiDepth) else options.open()
+    if size not in (None, data_set.size):
+        data_set = fit_frames(data_set, size)
+    directory = prepare_data_set(data_set, data_dir, policy=on_bad)
+    preset = {"kitti_depth": "kitti", "rooms": "rooms"}.get(data_set.name, "nyu")
+    print(f"Next: depthsi train {preset} --data.kind prepared --data.root {directory} --run DIR")
+    return directory
