@@ -77,6 +77,7 @@ def test_the_coarse_stage_learns_and_leaves_the_fine_network_alone():
         CONFIG,
         schedule=ScheduleConfig(4, 160),
         augment=STILL,
+        model=from_scratch(width=0.02, dropout=0.0),
     )
     state = jax.jit(lambda: initial_state(config, stage))()
     before = jax.device_get(state.params)

@@ -1,41 +1,62 @@
-"""From samples to batches: one global order per seed, cut into steps."""
+"""From samples to batches on the host: one global order per seed, cut into steps and processes."""
 
-from collections.abc import Iterator
+import os
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
 
+import jax
 import numpy as np
+from jaxtyping import Array
 from tqdm import tqdm
 
+from depthsi.data.ordering import Order
+from depthsi.data.policy import most_samples
 from depthsi.data.samples import Source
+from depthsi.errors import DepthsiError
 
 RawBatch = tuple[np.ndarray, np.ndarray]  # uint8 (B, H, W, 3); float32 (B, H, W), metres
 KEEP_BYTES = 6 * 2**30  # decoded samples up to this total stay in memory
+READERS = 16  # threads that read ahead, one batch each, where there are so many cores
 
 
 class InMemory:
-    """A source whose samples are decoded once and kept as arrays."""
+    """Samples decoded once and kept as arrays.
 
-    def __init__(self, images: np.ndarray, depths: np.ndarray) -> None:
-        self.images, self.depths = images, depths
+    Attributes:
+      images: uint8 (N, H, W, 3).
+      depths: float32 (N, H, W), metres.
+      scenes: the scene of each, "" where unknown; empty where none is known.
+    """
+
+    def __init__(self, images: np.ndarray, depths: np.ndarray, scenes: Sequence[str] = ()) -> None:
+        self.images, self.depths, self.scenes = images, depths, tuple(scenes)
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: int) -> RawBatch:
-        return self.images[index], self.depths[index]
+    def read(self, numbers: np.ndarray | slice) -> RawBatch:
+        """The samples of these numbers; of a slice without a copy."""
+        return self.images[numbers], self.depths[numbers]
 
 
 class OnDemand:
-    """A source whose samples are read each time they are asked for."""
+    """Samples read each time they are asked for; otherwise like `InMemory`."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
+        self.scenes = _scenes(source)
 
     def __len__(self) -> int:
         return len(self.source)
 
-    def __getitem__(self, index: int) -> RawBatch:
-        sample = self.source[index]
-        return sample.image, sample.depth
+    def read(self, numbers: np.ndarray | slice) -> RawBatch:
+        """The samples of these numbers, one after the other.
+
+        Raises:
+          DepthsiError: a sample cannot be used.
+        """
+        samples = [self.source[i] for i in np.arange(len(self))[numbers].tolist()]
+        return np.stack([s.image for s in samples]), np.stack([s.depth for s in samples])
 
 
 Pairs = InMemory | OnDemand
@@ -45,37 +66,128 @@ def open_pairs(source: Source, size: tuple[int, int], label: str) -> Pairs:
     """The samples of `source`, decoded once with a progress bar if they fit in memory.
 
     Args:
-      source: samples of one size.
+      source: samples of one size; its attribute `scenes`, if it has one, names each one's scene.
       size: that size, (H, W).
       label: what the progress bar calls them.
 
     Raises:
       DepthsiError: a sample cannot be used.
     """
-    if len(source) * size[0] * size[1] * 7 > KEEP_BYTES:
+    if most_samples(source) * size[0] * size[1] * 7 > KEEP_BYTES:
         return OnDemand(source)
-    with tqdm(total=len(source), desc=label, unit="image", disable=None) as bar:
-        return InMemory(*source.arrays(progress=bar.update))
+    with tqdm(total=most_samples(source), desc=label, unit="image", disable=None) as bar:
+        return InMemory(*source.arrays(progress=bar.update), _scenes(source))
+
+
+def _scenes(source: Source) -> tuple[str, ...]:
+    return tuple(getattr(source, "scenes", ()))
+
+
+class _Batches:
+    """What Grain reads from: batch k of one process; pickles, for worker processes."""
+
+    def __init__(
+        self, pairs: Pairs, order: Order, batch_size: int, process: int, processes: int
+    ) -> None:
+        self._pairs, self._order = pairs, order
+        self._batch, self._share = batch_size, batch_size // processes
+        self._start = process * self._share
+
+    def __len__(self) -> int:
+        return 2**40  # endless
+
+    def __getitem__(self, index: int) -> RawBatch:
+        first = index * self._batch + self._start
+        return self._pairs.read(self._order.numbers(first, self._share))
 
 
 def training_batches(
-    pairs: Pairs, batch_size: int, seed: int, first_step: int = 0
-) -> Iterator[RawBatch]:
+    pairs: Pairs,
+    batch_size: int,
+    seed: int,
+    first_step: int = 0,
+    *,
+    even_scenes: int = 0,
+    workers: int = 0,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> Generator[RawBatch, None, None]:
     """Endless batches, shuffled anew in each pass over the data.
 
-    Batch k is a function of `seed` and k alone, so a run that continues at `first_step` sees what
-    it would have seen. Reading happens a few batches ahead, in threads.
+    Batch k is a function of `seed` and k alone, whatever reads it, so a run that continues at
+    `first_step` sees what it would have seen; that needs no saved iterator. Reading happens a few
+    batches ahead (as many as threads or workers), and the batches come in order.
+
+    Args:
+      pairs: what to read; every process has the same.
+      batch_size: samples in a global batch.
+      seed: of the order.
+      first_step: number of the first batch.
+      even_scenes: see `Order`.
+      workers: processes that read samples ahead; 0 for threads of this process, which suit decoders
+        that release the interpreter. Pairs in memory are never sent to another process.
+      process_index: which contiguous part of each global batch to read.
+      process_count: in how many parts global batches are cut.
+
+    Raises:
+      DepthsiError: a batch that the processes cannot share equally, or scenes that are not known;
+        from the iterator, a sample that cannot be used.
     """
+    if batch_size % process_count:
+        raise DepthsiError(
+            f"schedule.batch_size is {batch_size}, which {process_count} processes cannot share"
+            f" equally: use a multiple of {process_count}."
+        )
+    order = Order(len(pairs), seed, scenes=pairs.scenes, even_scenes=even_scenes)
+    batches = _Batches(pairs, order, batch_size, process_index, process_count)
+    in_memory = isinstance(pairs, InMemory)
+    threads = 2 if in_memory or workers else min(READERS, os.cpu_count() or 1)
+    return _read_ahead(batches, first_step, threads, 0 if in_memory else workers)
+
+
+def _read_ahead(
+    batches: _Batches, first_step: int, threads: int, workers: int
+) -> Generator[RawBatch, None, None]:
     import grain  # not needed to use the networks or the losses
 
-    order = grain.MapDataset.source(pairs).seed(seed).shuffle().repeat()
-    options = grain.ReadOptions(num_threads=4, prefetch_buffer_size=2 * batch_size)
-    stream = order[first_step * batch_size :].to_iter_dataset(options)
-    return iter(stream.batch(batch_size, drop_remainder=True))
+    # Whole batches are the elements: workers then take turns batch by batch, which leaves the order
+    # as it is. The buffer counts elements, and Grain's own 500 would fill the memory.
+    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads)
+    stream = grain.MapDataset.source(batches)[first_step:].to_iter_dataset(options)
+    if workers:
+        from absl import flags
+
+        if not flags.FLAGS.is_parsed():  # Grain reads a flag of its own, which nobody else parses
+            flags.FLAGS.mark_as_parsed()
+        stream = stream.mp_prefetch(grain.MultiprocessingOptions(workers, 1))
+    iterator = iter(stream)
+    try:
+        for image, depth in iterator:
+            yield np.asarray(image), np.asarray(depth)
+    finally:
+        iterator.close()
+
+
+def to_devices(
+    batches: Iterable[RawBatch], sharding: jax.sharding.Sharding, ahead: int = 1
+) -> Iterator[tuple[Array, Array]]:
+    """Global batches on the devices; the transfer of the next `ahead` has begun by then.
+
+    Args:
+      batches: of this process: its part of each global batch.
+      sharding: of the global batch.
+      ahead: batches kept on the devices before they are asked for.
+    """
+    waiting: deque[tuple[Array, Array]] = deque()
+    for image, depth in batches:
+        place = jax.make_array_from_process_local_data
+        waiting.append((place(sharding, image), place(sharding, depth)))
+        if len(waiting) > ahead:
+            yield waiting.popleft()
+    yield from waiting
 
 
 def ordered_batches(pairs: Pairs, batch_size: int) -> Iterator[RawBatch]:
     """Every sample once, in order; the last batch may be smaller."""
     for start in range(0, len(pairs), batch_size):
-        rows = [pairs[i] for i in range(start, min(start + batch_size, len(pairs)))]
-        yield np.stack([image for image, _ in rows]), np.stack([depth for _, depth in rows])
+        yield pairs.read(slice(start, min(start + batch_size, len(pairs))))

@@ -6,30 +6,31 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 from tqdm import tqdm
 
-from depthsi import compilation
 from depthsi.config import Config
-from depthsi.data.pipeline import Pairs, ordered_batches, training_batches
+from depthsi.data.pipeline import Pairs, ordered_batches
 from depthsi.errors import DepthsiError
 from depthsi.evaluation import DEFAULT_PROTOCOLS, evaluate_predictor, make_predictor
 from depthsi.runs import RunDirectory
 from depthsi.training.checkpoints import Checkpoints
-from depthsi.training.parallel import data_mesh, replicated, split
+from depthsi.training.feeds import open_feed
+from depthsi.training.parallel import data_mesh, replicated
 from depthsi.training.stages import Stage, make_stages, stage_of
 from depthsi.training.state import State, enter_stage, initial_state
 from depthsi.training.steps import make_train_step
 
 
 def train(
-    config: Config, run: RunDirectory, train_pairs: Pairs, val_pairs: Pairs | None
+    config: Config, run: RunDirectory, train_pairs: Pairs | None, val_pairs: Pairs | None
 ) -> dict[str, Any]:
     """Trains every stage, from the newest checkpoint of `run` on if there is one.
 
     Args:
       config: of the run.
       run: its directory, which exists.
-      train_pairs: samples to train on.
+      train_pairs: samples to train on; None for endless rooms.
       val_pairs: samples to evaluate on along the way; None for no such evaluation.
 
     Returns:
@@ -37,7 +38,8 @@ def train(
 
     Raises:
       DepthsiError: a loss or an update that is not finite, with the step and the checkpoint to go
-        back to; a batch the devices cannot share; an unusable checkpoint.
+        back to; a batch the devices cannot share; an unusable checkpoint; data that the settings
+        of `config.data` do not allow for.
     """
     mesh = data_mesh(config.schedule.batch_size)
     stages = make_stages(config.schedule)
@@ -45,20 +47,21 @@ def train(
         state = _begin(config, stages, checkpoints, replicated(mesh))
         step = int(state.step)
         run.forget_after(step)
-        batches = training_batches(train_pairs, config.schedule.batch_size, config.seed, step)
-        with tqdm(total=stages[-1].end, initial=step, unit="step", disable=None) as bar:
-            watch = _Watch(config, run, bar, checkpoints)
+        with (
+            open_feed(config, train_pairs, mesh, step) as feed,
+            tqdm(total=stages[-1].end, initial=step, unit="step", disable=None) as bar,
+        ):
+            watch = _Watch(config, run, bar, checkpoints, step)
             for stage in stages:
                 if step >= stage.end:
                     continue
                 if step == stage.start and step > 0:
                     enter = jax.jit(lambda s, stage=stage: enter_stage(s, config, stage))
                     state = enter(state)
-                update = compilation.jit(make_train_step(config, stage), donate_argnums=0)
+                update = feed.update(make_train_step(config, stage), stage)
                 evaluate = _evaluator(config, stage, val_pairs)
                 while step < stage.end:
-                    state, metrics = update(state, *jax.device_put(next(batches), split(mesh)))
-                    step += 1
+                    state, step, metrics = update(state, step)
                     watch.after(step, stage, metrics)
                     due = config.schedule.eval_every
                     if evaluate and (step == stage.end or step % due == 0):
@@ -105,24 +108,25 @@ def _evaluator(
 
 
 class _Watch:
-    """Fetches metrics one step late, so that the device never waits; logs and checks them."""
+    """Fetches metrics one call late, so that the device never waits; logs and checks them."""
 
     def __init__(
-        self, config: Config, run: RunDirectory, bar: Any, checkpoints: Checkpoints
+        self, config: Config, run: RunDirectory, bar: Any, checkpoints: Checkpoints, step: int
     ) -> None:
         self._schedule = config.schedule
         self._run, self._bar, self._checkpoints = run, bar, checkpoints
         self._pending: tuple[int, Stage, Any] | None = None
+        self._seen = step
         self._since, self._steps = time.perf_counter(), 0
 
     def after(self, step: int, stage: Stage, metrics: Any) -> None:
-        """Notes the step just started and looks at the one before it."""
+        """Notes the steps just started, up to `step`, and looks at those before them."""
         previous, self._pending = self._pending, (step, stage, metrics)
         if previous:
             self._look(*previous)
 
     def settle(self) -> None:
-        """Waits for the step in flight and looks at it."""
+        """Waits for the steps in flight and looks at them."""
         previous, self._pending = self._pending, None
         if previous:
             self._look(*previous)
@@ -136,8 +140,13 @@ class _Watch:
         )
         self._since, self._steps = time.perf_counter(), 0
 
-    def _look(self, step: int, stage: Stage, metrics: Any) -> None:
-        values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+    def _look(self, last: int, stage: Stage, metrics: Any) -> None:
+        columns = {name: np.atleast_1d(values) for name, values in jax.device_get(metrics).items()}
+        for row, step in enumerate(range(self._seen + 1, last + 1)):
+            self._note(step, stage, {name: float(column[row]) for name, column in columns.items()})
+        self._seen = last
+
+    def _note(self, step: int, stage: Stage, values: dict[str, float]) -> None:
         self._refuse_nonsense(step, stage, values)
         self._steps += 1
         self._bar.update()

@@ -1,0 +1,176 @@
+"""Where the training steps get their batches, and how many steps one call takes.
+
+A feed turns the pure step of a stage into an `Update` for the loop. Batches come from the host, one
+step a call; or from the devices' own memory or the renderer there, as many steps as lie before the
+loop next has to look at the state.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from depthsi import compilation
+from depthsi.config import Config, ScheduleConfig
+from depthsi.data.endless import render_rooms
+from depthsi.data.ordering import Order
+from depthsi.data.pipeline import Pairs, to_devices, training_batches
+from depthsi.data.resident import check_fits, place, read_resident
+from depthsi.training.dispatch import (
+    Draw,
+    loops_on_device,
+    make_dispatch,
+    make_drawn_step,
+)
+from depthsi.training.parallel import split
+from depthsi.training.stages import Stage
+from depthsi.training.state import State
+from depthsi.training.steps import TrainStep
+
+Update = Callable[[State, int], tuple[State, int, Any]]
+"""(state, its step) -> (later state, its step, metrics: scalars, or vectors over the steps)."""
+
+
+class Feed(Protocol):
+    """Batches for a run from some step on."""
+
+    def update(self, train_step: TrainStep, stage: Stage) -> Update:
+        """The compiled update of `stage`; donates its state."""
+        ...
+
+
+def check_feed(config: Config, pairs: Pairs | None, mesh: Mesh) -> None:
+    """Raises what `open_feed` would find wrong before it reads a sample."""
+    if pairs is None or config.data.endless:
+        return
+    _order(config, pairs)
+    if config.data.resident:
+        check_fits(len(pairs), config.model.sizes.image, mesh)
+
+
+@contextlib.contextmanager
+def open_feed(config: Config, pairs: Pairs | None, mesh: Mesh, step: int) -> Iterator[Feed]:
+    """The feed that `config.data` asks for, beginning with the batch after global step `step`.
+
+    Args:
+      config: of the run.
+      pairs: samples to train on; not needed for endless rooms.
+      mesh: the devices.
+      step: steps done.
+
+    Raises:
+      DepthsiError: scenes that are not known, or samples that do not fit on the devices.
+    """
+    data = config.data
+    if data.endless:
+        yield _DeviceFeed(config, *_rooms(config, mesh))
+    elif pairs is None:
+        raise ValueError("`pairs` must not be None unless `config.data.endless` is True")
+    elif data.resident:
+        yield _DeviceFeed(config, *_resident(config, pairs, mesh))
+    else:
+        batches = training_batches(
+            pairs,
+            config.schedule.batch_size,
+            config.seed,
+            step,
+            even_scenes=data.even_scenes,
+            workers=data.workers,
+            process_index=jax.process_index(),
+            process_count=jax.process_count(),
+        )
+        with contextlib.closing(batches):
+            yield _HostFeed(to_devices(batches, split(mesh)))
+
+
+class _HostFeed:
+    def __init__(self, batches: Iterator[tuple[jax.Array, jax.Array]]) -> None:
+        self._batches = batches
+
+    def update(self, train_step: TrainStep, stage: Stage) -> Update:
+        compiled = compilation.jit(train_step, donate_argnums=0)
+
+        def run(state: State, step: int) -> tuple[State, int, Any]:
+            state, metrics = compiled(state, *next(self._batches))
+            return state, step + 1, metrics
+
+        return run
+
+
+Numbers = Callable[[int, int], np.ndarray]  # first position, how many -> sample numbers
+
+
+class _DeviceFeed:
+    def __init__(self, config: Config, data: Any, numbers: Numbers, draw: Draw) -> None:
+        self._schedule = config.schedule
+        self._data, self._numbers, self._draw = data, numbers, draw
+
+    def update(self, train_step: TrainStep, stage: Stage) -> Update:
+        step_of = make_drawn_step(train_step, self._draw)
+        if not loops_on_device():
+            return self._single(compilation.jit(step_of, donate_argnums=0))
+        return self._looped(compilation.jit(make_dispatch(step_of), donate_argnums=0), stage)
+
+    def _single(self, compiled: Callable[..., Any]) -> Update:
+        batch = self._schedule.batch_size
+
+        def run(state: State, step: int) -> tuple[State, int, Any]:
+            numbers = self._numbers(step * batch, batch).astype(np.int32)
+            state, metrics = compiled(state, self._data, numbers)
+            return state, step + 1, metrics
+
+        return run
+
+    def _looped(self, compiled: Callable[..., Any], stage: Stage) -> Update:
+        batch, most = self._schedule.batch_size, longest_call(self._schedule)
+
+        def run(state: State, step: int) -> tuple[State, int, Any]:
+            count = steps_to_pause(self._schedule, stage, step)
+            table = np.zeros((most, batch), np.int32)
+            table[:count] = self._numbers(step * batch, count * batch).reshape(count, batch)
+            state, metrics = compiled(state, self._data, table, np.int32(count))
+            return state, step + count, metrics
+
+        return run
+
+
+def steps_to_pause(schedule: ScheduleConfig, stage: Stage, step: int) -> int:
+    """Steps from `step` until something is logged, evaluated or saved, or the stage ends."""
+    return min(stage.end - step, *(every - step % every for every in _pauses(schedule)))
+
+
+def longest_call(schedule: ScheduleConfig) -> int:
+    """The most steps that `steps_to_pause` can answer."""
+    return min(_pauses(schedule))
+
+
+def _pauses(schedule: ScheduleConfig) -> list[int]:
+    every = (schedule.log_every, schedule.eval_every, schedule.save_every)
+    return [steps for steps in every if steps]
+
+
+def _resident(config: Config, pairs: Pairs, mesh: Mesh) -> tuple[Any, Numbers, Draw]:
+    data = place(pairs, config.model.sizes.image, mesh)
+
+    def draw(data: Any, numbers: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return read_resident(data, numbers, mesh)
+
+    return data, _order(config, pairs).numbers, draw
+
+
+def _order(config: Config, pairs: Pairs) -> Order:
+    share = config.data.even_scenes
+    return Order(len(pairs), config.seed, scenes=pairs.scenes, even_scenes=share)
+
+
+def _rooms(config: Config, mesh: Mesh) -> tuple[Any, Numbers, Draw]:
+    """Position k of the run is scene k."""
+    seed, scale_range = config.data.seed, config.data.scale_range
+
+    def draw(_: Any, numbers: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return render_rooms(numbers, seed, scale_range, mesh)
+
+    return (), lambda first, count: np.arange(first, first + count), draw
