@@ -118,9 +118,9 @@ def save_panel(
       ValueError: an array has another shape.
       DepthsiError: matplotlib is not installed.
     """
-    picture = _picture(image)
+    picture = as_picture(image)
     limits = depth_limits(depth) if target is None else depth_limits(depth, target)
-    scale = _depth_scale(limits)
+    scale = depth_scale(limits)
     cells = [
         Cell(picture, "picture", smooth=True),
         Cell(colour_depth(depth, limits=limits), "predicted depth", scale),
@@ -133,7 +133,7 @@ def save_panel(
     stacked = picture.shape[1] > WIDE * picture.shape[0]
     rows = [[cell] for cell in cells] if stacked else [cells]
     width = STACK_INCHES if stacked else PANEL_INCHES
-    save_grid(path, rows, title, width=width, heights=[_height(picture, width)] * len(rows))
+    save_grid(path, rows, title, width=width, heights=[relative_height(picture, width)] * len(rows))
 
 
 def save_contact_sheet(
@@ -162,24 +162,26 @@ def save_contact_sheet(
     for index, (image, depth, target) in enumerate(rows):
         limits = depth_limits(depth, target)
         headings = columns if index == 0 else ("", "", "")
-        picture = _picture(image)
+        picture = as_picture(image)
         predicted, true = (colour_depth(each, limits=limits) for each in (depth, target))
-        heights.append(_height(picture, SHEET_INCHES))
+        heights.append(relative_height(picture, SHEET_INCHES))
         grid.append(
             [
                 Cell(picture, headings[0], smooth=True),
                 Cell(predicted, headings[1]),
-                Cell(true, headings[2], _depth_scale(limits)),
+                Cell(true, headings[2], depth_scale(limits)),
             ]
         )
     save_grid(path, grid, title, width=SHEET_INCHES, heights=heights)
 
 
-def _height(picture: np.ndarray, width: float) -> float:
+def relative_height(picture: np.ndarray, width: float) -> float:
+    """Height at which a picture (H, W, 3) of this width keeps its proportions."""
     return width * picture.shape[0] / picture.shape[1]
 
 
-def _depth_scale(limits: tuple[float, float]) -> Scale:
+def depth_scale(limits: tuple[float, float]) -> Scale:
+    """The colour bar of `colour_depth` with these limits, in metres."""
     near, far = limits
     colours = colour_depth(np.geomspace(near, far, 256)[:, None], limits=limits)
     marks = {f"{t:.4g} m": np.log(t / near) / np.log(far / near) for t in _round_depths(near, far)}
@@ -247,7 +249,12 @@ def _log_error(depth: ArrayLike, target: ArrayLike) -> Float64[np.ndarray, "h w"
     return np.where(valid, np.log(ratio), np.nan)
 
 
-def _picture(image: ArrayLike) -> UInt8[np.ndarray, "h w 3"]:
+def as_picture(image: ArrayLike) -> UInt8[np.ndarray, "h w 3"]:
+    """`image` (H, W, 3), 0..255 of any type, in 8 bits.
+
+    Raises:
+      ValueError: another shape.
+    """
     picture = np.asarray(image)
     if picture.ndim != 3 or picture.shape[2] != 3:
         raise ValueError(f"a picture must have shape (H, W, 3), got {picture.shape}")

@@ -1,5 +1,6 @@
 """Reading picture and depth files: real ones written here, whole and broken in every way."""
 
+import os
 import struct
 import warnings
 import zlib
@@ -9,7 +10,7 @@ import pytest
 from pictures import counts, saved, smooth_picture
 from PIL import Image
 
-from depthsi.data import decoding
+from depthsi.data import files
 from depthsi.data.decoding import read_depth, read_image
 from depthsi.data.samples import Sample, validate_sample
 from depthsi.errors import DepthsiError
@@ -121,8 +122,8 @@ def test_depth_of_the_wrong_kind_is_refused(tmp_path):
     with pytest.raises(DepthsiError, match=r"jpeg\.png is not a PNG file"):
         read_depth(saved(tmp_path / "jpeg.png", smooth_picture(4, 5), format="JPEG"), 1000)
     for array, held in [
-        (np.ones((4, 5)), r"<f8 of shape \(4, 5\)"),
-        (np.ones((4, 5), np.uint16), r"<u2 of shape \(4, 5\)"),
+        (np.ones((4, 5), np.uint8), r"\|u1 of shape \(4, 5\)"),
+        (np.ones((4, 5), np.int64), r"<i8 of shape \(4, 5\)"),
         (np.ones((4, 5, 1), np.float32), r"<f4 of shape \(4, 5, 1\)"),
         (np.ones(4, np.float32), r"<f4 of shape \(4,\)"),
         (np.array([[{}]]), r"\|O of shape \(1, 1\)"),
@@ -137,13 +138,13 @@ def test_depth_of_the_wrong_kind_is_refused(tmp_path):
         np.savez(file, depth=np.ones((4, 5), np.float32))
     with pytest.raises(DepthsiError, match=r"d\.npy is not a \.npy file"):
         read_depth(tmp_path / "d.npy")
-    with pytest.raises(DepthsiError, match=r"d\.exr: depth is read from \.png or \.npy"):
-        read_depth(tmp_path / "d.exr")
+    with pytest.raises(DepthsiError, match=r"d\.jpg: depth is read from \.png, .*; convert it"):
+        read_depth(tmp_path / "d.jpg")
 
 
 @pytest.mark.parametrize(
     ("name", "units"),
-    [("d.png", None), ("d.png", 0), ("d.png", 1e-300), ("d.png", np.nan), ("d.npy", 1)],
+    [("d.png", None), ("d.png", 0), ("d.png", 1e-300), ("d.png", np.nan), ("d.npy", -1)],
 )
 def test_units_that_make_no_sense_are_misuse(tmp_path, name, units):
     with pytest.raises(ValueError, match=r"^`units_per_metre` \(="):
@@ -186,7 +187,7 @@ def test_decompression_bomb_is_refused_without_unpacking(tmp_path, monkeypatch, 
     (tmp_path / "bomb.png").write_bytes(bomb)
     with pytest.raises(DepthsiError, match=r"bomb\.png has 60000x60000 pixels, more than"):
         read_depth(tmp_path / "bomb.png", 1000) if depth else read_image(tmp_path / "bomb.png")
-    monkeypatch.setattr(decoding, "MAX_PIXELS", 99)
+    monkeypatch.setattr(files, "MAX_PIXELS", 99)
     with pytest.raises(DepthsiError, match="has 10x10 pixels"):
         read_image(saved(tmp_path / "a.jpg", smooth_picture(10, 10)))
 
@@ -287,3 +288,13 @@ def test_every_cut_of_a_file_is_refused(tmp_path):
             path.write_bytes(whole[:length])
             with pytest.raises(DepthsiError, match=path.name):
                 read(path)
+
+
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe.png")
+    for read in (read_image, lambda path: read_depth(path, 1000)):
+        with pytest.raises(DepthsiError, match=r"pipe\.png cannot be opened \(not a regular file"):
+            read(tmp_path / "pipe.png")
+    monkeypatch.setattr(files, "MAX_BYTES", 99)
+    with pytest.raises(DepthsiError, match="more than the 99 accepted"):
+        read_image(saved(tmp_path / "a.png", smooth_picture(20, 20)))

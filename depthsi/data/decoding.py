@@ -3,13 +3,10 @@
 Safe to call from several threads: nothing global, such as the list of warning filters, is touched.
 """
 
-import contextlib
 import io
-import os
 import re
 import struct
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,21 +15,17 @@ from PIL import Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
+from depthsi.data.depth_arrays import parse_npy, parse_npz
+from depthsi.data.depth_exr import parse_exr
+from depthsi.data.depth_tiff import parse_tiff
+from depthsi.data.files import PathLike, check_pixels, contents, decoding
 from depthsi.data.samples import valid_depth
 from depthsi.errors import DepthsiError
 
-PathLike = str | os.PathLike[str]
-
-DEPTH_SUFFIXES = (".png", ".npy")
 UNITS_PER_METRE = (1e-3, 1e8)  # beyond them every uint16 is over 1000 m or under 1 mm
-MAX_PIXELS = 89_478_485  # where Pillow, too, begins to suspect a decompression bomb
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 JPEG_EXIF = re.compile(rb"(\xff\xe1..)Exif\0", re.DOTALL)  # these markers never occur in pixel data
-NPY_SIGNATURE = b"\x93NUMPY"
-NPY_HEADER = re.compile(
-    r"\{'descr': *'([^']+)', *'fortran_order': *(True|False), *'shape': *\(([\d, ]*)\),? *\}\s*"
-)
 
 
 def read_image(path: PathLike, *, exif: bool = False) -> UInt8[np.ndarray, "h w 3"]:
@@ -50,8 +43,8 @@ def read_image(path: PathLike, *, exif: bool = False) -> UInt8[np.ndarray, "h w 
       DepthsiError: the file is missing, unreadable, damaged or cut short, neither JPEG nor PNG,
         too large, not 8-bit grey or RGB, or partly transparent.
     """
-    data = _contents(path)
-    with _decoding(path):
+    data = contents(path)
+    with decoding(path):
         if data.startswith(JPEG_SIGNATURE):
             image = _open_jpeg(path, data, exif)
         elif data.startswith(PNG_SIGNATURE):
@@ -70,88 +63,72 @@ def read_image(path: PathLike, *, exif: bool = False) -> UInt8[np.ndarray, "h w 
 
 
 def read_depth(
-    path: PathLike, units_per_metre: float | int | None = None
+    path: PathLike,
+    units_per_metre: float | int | None = None,
+    *,
+    assumed: float | int | None = None,
 ) -> Float32[np.ndarray, "h w"]:
     """Decodes a depth map to metres; every missing depth (0, negative, NaN, inf) becomes 0.
 
     Args:
-      path: a 16-bit greyscale `.png`, or a `.npy` with a float32 (H, W) array of metres.
-      units_per_metre: the PNG's value for one metre, for instance 1000 if it counts millimetres;
-        None for `.npy`.
+      path: of one of `DEPTH_SUFFIXES`. `.png`: 16-bit greyscale; `.npy`, `.npz`: one (H, W) array
+        of uint16 or a float kind; `.tif`, `.tiff`: one page of uint16, int32 or float32; `.exr`:
+        one float channel. Floats are metres.
+      units_per_metre: the value for one metre, for instance 1000 if a file counts millimetres;
+        None for a file of floats.
+      assumed: the same for a file of whole numbers if `units_per_metre` is None.
 
     Raises:
       DepthsiError: the file is missing, unreadable, damaged or cut short, too large, of another
-        kind, or does not hold one channel of the stated type.
-      ValueError: `units_per_metre` is missing, superfluous or outside `UNITS_PER_METRE`.
+        kind, or does not hold one channel of a type named above; whole numbers without a unit, or
+        floats with one.
+      ValueError: a unit outside `UNITS_PER_METRE`, or none for a PNG.
+    """
+    low, high = UNITS_PER_METRE
+    suffix = Path(path).suffix.lower()
+    for name, units in (("units_per_metre", units_per_metre), ("assumed", assumed)):
+        if not (units is None or low <= units <= high):
+            raise ValueError(f"`{name}` (={units}) must be in {low}..{high}")
+    if suffix == ".png" and units_per_metre is None and assumed is None:
+        raise ValueError(f"`units_per_metre` (=None) must be in {low}..{high} for {path}")
+    stored = stored_depth(path)
+    whole_numbers = stored.dtype.kind != "f"
+    units = assumed if units_per_metre is None and whole_numbers else units_per_metre
+    if whole_numbers and units is None:
+        raise DepthsiError(f"{path} holds {stored.dtype}, not metres; say how many are one metre.")
+    if not whole_numbers and units not in (None, 1):
+        raise DepthsiError(
+            f"{path} holds {stored.dtype}, which is read as metres, but its unit is given as "
+            f"{units:g} per metre; leave the unit empty, or convert the file."
+        )
+    with np.errstate(all="ignore"):  # overflow to inf, and odd NaN, are missing depth
+        depth = (stored / np.float64(units) if whole_numbers else stored).astype(np.float32)
+    return np.where(valid_depth(depth), depth, np.float32(0))
+
+
+def stored_depth(path: PathLike) -> np.ndarray:
+    """The (H, W) numbers of a depth file as they stand there, whole or floats.
+
+    Raises:
+      DepthsiError: as `read_depth`, units apart.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in DEPTH_SUFFIXES:
-        raise DepthsiError(f"{path}: depth is read from {' or '.join(DEPTH_SUFFIXES)}; convert it.")
-    if suffix == ".npy":
-        if units_per_metre is not None:
-            raise ValueError(f"`units_per_metre` (={units_per_metre}) must be None for {path}")
-        depth = _read_npy(path)
-    else:
-        low, high = UNITS_PER_METRE
-        if units_per_metre is None or not low <= units_per_metre <= high:
-            raise ValueError(f"`units_per_metre` (={units_per_metre}) must be in {low}..{high}")
-        depth = _read_png16(path) / np.float64(units_per_metre)
-    return np.where(valid_depth(depth), depth, 0).astype(np.float32)
+        kinds = ", ".join(DEPTH_SUFFIXES)
+        raise DepthsiError(f"{path}: depth is read from {kinds}; convert it.")
+    data = contents(path)
+    with decoding(path):
+        return PARSERS[suffix](path, data)
 
 
-def _read_png16(path: PathLike) -> np.ndarray:
-    data = _contents(path)
-    with _decoding(path):
-        image = _open_png(path, data)
-        if image.mode != "I;16":
-            raise DepthsiError(
-                f"{path} is of Pillow's mode {image.mode} (8 bits per channel, or colour), which "
-                "is too coarse for depth; save it as 16-bit greyscale PNG or float32 .npy."
-            )
-        return np.array(image)
-
-
-def _read_npy(path: PathLike) -> np.ndarray:
-    # Not by np.load: of a damaged header it warns, or allocates whatever size stands there, and
-    # surplus bytes do not disturb it.
-    data = _contents(path)
-    with _decoding(path):
-        if not data.startswith(NPY_SIGNATURE):
-            raise DepthsiError(f"{path} is not a .npy file; convert it or correct its name.")
-        start = 10 if data[6] == 1 else 12  # version 1 has the shorter length field
-        end = start + int.from_bytes(data[8:start], "little")
-        header = NPY_HEADER.fullmatch(data[start:end].decode("latin1"))
-        if header is None:
-            raise ValueError("its header is not that of one array of numbers")
-        dtype, fortran, shape = header.groups()
-        sides = [int(side) for side in shape.split(",") if side.strip()]
-        if dtype not in ("<f4", ">f4") or len(sides) != 2:
-            raise DepthsiError(
-                f"{path} holds {dtype} of shape ({shape}); save float32 metres of shape (H, W)."
-            )
-        values = np.frombuffer(data, dtype, offset=end)
-        return values.reshape(sides, order="F" if fortran == "True" else "C")
-
-
-def _contents(path: PathLike) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except FileNotFoundError:
-        raise DepthsiError(f"{path} does not exist; check its name.") from None
-    except (OSError, ValueError) as error:  # ValueError: a name no file can have
-        raise DepthsiError(f"{path} cannot be opened ({error}); check the file.") from error
-
-
-@contextlib.contextmanager
-def _decoding(path: PathLike) -> Iterator[None]:
-    """Names the file in whatever a decoder raises on damaged bytes, which can be any exception."""
-    try:
-        yield
-    except (DepthsiError, MemoryError):
-        raise
-    except Exception as error:
-        reason = str(error) or type(error).__name__
-        raise DepthsiError(f"{path} is damaged or cut short ({reason}); replace it.") from error
+def _parse_png16(path: PathLike, data: bytes) -> np.ndarray:
+    image = _open_png(path, data)
+    if image.mode != "I;16":
+        raise DepthsiError(
+            f"{path} is of Pillow's mode {image.mode} (8 bits per channel, or colour), which "
+            "is too coarse for depth; save it as 16-bit greyscale PNG or float32 .npy."
+        )
+    return np.array(image)
 
 
 def _open_png(path: PathLike, data: bytes) -> Image.Image:
@@ -169,11 +146,7 @@ def _open_jpeg(path: PathLike, data: bytes, exif: bool) -> Image.Image:
 
 
 def _checked_size(path: PathLike, image: Image.Image) -> Image.Image:
-    if image.width * image.height > MAX_PIXELS:
-        raise DepthsiError(
-            f"{path} has {image.height}x{image.width} pixels, more than the {MAX_PIXELS} "
-            "accepted; reduce it first."
-        )
+    check_pixels(path, image.height, image.width)
     return image
 
 
@@ -190,3 +163,14 @@ def _check_png(data: bytes) -> None:
         if zlib.crc32(memoryview(data)[start + 4 : end]) != checksum:
             raise ValueError(f"wrong checksum of its block {kind!r}")
         start = end + 4
+
+
+PARSERS = {
+    ".png": _parse_png16,
+    ".npy": parse_npy,
+    ".npz": parse_npz,
+    ".tif": parse_tiff,
+    ".tiff": parse_tiff,
+    ".exr": parse_exr,
+}
+DEPTH_SUFFIXES = tuple(PARSERS)

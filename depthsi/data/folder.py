@@ -1,6 +1,10 @@
-"""A directory of pictures with depth, listed in its `index.csv` (see `depthsi.data.index`)."""
+"""A directory of pictures with depth, listed in its `index.csv` or paired by their names.
+
+See `depthsi.data.index` and `depthsi.data.pairing`.
+"""
 
 import os
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,11 +13,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from depthsi.data.decoding import read_depth, read_image
+from depthsi.data.decoding import UNITS_PER_METRE, read_depth, read_image
 from depthsi.data.fitting import fit_to
-from depthsi.data.index import Row, at_line, read_index
+from depthsi.data.index import COLUMNS, Row, at_line, read_index
+from depthsi.data.pairing import EXAMPLE, find_pairs
 from depthsi.data.samples import Sample, size_text, validate_sample
-from depthsi.errors import DepthsiError
+from depthsi.data.unit_guess import guess_units
+from depthsi.errors import DepthsiError, DepthsiWarning
 
 ALL = "all"
 
@@ -22,36 +28,56 @@ class FolderSource:
     """The pairs of one split of a folder.
 
     Files are read when they are asked for; missing ones are found when the source is made.
-    Missing depth is 0. Links are followed.
+    Missing depth is 0. Links are followed wherever they lead, since large data is often linked in
+    from another disk or a cache; paths written in the index stay inside the folder.
 
     Attributes:
       names: the pictures' paths relative to the folder, unique, in the order of the index.
-      splits: the splits of the index with their numbers of pairs, "" for pairs without one.
+      scenes: what each picture shows, "" if not known.
+      assumed_units: per metre, of files of whole numbers where no index says; None for none.
+      splits: the splits of the folder with their numbers of pairs, "" for pairs without one.
     """
 
     def __init__(
-        self, root: str | os.PathLike[str], split: str, *, size: tuple[int, int] | None = None
+        self,
+        root: str | os.PathLike[str],
+        split: str,
+        *,
+        size: tuple[int, int] | None = None,
+        pattern: str = "",
+        units_per_metre: float | int | None = None,
     ) -> None:
-        """Reads and checks the index.
+        """Reads and checks the index, or lists the folder.
+
+        Where files hold whole numbers and nobody gives their unit, it is guessed from some of them,
+        with a warning that says what was assumed.
 
         Args:
           root: the folder.
-          split: a name from the index's column `split`, or "all" for every row whatever its split.
+          split: name of a split, or "all" for every pair whatever its split.
           size: (H, W) every pair is brought to by `fit_to`; None leaves each as it is.
+          pattern: how the files are named, as `find_pairs` takes it; "" for the index or, without
+            one, for the usual names.
+          units_per_metre: of depth files that hold whole numbers, where the index does not say.
 
         Raises:
-          DepthsiError: whatever `read_index` refuses, an unknown split, or a missing file.
+          DepthsiError: whatever `read_index`, `find_pairs` or `guess_units` refuses, an unknown
+            split, or a missing file.
         """
+        low, high = UNITS_PER_METRE
+        if not (units_per_metre is None or low <= units_per_metre <= high):
+            raise DepthsiError(f"{units_per_metre:g} units per metre make no sense; correct them.")
         self.root, self.size = Path(root), size
-        self.index = self.root / "index.csv"
-        rows = read_index(self.index)
+        self.index, rows = _list_pairs(self.root, pattern)
         self.splits = dict(Counter(row.split for row in rows))
         self._rows = tuple(row for row in rows if split in (ALL, row.split or ALL))
         if not self._rows:
             raise DepthsiError(f"{self.index} has no split {split!r}; it has {self._choices()}.")
         self.names = tuple(row.rgb for row in self._rows)
+        self.scenes = tuple(row.scene for row in self._rows)
         for row in self._rows:
             self._check_files(row)
+        self.assumed_units = units_per_metre or self._guess(rows)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -66,7 +92,9 @@ class FolderSource:
         row = self._rows[index]
         with at_line(self.index, row.line):
             image = read_image(self.root / row.rgb)
-            depth = read_depth(self.root / row.depth, row.units_per_metre)
+            depth = read_depth(
+                self.root / row.depth, row.units_per_metre, assumed=self.assumed_units
+            )
             sample = validate_sample(Sample(image, depth, row.rgb))
             if self.size is None:
                 return sample
@@ -111,6 +139,34 @@ class FolderSource:
     def _check_files(self, row: Row) -> None:
         for file in (self.root / row.rgb, self.root / row.depth):
             if not os.path.isfile(file):  # unlike Path.is_file, False for impossible names as well
-                raise DepthsiError(
-                    f"{self.index}, row {row.line}: {file} does not exist; correct the row."
-                )
+                link = os.path.islink(file)
+                what = "is a link that leads to no file" if link else "does not exist"
+                with at_line(self.index, row.line):
+                    raise DepthsiError(f"{file} {what}; correct the row.")
+
+    def _guess(self, rows: tuple[Row, ...]) -> float | None:
+        groups: dict[str, list[Path]] = {}
+        for row in rows:
+            file = self.root / row.depth
+            if row.units_per_metre is None and os.path.isfile(file):
+                groups.setdefault(row.split, []).append(file)
+        # All splits are asked, and together, or each might be read in another unit.
+        guess = guess_units(list(groups.values()))
+        if guess is None:
+            return None
+        warnings.warn(guess.sentence, DepthsiWarning, stacklevel=3)
+        return guess.units_per_metre
+
+
+def _list_pairs(root: Path, pattern: str) -> tuple[Path, tuple[Row, ...]]:
+    """What messages call the list, and its rows."""
+    index = root / "index.csv"
+    if pattern or (root.is_dir() and not index.exists()):
+        rows = find_pairs(root, pattern)
+        if not rows:
+            raise DepthsiError(
+                f"{index} does not exist; write it with the columns {', '.join(COLUMNS)}, name the "
+                f"files {EXAMPLE!r}, or give the pattern of their names."
+            )
+        return root, rows
+    return index, read_index(index)

@@ -1,7 +1,8 @@
 """Reads the `index.csv` of a data folder and checks everything that needs no other file.
 
 One line per pair; columns `rgb` and `depth` (paths inside the folder), `split`,
-`depth_units_per_metre` and, optionally, `scene`; any others are ignored. Encoding UTF-8.
+`depth_units_per_metre` (may be left empty) and, optionally, `scene`; any others are ignored.
+Encoding UTF-8.
 """
 
 import contextlib
@@ -18,14 +19,14 @@ COLUMNS = ("rgb", "depth", "split", "depth_units_per_metre")
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One line of the index.
+    """One pair.
 
     Attributes:
-      line: where its record ends in the file, counted from 1.
+      line: where its record ends in the index, counted from 1; 0 for a pair that is in none.
       rgb: path of the picture relative to the folder.
       depth: path of the depth map relative to the folder.
       split: the split it belongs to, "" for none.
-      units_per_metre: value in the depth file for one metre; None for `.npy`, which is in metres.
+      units_per_metre: value in the depth file for one metre; None if not given.
       scene: what was pictured, "" if not known.
     """
 
@@ -61,17 +62,18 @@ def read_index(path: Path) -> tuple[Row, ...]:
     if not rows:
         raise DepthsiError(f"{path} has no rows; list one pair per line.")
     _check_unique(rows, path)
-    _check_scenes(rows, path)
+    check_scenes(rows, path)
     return rows
 
 
 @contextlib.contextmanager
 def at_line(path: Path, line: int) -> Iterator[None]:
-    """Puts file and line in front of the message of a `DepthsiError`."""
+    """Puts file and line, if there is one, in front of the message of a `DepthsiError`."""
     try:
         yield
     except DepthsiError as error:
-        raise DepthsiError(f"{path}, row {line}: {error}") from error
+        row = f", row {line}" if line else ""
+        raise DepthsiError(f"{path}{row}: {error}") from error
 
 
 def _rows(file: Iterator[str], path: Path) -> Iterator[Row]:
@@ -96,8 +98,9 @@ def _row(record: dict[str, str], line: int) -> Row:
     rgb, depth = (_inside(record[name], name) for name in ("rgb", "depth"))
     suffix = PurePath(depth).suffix.lower()
     if suffix not in DEPTH_SUFFIXES:
-        raise DepthsiError(f"depth {depth} must be {' or '.join(DEPTH_SUFFIXES)}; convert it.")
-    units = _units(record["depth_units_per_metre"], suffix)
+        kinds = ", ".join(DEPTH_SUFFIXES)
+        raise DepthsiError(f"depth {depth} must end in one of {kinds}; convert it.")
+    units = _units(record["depth_units_per_metre"])
     return Row(line, rgb, depth, record["split"], units, record.get("scene", ""))
 
 
@@ -111,22 +114,18 @@ def _inside(text: str, column: str) -> str:
     return path.as_posix()
 
 
-def _units(text: str, suffix: str) -> float | None:
+def _units(text: str) -> float | None:
     low, high = UNITS_PER_METRE
+    if not text:
+        return None
     try:
-        units = float(text or "nan")
+        units = float(text)
     except ValueError:
         units = float("nan")
-    if suffix == ".npy":
-        if text and units != 1:
-            raise DepthsiError(
-                f"depth_units_per_metre is {text}, but .npy depth is in metres; leave it empty."
-            )
-        return None
     if not low <= units <= high:
         raise DepthsiError(
-            f"depth_units_per_metre is {text or 'empty'}; give the number that stands for one "
-            "metre, such as 1000 for millimetres or 256 for KITTI."
+            f"depth_units_per_metre is {text}; give the number that stands for one metre, such as "
+            "1000 for millimetres or 256 for KITTI, or leave it empty for floats in metres."
         )
     return units
 
@@ -141,7 +140,8 @@ def _check_unique(rows: tuple[Row, ...], path: Path) -> None:
             )
 
 
-def _check_scenes(rows: tuple[Row, ...], path: Path) -> None:
+def check_scenes(rows: tuple[Row, ...], path: Path) -> None:
+    """Raises DepthsiError, naming both rows of `path`, if a scene is in two splits."""
     first: dict[str, Row] = {}
     for row in rows:
         # A row without a split is in nobody's training or test data.
@@ -149,7 +149,8 @@ def _check_scenes(rows: tuple[Row, ...], path: Path) -> None:
             continue
         other = first.setdefault(row.scene, row)
         if other.split != row.split:
+            here, there = (f"row {each.line}" if each.line else each.rgb for each in (row, other))
             raise DepthsiError(
-                f"{path}, row {row.line}: scene {row.scene} is in split {row.split}, but in split "
-                f"{other.split} in row {other.line}; a scene must be in one split only."
+                f"{path}, {here}: scene {row.scene} is in split {row.split}, but in split "
+                f"{other.split} in {there}; a scene must be in one split only."
             )

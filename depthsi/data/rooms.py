@@ -126,6 +126,11 @@ class RoomsSource:
         self.split, self.count, self.seed, self.scale_range = split, count, seed, scale_range
         self._last: tuple[int, np.ndarray, np.ndarray] | None = None
 
+    @property
+    def scenes(self) -> tuple[str, ...]:
+        """The scene of each sample: every room is its own."""
+        return tuple(str(index) for index in range(self.count))
+
     def __len__(self) -> int:
         return self.count
 

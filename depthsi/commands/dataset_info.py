@@ -1,0 +1,217 @@
+"""What `depthsi info` says about data."""
+
+import dataclasses
+import functools
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from depthsi import runs
+from depthsi.data.policy import READERS, BadSamples
+from depthsi.data.samples import Sample, Source, validate_sample
+from depthsi.data.statistics import Statistics, coarse_histogram, merge, sample_statistics, summary
+from depthsi.errors import DepthsiError
+from depthsi.viz import require_matplotlib
+from depthsi.viz_data import save_data_sheet, save_histogram
+
+ROOMS = 64  # of each split, where no limit says more
+SHOWN = 6  # pictures of a split on the contact sheet
+BARS = " ▁▂▃▄▅▆▇█"
+COLUMNS = 40  # of a histogram; more would show how coarsely depth is stored
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What to look at and where results go.
+
+    Attributes:
+      data: "rooms", a prepared directory, or a folder of pairs.
+      out: directory for pictures, "" for none.
+      json: file for the numbers, "" for none.
+      limit: samples of each split, evenly spread; 0 for all, of rooms `ROOMS`.
+      pattern: of a folder's names.
+      units_per_metre: of a folder's depth files of whole numbers; None if not known.
+    """
+
+    data: str
+    out: str = ""
+    json: str = ""
+    limit: int = 0
+    pattern: str = ""
+    units_per_metre: float | None = None
+
+
+def dataset_info(request: Request) -> None:
+    """Prints the numbers of every split and writes what else is asked for.
+
+    Samples that cannot be used are counted, not included.
+
+    Raises:
+      DepthsiError: no such data, or none that can be used.
+    """
+    if request.out:
+        require_matplotlib()
+    found: dict[str, Statistics] = {}
+    shown: dict[str, list[Sample]] = {}
+    bad: dict[str, BadSamples] = {}
+    for split, source in _open_splits(request).items():
+        found[split], shown[split], bad[split] = _look(source, split, request)
+    print(_report(request.data, found, bad))
+    if request.json:
+        numbers = {split: summary(each) | {"bad": bad[split].messages}
+                   for split, each in found.items()}  # fmt: skip
+        runs.write_text(Path(request.json), json.dumps(numbers, indent=2) + "\n")
+        print(f"Numbers: {request.json}")
+    if request.out:
+        name = Path(request.data).resolve().name if request.data != "rooms" else "rooms"
+        _write_pictures(Path(request.out), name, found, shown)
+
+
+def is_prepared(path: Path) -> bool:
+    """Whether the directory holds prepared data rather than a folder of pairs."""
+    from depthsi.data.preparing import SUMMARY
+
+    if (path / "index.csv").exists():  # the directory itself is the one or the other
+        return (path / SUMMARY).exists()
+    return any((*path.glob(f"*/{SUMMARY}"), *path.glob(f"*/*/{SUMMARY}")))
+
+
+def _open_splits(request: Request) -> dict[str, Source]:
+    if request.data == "rooms":
+        from depthsi.data.rooms import SPLITS, RoomsSource
+
+        return {split: RoomsSource(split, request.limit or ROOMS, 0) for split in SPLITS}
+    if is_prepared(Path(request.data)):
+        return _prepared_splits(request.data)
+    from depthsi.data.folder import ALL, FolderSource
+
+    opened = functools.partial(FolderSource, request.data, pattern=request.pattern)
+    everything = opened(ALL, units_per_metre=request.units_per_metre)
+    units = everything.assumed_units
+    named = sorted((split for split in everything.splits if split), key=_place)
+    return {split: opened(split, units_per_metre=units) for split in named} or {ALL: everything}
+
+
+def _place(split: str) -> tuple[int, str]:
+    """Where a split comes in a list: in the order of their use, then by name."""
+    usual = ("train", "val", "test")
+    return (usual.index(split) if split in usual else len(usual)), split
+
+
+def _prepared_splits(directory: str) -> dict[str, Source]:
+    from depthsi.data.prepared import PreparedSource
+    from depthsi.data.preparing import SPLITS
+
+    problem = DepthsiError(f"{directory} has no split.")
+    for first in SPLITS:
+        try:
+            names = PreparedSource(directory, first).splits
+        except DepthsiError as error:
+            problem = error
+        else:
+            return {split: PreparedSource(directory, split) for split in names}
+    raise problem
+
+
+def _look(
+    source: Source, split: str, request: Request
+) -> tuple[Statistics, list[Sample], BadSamples]:
+    """One pass over a split: its numbers, some samples to show, and what is bad."""
+    limit = min(request.limit or len(source), len(source))
+    chosen = np.linspace(0, len(source) - 1, limit).round().astype(int).tolist()
+    wanted = set(np.array(chosen)[np.linspace(0, limit - 1, SHOWN).round().astype(int)].tolist())
+    bad, shown = BadSamples("skip", limit), []
+    total: Statistics | None = None
+    names, scenes = (getattr(source, each, None) for each in ("names", "scenes"))
+    with tqdm(total=limit, desc=split, unit="image", disable=None) as bar:
+        for index, found in _read(source, scenes, chosen):
+            bar.update()
+            if isinstance(found, DepthsiError):
+                # Kept beyond what training would accept: here the user wants to see them all.
+                bad.messages[names[index] if names else f"sample {index}"] = str(found)
+                continue
+            sample, each = found
+            total = each if total is None else merge(total, each)
+            if index in wanted:
+                shown.append(sample)
+    if total is None:
+        raise DepthsiError(f"Split {split!r}: {bad.summary()}")
+    return total, shown, bad
+
+
+Found = tuple[Sample, Statistics] | DepthsiError
+
+
+def _read(source: Source, scenes: Any, chosen: list[int]) -> Iterator[tuple[int, Found]]:
+    def attempt(index: int) -> Found:
+        try:
+            sample = validate_sample(source[index])
+        except DepthsiError as error:
+            return error
+        return sample, sample_statistics(sample, scenes[index] if scenes else "")
+
+    with ThreadPoolExecutor(READERS) as pool:
+        for start in range(0, len(chosen), 8 * READERS):
+            some = chosen[start : start + 8 * READERS]
+            yield from zip(some, pool.map(attempt, some), strict=True)
+
+
+def _report(data: str, found: dict[str, Statistics], bad: dict[str, BadSamples]) -> str:
+    lines = [f"{data}: {', '.join(f'{each.samples} {split}' for split, each in found.items())}"]
+    edges = _edges(found)
+    for split, each in found.items():
+        lines += ["", *_split_lines(split, summary(each)), _bars(each, edges)]
+        if bad[split].messages:
+            lines.append(f"  bad        {bad[split].summary()}")
+    return "\n".join(lines)
+
+
+def _split_lines(split: str, numbers: dict[str, Any]) -> list[str]:
+    sizes = [f"{count} of {size}" for size, count in numbers["sizes"].items()]
+    sizes = [*sizes[:3], f"{len(sizes) - 3} more sizes"] if len(sizes) > 4 else sizes
+    marks = {"min": numbers["depth_min"]}
+    marks |= {f"{100 * float(q):g} %": d for q, d in numbers["depth_quantiles"].items()}
+    marks |= {"max": numbers["depth_max"]}
+    mean, std = (", ".join(f"{c:.1f}" for c in numbers[key]) for key in ("rgb_mean", "rgb_std"))
+    return [
+        f"{split}: {numbers['samples']} samples",
+        f"  pixels     {', '.join(sizes)}",
+        f"  scenes     {numbers['scenes'] or 'not known'}",
+        f"  valid      {numbers['valid_share']:.2%} of the pixels have a depth",
+        f"  RGB        mean {mean}; std {std}",
+        f"  log depth  mean {numbers['log_depth_mean']:.4f}, std {numbers['log_depth_std']:.4f}",
+        "  depth      " + "".join(f"{mark:>8}" for mark in marks),
+        "         m   " + "".join(f"{depth:8.3f}" for depth in marks.values()),
+    ]
+
+
+def _edges(found: dict[str, Statistics]) -> np.ndarray:
+    """Of the histograms: the same for all splits, without the outermost strays."""
+    near = min(each.quantile(0.001) for each in found.values())
+    far = max(each.quantile(0.999) for each in found.values())
+    return np.geomspace(near / 1.02, far * 1.02, COLUMNS + 1)
+
+
+def _bars(statistics: Statistics, edges: np.ndarray) -> str:
+    shares = coarse_histogram(statistics, edges)
+    heights = np.ceil(shares / shares.max() * (len(BARS) - 1)).astype(int)
+    bars = "".join(BARS[height] for height in heights)
+    return f"  {edges[0]:7.3f} m |{bars}| {edges[-1]:.3f} m"
+
+
+def _write_pictures(
+    out: Path, name: str, found: dict[str, Statistics], shown: dict[str, list[Sample]]
+) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    rows = {split: [(each.image, each.depth) for each in some] for split, some in shown.items()}
+    save_data_sheet(out / "contact_sheet.png", rows, title=f"{name}: evenly spaced samples")
+    edges = _edges(found)
+    shares = {f"{split} ({each.samples})": coarse_histogram(each, edges)
+              for split, each in found.items()}  # fmt: skip
+    save_histogram(out / "histogram.png", edges, shares, title=f"{name}: depth of valid pixels")
+    print(f"Pictures: {out / 'contact_sheet.png'} {out / 'histogram.png'}")
