@@ -18,10 +18,20 @@ LOG_STD = 0.45723134  # of log depth on NYU, from the authors' release, like the
 class DataConfig:
     """Where pictures with depth come from."""
 
-    kind: Literal["rooms", "folder"] = "rooms"
-    """rooms: procedural scenes, nothing to download; folder: a directory with index.csv."""
+    kind: Literal["rooms", "folder", "prepared"] = "rooms"
+    """rooms: procedural scenes, nothing to download; folder: a directory with index.csv;
+    prepared: what depthsi prepare made."""
     root: str = ""
-    """The directory of kind=folder."""
+    """The directory of kind=folder or kind=prepared."""
+    depth: str = ""
+    """Which of the depth maps of kind=prepared; the first, if none is named."""
+    pattern: str = ""
+    """How pairs are named in a folder without index.csv, such as
+    '{split}/rgb/{name}.jpg -> {split}/depth/{name}.png', which is also the default."""
+    units_per_metre: float = 0.0
+    """Value for one metre in depth files of whole numbers, where no index says; 0: guess it."""
+    on_bad: Literal["strict", "skip"] = "strict"
+    """strict: stop at the first sample that cannot be used; skip: leave up to 1 % out."""
     seed: int = 0
     """Of the procedural rooms."""
     train: int = 2000
@@ -32,11 +42,39 @@ class DataConfig:
     """How many rooms to evaluate on; none of them is ever trained on."""
     scale_range: tuple[float, float] = (1.0, 1.0)
     """Each room as a whole is made larger by a log-uniform factor from this range."""
+    even_scenes: int = 0
+    """Samples of each scene in one pass over the training data, 1200 in the paper; 0: all once."""
+    workers: int = 0
+    """Processes that read training files too many for the memory; 0 for threads of this one."""
+    resident: bool = False
+    """Keep the training pairs in device memory, depth in 16 bits, and sample them there."""
+    endless: bool = False
+    """Train on a new room in every sample, rendered on the devices, instead of on `train` rooms."""
 
     def __post_init__(self) -> None:
-        for name in ("train", "val", "test"):
-            if getattr(self, name) < 1:
-                raise DepthsiError(f"data.{name} is {getattr(self, name)}; it must be at least 1.")
+        for name, least in (
+            ("train", 1),
+            ("val", 1),
+            ("test", 1),
+            ("even_scenes", 0),
+            ("workers", 0),
+        ):
+            if getattr(self, name) < least:
+                raise DepthsiError(
+                    f"data.{name} is {getattr(self, name)}; it must be at least {least}."
+                )
+        if self.endless and self.kind != "rooms":
+            raise DepthsiError(f"data.endless needs data.kind rooms, not {self.kind}.")
+        if self.endless and (self.resident or self.even_scenes):
+            raise DepthsiError(
+                "data.endless keeps no samples that data.resident or data.even_scenes could apply"
+                " to: set either it or them."
+            )
+        if self.workers and (self.kind == "rooms" or self.resident):
+            raise DepthsiError(
+                f"data.workers is {self.workers}, but rooms and data.resident read no files"
+                " during training: set it to 0."
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,14 +184,17 @@ class LossConfig:
 class OptimConfig:
     """How gradients become updates."""
 
-    kind: Literal["sgd", "adamw"] = "sgd"
-    """sgd: momentum and the paper's rate per layer; adamw: one rate for all layers."""
+    kind: Literal["sgd", "adamw", "muon"] = "sgd"
+    """sgd: momentum and the paper's rate per layer; adamw: one rate for all layers; muon: momentum
+    made orthogonal for the convolutions' kernels, adamw for the rest."""
     learning_rate: float = 1.0
-    """Factor on the paper's table of rates (sgd), or the rate itself (adamw)."""
+    """Factor on the paper's table of rates (sgd), or the rate itself (adamw, muon)."""
+    rest: float = 0.01
+    """Of muon: factor on the rate for everything but the convolutions' kernels."""
     momentum: float = 0.9
     """Of sgd."""
     weight_decay: float = 1.0
-    """Factor on the authors' table of decays (sgd), or the decoupled decay itself (adamw)."""
+    """Factor on the authors' table of decays (sgd), or the decoupled decay itself."""
     schedule: Literal["constant", "cosine"] = "constant"
     """constant as in the paper; cosine falls to 0 over each stage."""
     warmup: int = 0
@@ -162,7 +203,7 @@ class OptimConfig:
     """Largest global norm of a gradient; 0 leaves gradients as they are."""
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "weight_decay", "clip", "warmup"):
+        for name in ("learning_rate", "rest", "weight_decay", "clip", "warmup"):
             if not getattr(self, name) >= 0:
                 raise DepthsiError(f"optim.{name} is {getattr(self, name)}; it must be at least 0.")
         if not 0 <= self.momentum < 1:
@@ -239,16 +280,17 @@ def kitti() -> Config:
 def rooms() -> Config:
     """Narrow networks on procedural rooms: minutes on two CPU cores, nothing to download."""
     return Config(
+        data=DataConfig(train=3000),
         # rooms are cheaper to draw anew than to vary: what is left is the crop and the mirror
         augment=AugmentConfig(scale=(1.0, 1.0), rotation=0.0, colour=(1.0, 1.0)),
         model=from_scratch(width=0.25, dropout=0.1, log_mean=1.07),
         optim=OptimConfig(
-            "adamw", learning_rate=1e-3, weight_decay=1e-2, schedule="cosine", warmup=20
+            "muon", learning_rate=0.012, rest=0.01, weight_decay=1e-2, schedule="cosine", warmup=20
         ),
         schedule=ScheduleConfig(
             batch_size=16,
-            coarse_samples=20_000,
-            fine_samples=8_000,
+            coarse_samples=15_000,
+            fine_samples=3_000,
             log_every=50,
             eval_every=250,
             save_every=250,

@@ -7,7 +7,7 @@ is imported only here in functions; `depthsi.viz` says how to install it.
 import dataclasses
 import os
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,31 @@ def save_grid(
             if cell.scale is not None:
                 bar = _axes(figure, left + width + BAR_GAP, top, BAR, height)
                 _draw_scale(bar, cell.scale, height)
+    _write(path, figure)
+
+
+def draw_histogram(
+    path: str | os.PathLike[str], edges: np.ndarray, shares: Mapping[str, np.ndarray], title: str
+) -> None:
+    """Draws one outline for each of `shares` over a logarithmic axis of depth in metres."""
+    from matplotlib.ticker import NullFormatter, PercentFormatter
+
+    figure = _figure(7.2, 3.4)
+    axes = _axes(figure, 0.8, 0.55, 6.2, 2.45)
+    for name, share in shares.items():
+        axes.stairs(share, edges, label=name, linewidth=1.6)
+    decades = 10.0 ** np.arange(np.floor(np.log10(edges[0])), np.log10(edges[-1]) + 1)
+    ticks = [s * d for d in decades for s in (1, 2, 5) if edges[0] <= s * d <= edges[-1]]
+    axes.set_xscale("log")
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.set(xlim=(edges[0], edges[-1]), ylim=(0, None), xlabel="depth (m)")
+    axes.set_ylabel("share of pixels per bin")
+    axes.set_title(title, size=11, loc="left", parse_math=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False)
     _write(path, figure)
 
 

@@ -72,7 +72,7 @@ class RunDirectory:
             values = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise DepthsiError(f"{self.path} holds no run: there is no {file}.") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise DepthsiError(f"{file} cannot be read ({error}).") from error
         try:
             return from_dict(Config, values)
@@ -94,7 +94,7 @@ class RunDirectory:
         file = self.mean_depth_file
         try:
             return np.load(file, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+        except Exception as error:  # NumPy raises almost any, even TokenError, of damaged bytes
             raise DepthsiError(
                 f"{file}, the mean of the training depths, cannot be read ({error}): train again."
             ) from error

@@ -111,9 +111,7 @@ def _contact_sheet(
 ) -> Path:
     """Some evenly spaced pictures of the split with predicted and true depth."""
     chosen = np.linspace(0, len(pairs) - 1, min(SHEET_ROWS, len(pairs))).round().astype(int)
-    image, depth = (
-        np.stack(column) for column in zip(*(pairs[int(i)] for i in chosen), strict=True)
-    )
+    image, depth = pairs.read(chosen)
     predictor = make_predictor(config.model, trained_outputs(config, step)[-1])
     predictions = np.asarray(upsample_cells(predictor(params, image)))
     top, bottom, left, right = config.model.sizes.region

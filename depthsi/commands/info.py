@@ -1,23 +1,37 @@
 """`depthsi info`."""
 
+from pathlib import Path
 from typing import Any
 
 import jax
 
 import depthsi
+from depthsi.commands.dataset_info import Request, dataset_info
 from depthsi.commands.shared import latest_step
+from depthsi.errors import DepthsiError
 from depthsi.machine import describe_machine
 from depthsi.runs import RunDirectory
 from depthsi.training.stages import make_stages
 from depthsi.training.state import initial_state
 
 
-def info(path: str | None) -> None:
-    """`depthsi info`: versions and devices, or what a run is made of."""
-    if path is None:
+def info(request: Request) -> None:
+    """`depthsi info`: versions and devices, what a run is made of, or what data is like."""
+    path = Path(request.data)
+    if not request.data:
         _print_installation()
-        return
-    run = RunDirectory(path)
+    elif request.data != "rooms" and (path / "config.json").exists():
+        _print_run(RunDirectory(path))
+    elif request.data == "rooms" or path.is_dir():
+        dataset_info(request)
+    else:
+        raise DepthsiError(
+            f"{path} is no directory: give a run, a folder of pictures with depth, prepared data, "
+            "or the word rooms."
+        )
+
+
+def _print_run(run: RunDirectory) -> None:
     config = run.config()
     stages = make_stages(config.schedule)
     state = jax.eval_shape(lambda: initial_state(config, stages[0]))
