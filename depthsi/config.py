@@ -289,11 +289,11 @@ def rooms() -> Config:
         ),
         schedule=ScheduleConfig(
             batch_size=16,
-            coarse_samples=15_000,
-            fine_samples=3_000,
+            coarse_samples=14_800,
+            fine_samples=2_880,
             log_every=50,
             eval_every=250,
-            save_every=250,
+            save_every=500,
         ),
     )
 
