@@ -290,7 +290,7 @@ def rooms() -> Config:
         schedule=ScheduleConfig(
             batch_size=16,
             coarse_samples=14_800,
-            fine_samples=2_880,
+            fine_samples=2_000,
             log_every=50,
             eval_every=250,
             save_every=500,
