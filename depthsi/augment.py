@@ -107,7 +107,7 @@ def mask_extremes(depth: Float[Array, "H W"]) -> Float[Array, "H W"]:
 
     These are where a depth camera saturates: windows, open doors, mirrors.
     """
-    valid = jnp.isfinite(depth) & (depth > 0)
+    valid = _measured(depth)
     least = jnp.min(jnp.where(valid, depth, jnp.inf))
     greatest = jnp.max(jnp.where(valid, depth, -jnp.inf))
     return jnp.where(valid & (depth > least) & (depth < greatest), depth, 0.0)
@@ -167,5 +167,10 @@ def _sample_nearest(
 def _log_and_valid(
     metres: Float[Array, "*batch h w"],
 ) -> tuple[Float[Array, "*batch h w"], Bool[Array, "*batch h w"]]:
-    valid = jnp.isfinite(metres) & (metres > 0)
+    valid = _measured(metres)
     return jnp.log(jnp.where(valid, metres, 1.0)), valid
+
+
+def _measured(metres: Float[Array, "*shape"]) -> Bool[Array, "*shape"]:
+    """Where depth is known: `samples.valid_depth`, on the device."""
+    return jnp.isfinite(metres) & (metres > 0)

@@ -4,6 +4,8 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from PIL import Image
 
+from depthsi.data.samples import Sample, validate_sample
+
 
 def fit_to(
     image: np.ndarray, depth: np.ndarray, size: tuple[int, int]
@@ -37,6 +39,18 @@ def fit_to(
     height, width = size
     resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR, box=box)
     return np.array(resized), depth[nearest]
+
+
+def fit_sample(sample: Sample, size: tuple[int, int] | None) -> Sample:
+    """`sample`, checked, brought to `size` by `fit_to`, and checked again; None leaves its size.
+
+    Raises:
+      DepthsiError: as `validate_sample`.
+    """
+    validate_sample(sample)
+    if size is None:
+        return sample
+    return validate_sample(Sample(*fit_to(sample.image, sample.depth, size), sample.name))
 
 
 def _nearest(length: int, count: int, a: int, b: int) -> np.ndarray:

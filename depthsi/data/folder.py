@@ -7,17 +7,17 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from depthsi.data.decode_all import decode_all
 from depthsi.data.decoding import UNITS_PER_METRE, read_depth, read_image
-from depthsi.data.fitting import fit_to
+from depthsi.data.fitting import fit_sample
 from depthsi.data.index import COLUMNS, Row, at_line, read_index
 from depthsi.data.pairing import EXAMPLE, find_pairs
-from depthsi.data.samples import Sample, size_text, validate_sample
+from depthsi.data.samples import Sample
 from depthsi.data.unit_guess import guess_units
 from depthsi.errors import DepthsiError, DepthsiWarning
 
@@ -95,10 +95,7 @@ class FolderSource:
             depth = read_depth(
                 self.root / row.depth, row.units_per_metre, assumed=self.assumed_units
             )
-            sample = validate_sample(Sample(image, depth, row.rgb))
-            if self.size is None:
-                return sample
-            return validate_sample(Sample(*fit_to(image, depth, self.size), row.rgb))
+            return fit_sample(Sample(image, depth, row.rgb), self.size)
 
     def arrays(
         self, progress: Callable[[int], object] | None = None
@@ -112,25 +109,9 @@ class FolderSource:
         Raises:
           DepthsiError: as `__getitem__`, or pairs of different size where no `size` was given.
         """
-        size = self.size or self[0].depth.shape
-        images = np.empty((len(self), *size, 3), np.uint8)
-        depths = np.empty((len(self), *size), np.float32)
-
-        def fill(i: int) -> None:
-            sample = self[i]
-            if sample.depth.shape != size:
-                here, there = size_text(sample.depth), size_text(depths[0])
-                raise DepthsiError(
-                    f"{self.index}, row {self._rows[i].line}: {sample.name} has {here} pixels, "
-                    f"but {self.names[0]} {there}; give the size to bring all to."
-                )
-            images[i], depths[i] = sample.image, sample.depth
-
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for _ in pool.map(fill, range(len(self))):
-                if progress is not None:
-                    progress(1)
-        return images, depths
+        return decode_all(
+            self, self.size, lambda i: f"{self.index}, row {self._rows[i].line}", progress
+        )
 
     def _choices(self) -> str:
         named = [f"{name} ({count})" for name, count in self.splits.items() if name]

@@ -4,17 +4,17 @@ import contextlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from depthsi.data.fitting import fit_to
+from depthsi.data.decode_all import decode_all
+from depthsi.data.fitting import fit_sample
 from depthsi.data.prepared_metadata import INDEX, SUMMARY, read_metadata
 from depthsi.data.records import TEXTS, depth_metres
-from depthsi.data.samples import Sample, size_text, validate_sample
+from depthsi.data.samples import Sample
 from depthsi.errors import DepthsiError
 
 
@@ -93,10 +93,7 @@ class PreparedSource:
         with _reading(self._files[index], name):
             record = self._records[index]
         depth = depth_metres(record[self.depth], self._units)
-        sample = validate_sample(Sample(record["image"], depth, name))
-        if self.size is None:
-            return sample
-        return validate_sample(Sample(*fit_to(sample.image, depth, self.size), name))
+        return fit_sample(Sample(record["image"], depth, name), self.size)
 
     def arrays(
         self, progress: Callable[[int], object] | None = None
@@ -109,24 +106,7 @@ class PreparedSource:
         Raises:
           DepthsiError: as `__getitem__`, or samples of different size where no `size` was given.
         """
-        size = self.size or self[0].depth.shape
-        images = np.empty((len(self), *size, 3), np.uint8)
-        depths = np.empty((len(self), *size), np.float32)
-
-        def fill(index: int) -> None:
-            sample = self[index]
-            if sample.depth.shape != size:
-                raise DepthsiError(
-                    f"{self.directory}: {sample.name} has {size_text(sample.depth)} pixels, but "
-                    f"{self.names[0]} {size_text(depths[0])}; give the size to bring all to."
-                )
-            images[index], depths[index] = sample.image, sample.depth
-
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for _ in pool.map(fill, range(len(self))):
-                if progress is not None:
-                    progress(1)
-        return images, depths
+        return decode_all(self, self.size, lambda _: str(self.directory), progress)
 
 
 def _open(directory: Path, split: str, size: tuple[int, int] | None, depth: str) -> PreparedSource:

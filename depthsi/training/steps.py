@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Num, Shaped
 
 from depthsi.augment import Raw, augment
 from depthsi.config import Config
-from depthsi.losses import reduce_images, scale_invariant_loss
+from depthsi.losses import reduce_images, scale_invariant_loss, valid_count
 from depthsi.models import TwoScaleNet
 from depthsi.training.optim import make_optimizer, rate_schedule
 from depthsi.training.stages import Stage
@@ -47,10 +47,11 @@ def make_train_step(config: Config, stage: Stage) -> TrainStep:
                 output=stage.output,
                 rngs={"dropout": dropout_key},
             )
+            predictions = jnp.asarray(predictions)
             values = scale_invariant_loss(
-                jnp.asarray(predictions), batch.log_depth, where=batch.valid, lam=config.loss.lam
+                predictions, batch.log_depth, where=batch.valid, lam=config.loss.lam
             )
-            counts = jnp.sum(batch.valid, axis=(-2, -1), dtype=jnp.float32)
+            counts = valid_count(predictions, where=batch.valid)
             return config.loss.multiplier * reduce_images(
                 values, counts, reduction=config.loss.reduction
             )
