@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 import tyro
 
 from depthsi.commands.prepare import DataSetOptions
-from depthsi.config import PRESETS, Config
+from depthsi.config import Config
 from depthsi.errors import DepthsiError, DepthsiWarning
 from depthsi.geometry import CROPS
+from depthsi.presets import PRESETS
 
 if TYPE_CHECKING:
     _Preset = Config

@@ -1,4 +1,4 @@
-"""Everything a run depends on, as frozen dataclasses, and the presets for the paper's tables.
+"""Everything a run depends on, as frozen dataclasses.
 
 The field comments are the help of the command line. Nothing here imports an array library.
 """
@@ -12,6 +12,13 @@ from depthsi.geometry import Geometry, geometry
 
 T = TypeVar("T")
 LOG_STD = 0.45723134  # of log depth on NYU, from the authors' release, like the values below
+
+
+def _require_at_least(section: str, values: Any, **least: float | int) -> None:
+    for name, limit in least.items():
+        value = getattr(values, name)
+        if not value >= limit:
+            raise DepthsiError(f"{section}.{name} is {value}; it must be at least {limit}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,17 +59,7 @@ class DataConfig:
     """Train on a new room in every sample, rendered on the devices, instead of on `train` rooms."""
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("train", 1),
-            ("val", 1),
-            ("test", 1),
-            ("even_scenes", 0),
-            ("workers", 0),
-        ):
-            if getattr(self, name) < least:
-                raise DepthsiError(
-                    f"data.{name} is {getattr(self, name)}; it must be at least {least}."
-                )
+        _require_at_least("data", self, train=1, val=1, test=1, even_scenes=0, workers=0)
         if self.endless and self.kind != "rooms":
             raise DepthsiError(f"data.endless needs data.kind rooms, not {self.kind}.")
         if self.endless and (self.resident or self.even_scenes):
@@ -203,9 +200,7 @@ class OptimConfig:
     """Largest global norm of a gradient; 0 leaves gradients as they are."""
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "rest", "weight_decay", "clip", "warmup"):
-            if not getattr(self, name) >= 0:
-                raise DepthsiError(f"optim.{name} is {getattr(self, name)}; it must be at least 0.")
+        _require_at_least("optim", self, learning_rate=0, rest=0, weight_decay=0, clip=0, warmup=0)
         if not 0 <= self.momentum < 1:
             raise DepthsiError(f"optim.momentum is {self.momentum}; it must be in [0, 1).")
 
@@ -228,16 +223,48 @@ class ScheduleConfig:
     """Steps between two checkpoints; each stage's end is saved in any case."""
     keep: int = 3
     """Number of newest checkpoints kept."""
+    best: str = "rmse_log_si"
+    """Number of the evaluations on `val` whose best checkpoint is kept as well."""
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("batch_size", 1), ("coarse_samples", 1), ("fine_samples", 0), ("log_every", 1),
-            ("eval_every", 0), ("save_every", 1), ("keep", 1),
-        ):  # fmt: skip
-            if getattr(self, name) < least:
-                raise DepthsiError(
-                    f"schedule.{name} is {getattr(self, name)}; it must be at least {least}."
-                )
+        _require_at_least(
+            "schedule", self, batch_size=1, coarse_samples=1, fine_samples=0,
+            log_every=1, eval_every=0, save_every=1, keep=1,
+        )  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class InitConfig:
+    """Weights a run starts from, instead of random ones."""
+
+    weights: str = ""
+    """Another run's directory: layers of the same name and shape start from its newest weights."""
+    coarse_convs: str = ""
+    """A .safetensors or .npz file with CaffeNet-shaped weights for coarse/conv1 to conv5."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ComputeConfig:
+    """How the devices share a step: what may change from one start of a run to the next."""
+
+    binding: Literal["jit", "pmap"] = "jit"
+    """jit on a mesh of all devices, or pmap over them."""
+    model_devices: int = 1
+    """Devices that share fc6 and fc7, each holding a part; 1 for copies everywhere."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the networks' arithmetic; parameters, loss and optimiser stay float32."""
+    accumulate: int = 1
+    """Parts a batch is computed in one after the other, to save memory; the result is the same."""
+    remat: bool = False
+    """Compute activations a second time in the backward pass, instead of keeping them."""
+
+    def __post_init__(self) -> None:
+        _require_at_least("compute", self, model_devices=1, accumulate=1)
+        if self.binding == "pmap" and self.model_devices > 1:
+            raise DepthsiError(
+                f"compute.model_devices is {self.model_devices}, which pmap cannot do:"
+                " set compute.binding jit."
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -250,78 +277,11 @@ class Config:
     loss: LossConfig = LossConfig()
     optim: OptimConfig = OptimConfig()
     schedule: ScheduleConfig = ScheduleConfig()
+    init: InitConfig = InitConfig()
+    compute: ComputeConfig = ComputeConfig()
     seed: int = 0
     """Of parameters, order, augmentation and dropout."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
             raise DepthsiError(f"seed is {self.seed}; it must be from 0 to {2**32 - 1}.")
-
-
-def nyu() -> Config:
-    """Table 1: the paper's networks, rates and lengths on NYU Depth v2, from random weights."""
-    return Config(
-        data=DataConfig(kind="folder"),
-        loss=LossConfig(reduction="authors", multiplier=1 / LOG_STD**2),
-    )
-
-
-def kitti() -> Config:
-    """Table 2: the same on KITTI, whose cameras keep level and whose scales vary less."""
-    config = nyu()
-    return dataclasses.replace(
-        config,
-        augment=AugmentConfig(scale=(1.0, 1.2), rotation=0.0),
-        model=ModelConfig(geometry="kitti"),
-        schedule=ScheduleConfig(coarse_samples=1_500_000, fine_samples=1_000_000),
-    )
-
-
-def rooms() -> Config:
-    """Narrow networks on procedural rooms: minutes on two CPU cores, nothing to download."""
-    return Config(
-        data=DataConfig(train=3000),
-        # rooms are cheaper to draw anew than to vary: what is left is the crop and the mirror
-        augment=AugmentConfig(scale=(1.0, 1.0), rotation=0.0, colour=(1.0, 1.0)),
-        model=from_scratch(width=0.25, dropout=0.1, log_mean=1.07),
-        optim=OptimConfig(
-            "muon", learning_rate=0.012, rest=0.01, weight_decay=1e-2, schedule="cosine", warmup=20
-        ),
-        schedule=ScheduleConfig(
-            batch_size=16,
-            coarse_samples=14_800,
-            fine_samples=2_000,
-            log_every=50,
-            eval_every=250,
-            save_every=500,
-        ),
-    )
-
-
-def tiny() -> Config:
-    """The smallest run that uses every part: for trying things out, not for its numbers."""
-    config = rooms()
-    return dataclasses.replace(
-        config,
-        data=DataConfig(train=32, val=8, test=8),
-        model=dataclasses.replace(config.model, width=0.0625),
-        optim=dataclasses.replace(config.optim, warmup=2),
-        schedule=ScheduleConfig(
-            batch_size=8, coarse_samples=160, fine_samples=80,
-            log_every=5, eval_every=10, save_every=10,
-        ),
-    )  # fmt: skip
-
-
-def from_scratch(**changes: Any) -> ModelConfig:
-    """The networks with initialisers and scales meant for training without ImageNet weights."""
-    values: dict[str, Any] = {
-        "initialisers": "scaled",
-        "feature_scale": 1.0,
-        "coarse_input_mean": 109.31410628,
-        "coarse_input_std": 76.18328376,
-    }
-    return ModelConfig(**values | changes)
-
-
-PRESETS = {"rooms": rooms, "nyu": nyu, "kitti": kitti, "tiny": tiny}

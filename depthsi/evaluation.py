@@ -22,7 +22,7 @@ from depthsi.data.samples import valid_depth
 from depthsi.errors import DepthsiError
 from depthsi.geometry import CELL_STRIDE, Crop, Geometry, Size, crop
 from depthsi.metrics import DepthMetrics
-from depthsi.models import TwoScaleNet
+from depthsi.models import make_model
 from depthsi.models.two_scale import Output
 
 Pairs = Iterable[tuple[np.ndarray, np.ndarray]]  # batches: uint8 (B, H, W, 3), metres (B, H, W)
@@ -91,7 +91,7 @@ def upsample_cells(cells: Num[Array, "b h w"]) -> Num[Array, "b H W"]:
 
 def make_predictor(config: ModelConfig, output: Output) -> Callable[[Any, Any], Any]:
     """The network, compiled: (params, raw pictures) -> metres at its output cells."""
-    model = TwoScaleNet(config)
+    model = make_model(config)
 
     def predict(params: Any, image: jax.Array) -> jax.Array:
         batch = centre(image, jnp.ones(image.shape[:3]), config.sizes)

@@ -12,7 +12,7 @@ from PIL import Image
 from depthsi.compilation import jit
 from depthsi.config import ModelConfig
 from depthsi.geometry import CELL_STRIDE, Geometry
-from depthsi.models import TwoScaleNet
+from depthsi.models import make_model
 from depthsi.models.two_scale import Output
 
 MOST_WINDOWS = 16  # in one batch
@@ -22,7 +22,7 @@ def make_window_network(
     config: ModelConfig, params: Any, output: Output = "fine"
 ) -> Callable[[Any], Any]:
     """The network, compiled: RGB 0..255 (B, H, W, 3) of input size -> log depth (B, h, w)."""
-    model = TwoScaleNet(config)
+    model = make_model(config)
 
     def network(params: Any, image: jax.Array) -> jax.Array:
         return jnp.asarray(model.apply({"params": params}, image, output=output))

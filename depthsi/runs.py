@@ -1,5 +1,6 @@
 """The directory of a run: config.json, metrics.jsonl, checkpoints/ and what evaluation adds."""
 
+import dataclasses
 import io
 import json
 import os
@@ -45,8 +46,9 @@ class RunDirectory:
             )
 
     def check_same(self, config: Config) -> None:
-        """Raises DepthsiError unless the run here was started with `config`."""
-        if difference := _first_difference(to_dict(self.config()), to_dict(config)):
+        """Raises DepthsiError unless the run here was started with `config`, on any devices."""
+        asked_for = dataclasses.replace(config, compute=self.config().compute)
+        if difference := _first_difference(to_dict(self.config()), to_dict(asked_for)):
             name, here, asked = difference
             raise DepthsiError(
                 f"{self.path} was started with {name} = {here!r}, not {asked!r}: resume it with"

@@ -215,7 +215,7 @@ def read_folder(folder: Path, _: Path) -> None:
 
 
 def write_run(folder: Path) -> list[Path]:
-    from depthsi.config import tiny
+    from depthsi.presets import tiny
     from depthsi.runs import RunDirectory
 
     RunDirectory(folder).create(tiny())

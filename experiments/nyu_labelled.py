@@ -15,7 +15,8 @@ import tyro
 
 from depthsi.commands.evaluate import evaluate
 from depthsi.commands.train import train
-from depthsi.config import Config, DataConfig, OptimConfig, ScheduleConfig, from_scratch
+from depthsi.config import Config, DataConfig, OptimConfig, ScheduleConfig
+from depthsi.presets import from_scratch
 
 
 @dataclasses.dataclass(frozen=True)

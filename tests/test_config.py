@@ -5,17 +5,10 @@ import json
 
 import pytest
 
-from depthsi.config import (
-    PRESETS,
-    Config,
-    LossConfig,
-    OptimConfig,
-    ScheduleConfig,
-    kitti,
-    nyu,
-)
+from depthsi.config import Config, LossConfig, OptimConfig, ScheduleConfig
 from depthsi.config_json import from_dict, to_dict
 from depthsi.errors import DepthsiError
+from depthsi.presets import PRESETS, kitti, nyu
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from depthsi.compilation import jit
-from depthsi.config import from_scratch
 from depthsi.geometry import kitti, nyu
 from depthsi.inference import _offsets, make_window_network, predict_depth
 from depthsi.models import TwoScaleNet
+from depthsi.presets import from_scratch
 
 
 def brightness(sizes):

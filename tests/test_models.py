@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from depthsi.compilation import jit
-from depthsi.config import ModelConfig, from_scratch
+from depthsi.config import ModelConfig
 from depthsi.errors import DepthsiError
 from depthsi.geometry import Window, geometry
 from depthsi.models import FineNet, TwoScaleNet
 from depthsi.models.layers import local_response_norm, max_pool
+from depthsi.presets import from_scratch
 
 SMALL = from_scratch(width=0.0625)
 

@@ -10,7 +10,7 @@ import pytest
 
 from depthsi import compilation
 from depthsi.commands import train as command
-from depthsi.config import Config, DataConfig, ScheduleConfig, from_scratch
+from depthsi.config import Config, DataConfig, ScheduleConfig
 from depthsi.data import resident
 from depthsi.data.endless import render_rooms
 from depthsi.data.ordering import Order
@@ -19,6 +19,7 @@ from depthsi.data.resident import place, read_resident, to_counts
 from depthsi.data.rooms import RoomsSource
 from depthsi.data.samples import Sample
 from depthsi.errors import DepthsiError
+from depthsi.presets import from_scratch
 from depthsi.runs import RunDirectory
 from depthsi.training import loop
 from depthsi.training.checkpoints import Checkpoints
@@ -116,17 +117,17 @@ def stopped_and_resumed(path, config, data, monkeypatch, stop):
     class Stopped(Exception):
         pass
 
-    watched = loop._Watch.after
+    watched = loop.Watch.after
 
     def after(watch, step, stage, metrics):
         if step > stop:
             raise Stopped
         watched(watch, step, stage, metrics)
 
-    monkeypatch.setattr(loop._Watch, "after", after)
+    monkeypatch.setattr(loop.Watch, "after", after)
     with pytest.raises(Stopped):
         loop.train(config, run, data, None)
-    monkeypatch.setattr(loop._Watch, "after", watched)
+    monkeypatch.setattr(loop.Watch, "after", watched)
     with Checkpoints(run.checkpoints) as checkpoints:
         assert checkpoints.latest == stop
     return run, jax.device_get(loop.train(config, run, data, None))
@@ -279,7 +280,7 @@ def test_a_resident_run_is_the_run_from_the_host(tmp_path, light, monkeypatch, o
 def test_how_steps_are_cut_into_calls_changes_no_bit():
     """The real step, with augmentation and dropout."""
     mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("data",))
-    stage = make_stages(CONFIG.schedule)[0]
+    stage = make_stages(CONFIG)[0]
     placed = place(pairs(), (240, 320), mesh)
     drawn = make_drawn_step(
         make_train_step(CONFIG, stage), lambda data, numbers: read_resident(data, numbers, mesh)
@@ -380,7 +381,7 @@ def test_endless_rooms_never_repeat(plain_rooms):
     def numbers_from(start):
         drawn, step = [], start
         with open_feed(ENDLESS, None, data_mesh(4), step) as feed:
-            for stage in make_stages(ENDLESS.schedule):
+            for stage in make_stages(ENDLESS):
                 update = feed.update(told, stage)
                 while step < stage.end:
                     _, step, metrics = update(

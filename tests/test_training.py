@@ -10,16 +10,10 @@ import numpy as np
 import pytest
 
 from depthsi import compilation
-from depthsi.config import (
-    AugmentConfig,
-    Config,
-    LossConfig,
-    OptimConfig,
-    ScheduleConfig,
-    from_scratch,
-)
+from depthsi.config import AugmentConfig, Config, LossConfig, OptimConfig, ScheduleConfig
 from depthsi.data.pipeline import InMemory, training_batches
 from depthsi.errors import DepthsiError
+from depthsi.presets import from_scratch
 from depthsi.runs import RunDirectory
 from depthsi.training import loop
 from depthsi.training.checkpoints import Checkpoints
@@ -58,21 +52,23 @@ def assert_equal_trees(left, right):
 
 
 def test_stages_follow_the_samples():
-    coarse, fine = make_stages(ScheduleConfig(32, 2_000_000, 1_500_000))
+    coarse, fine = make_stages(Config(schedule=ScheduleConfig(32, 2_000_000, 1_500_000)))
     assert (coarse.start, coarse.end) == (0, 62_500)
     assert (fine.start, fine.steps, fine.output) == (62_500, 46_875, "fine")
-    assert make_stages(ScheduleConfig(4, 5, 0)) == (Stage("coarse", "coarse", 0, 2),)
+    assert make_stages(Config(schedule=ScheduleConfig(4, 5, 0))) == (
+        Stage("coarse", "coarse", 0, 2),
+    )
 
 
 def test_the_checkpoint_between_stages_belongs_to_the_first():
-    coarse, fine = stages = make_stages(ScheduleConfig(1, 3, 2))
+    coarse, fine = stages = make_stages(Config(schedule=ScheduleConfig(1, 3, 2)))
     assert [stage_of(stages, step) for step in (0, 1, 3, 4, 5)] == [coarse] * 3 + [fine] * 2
     with pytest.raises(DepthsiError, match="step 6 lies beyond the schedule's 5"):
         stage_of(stages, 6)
 
 
 def test_the_coarse_stage_learns_and_leaves_the_fine_network_alone():
-    stage = make_stages(ScheduleConfig(4, 160))[0]
+    stage = make_stages(Config(schedule=ScheduleConfig(4, 160)))[0]
     config = dataclasses.replace(
         CONFIG,
         schedule=ScheduleConfig(4, 160),
@@ -99,7 +95,7 @@ def test_the_loss_of_a_step_is_equation_4_of_its_batch():
         model=from_scratch(width=0.02, dropout=0.0, log_mean=0.5),
         loss=LossConfig(lam=0.25, multiplier=3.0),
     )
-    stage = make_stages(config.schedule)[0]
+    stage = make_stages(config)[0]
     state = jax.jit(lambda: initial_state(config, stage))()
     fc7 = state.params["coarse"]["fc7"]  # the untrained map without what the picture says
     state.params["coarse"]["fc7"] = {**fc7, "kernel": jnp.zeros_like(fc7["kernel"])}
@@ -144,8 +140,8 @@ def test_a_resumed_run_ends_in_the_same_bits(tmp_path, monkeypatch, stop, whole_
             raise Stopped
         watched(watch, step, stage, metrics)
 
-    data, watched = pairs(), loop._Watch.after
-    monkeypatch.setattr(loop._Watch, "after", after)
+    data, watched = pairs(), loop.Watch.after
+    monkeypatch.setattr(loop.Watch, "after", after)
     with pytest.raises(Stopped):
         train(CONFIG, run2, data, pairs(4, seed=1))
     monkeypatch.undo()
@@ -177,7 +173,7 @@ def test_what_a_run_leaves_behind(whole_run):
         assert sorted(
             int(path.name) for path in run.checkpoints.iterdir() if path.name.isdigit()
         ) == [6, 9, 10]
-        abstract = jax.eval_shape(lambda: initial_state(CONFIG, make_stages(CONFIG.schedule)[0]))
+        abstract = jax.eval_shape(lambda: initial_state(CONFIG, make_stages(CONFIG)[0]))
         assert_equal_trees(checkpoints.restore_params(10, abstract.params), params)
 
 
@@ -191,7 +187,7 @@ def test_training_again_does_nothing(whole_run):
 def test_another_architecture_is_named(whole_run):
     run, _ = whole_run
     other = dataclasses.replace(CONFIG, model=from_scratch(width=0.05))
-    abstract = jax.eval_shape(lambda: initial_state(other, make_stages(other.schedule)[0]))
+    abstract = jax.eval_shape(lambda: initial_state(other, make_stages(other)[0]))
     words = r"checkpoints/10 .*coarse/conv1/bias is \(2,\) there and \(5,\) in this model"
     with Checkpoints(run.checkpoints) as checkpoints, pytest.raises(DepthsiError, match=words):
         checkpoints.restore_params(10, abstract.params)
@@ -234,13 +230,13 @@ def test_the_last_good_checkpoint_survives_a_loss_that_is_not_finite(tmp_path, m
     with pytest.raises(DepthsiError, match=r"stopped at step 5 .*checkpoint of step 3 is kept"):
         run_in(tmp_path / "run")
     with Checkpoints(RunDirectory(tmp_path / "run").checkpoints) as checkpoints:
-        abstract = jax.eval_shape(lambda: initial_state(CONFIG, make_stages(CONFIG.schedule)[0]))
+        abstract = jax.eval_shape(lambda: initial_state(CONFIG, make_stages(CONFIG)[0]))
         params = checkpoints.restore_params(3, abstract.params)
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(params))
 
 
 def test_entering_a_stage_keeps_the_parameters_and_resets_the_optimiser():
-    coarse, fine = make_stages(CONFIG.schedule)
+    coarse, fine = make_stages(CONFIG)
     state = jax.jit(lambda: initial_state(CONFIG, coarse))()
     later = jax.jit(lambda state: enter_stage(state, CONFIG, fine))(state)
     assert_equal_trees(later.params, state.params)

@@ -33,7 +33,7 @@ def info(request: Request) -> None:
 
 def _print_run(run: RunDirectory) -> None:
     config = run.config()
-    stages = make_stages(config.schedule)
+    stages = make_stages(config)
     state = jax.eval_shape(lambda: initial_state(config, stages[0]))
     sizes = config.model.sizes
     print(f"{run.path}: step {latest_step(run) or 0} of {stages[-1].end}")

@@ -84,7 +84,7 @@ def record_left_out(run: RunDirectory, sources: Mapping[str, Source]) -> None:
 
 def trained_params(config: Config, run: RunDirectory) -> tuple[dict[str, Any], int]:
     """Parameters and step of the newest checkpoint."""
-    stages = make_stages(config.schedule)
+    stages = make_stages(config)
     if (latest := latest_step(run)) is None:
         raise DepthsiError(f"{run.path} has no checkpoint yet: train it first.")
     with Checkpoints(run.checkpoints) as checkpoints:
@@ -101,5 +101,5 @@ def latest_step(run: RunDirectory) -> int | None:
 
 
 def trained_outputs(config: Config, step: int) -> list[Any]:
-    reached = stage_of(make_stages(config.schedule), step)
+    reached = stage_of(make_stages(config), step)
     return ["coarse"] if reached.name == "coarse" else ["coarse", "fine"]

@@ -29,7 +29,7 @@ def train(config: Config, path: str, *, resume: bool) -> None:
     if train_pairs is not None and not run.mean_depth_file.exists():
         run.save_mean_depth(mean_depth(ordered_batches(train_pairs, BATCH)))
     run_training(config, run, train_pairs, val_pairs)
-    print(f"Trained {make_stages(config.schedule)[-1].end} steps. Next: depthsi evaluate {path}")
+    print(f"Trained {make_stages(config)[-1].end} steps. Next: depthsi evaluate {path}")
 
 
 def _open(config: Config, run: RunDirectory) -> tuple[dict[str, Source], dict[str, Pairs]]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from depthsi.config import ScheduleConfig
+from depthsi.config import Config
 from depthsi.errors import DepthsiError
 from depthsi.models.two_scale import Output
 
@@ -29,8 +29,9 @@ class Stage:
         return self.start + self.steps
 
 
-def make_stages(schedule: ScheduleConfig) -> tuple[Stage, ...]:
+def make_stages(config: Config) -> tuple[Stage, ...]:
     """The stages of a run; samples are rounded up to whole steps."""
+    schedule = config.schedule
     coarse = -(-schedule.coarse_samples // schedule.batch_size)
     fine = -(-schedule.fine_samples // schedule.batch_size)
     stages = (Stage("coarse", "coarse", 0, coarse), Stage("fine", "fine", coarse, fine))

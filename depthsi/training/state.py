@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from depthsi.config import Config
-from depthsi.models import TwoScaleNet
+from depthsi.models import make_model
 from depthsi.training.optim import make_optimizer
 from depthsi.training.stages import Stage
 
@@ -32,7 +32,7 @@ def initial_state(config: Config, stage: Stage) -> State:
     """The state before the first step; pure, to be jitted or shape-evaluated."""
     params_key, run_key = jax.random.split(jax.random.key(config.seed))
     image = jnp.zeros((1, *config.model.sizes.input, 3))
-    params = TwoScaleNet(config.model).init(params_key, image)["params"]
+    params = make_model(config.model).init(params_key, image)["params"]
     state = State(jnp.zeros((), jnp.int32), dict(params), (), run_key)
     return enter_stage(state, config, stage)
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Num, Shaped
 from depthsi.augment import Raw, augment
 from depthsi.config import Config
 from depthsi.losses import reduce_images, scale_invariant_loss, valid_count
-from depthsi.models import TwoScaleNet
+from depthsi.models import make_model
 from depthsi.training.optim import make_optimizer, rate_schedule
 from depthsi.training.stages import Stage
 from depthsi.training.state import State
@@ -28,7 +28,7 @@ def make_train_step(config: Config, stage: Stage) -> TrainStep:
     The pictures are raw samples: augmentation is part of the step. Everything random in it
     depends on the run's key, the step and the example's place in the batch alone.
     """
-    model, sizes = TwoScaleNet(config.model), config.model.sizes
+    model, sizes = make_model(config.model), config.model.sizes
     optimizer = make_optimizer(config.optim, stage.steps)
     schedule = rate_schedule(config.optim, stage.steps)
 

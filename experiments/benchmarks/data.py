@@ -32,7 +32,7 @@ from PIL import Image
 
 from depthsi import compilation
 from depthsi.augment import augment
-from depthsi.config import Config, OptimConfig, ScheduleConfig, from_scratch
+from depthsi.config import Config, OptimConfig, ScheduleConfig
 from depthsi.data.decoding import read_depth, read_image
 from depthsi.data.endless import render_rooms
 from depthsi.data.folder import FolderSource
@@ -42,6 +42,7 @@ from depthsi.data.pipeline import InMemory, OnDemand, to_devices, training_batch
 from depthsi.data.resident import place, read_resident
 from depthsi.data.rooms import RoomsSource
 from depthsi.machine import describe_machine
+from depthsi.presets import from_scratch
 from depthsi.runs import write_text
 from depthsi.training.dispatch import loops_on_device, make_dispatch, make_drawn_step
 from depthsi.training.parallel import data_mesh, split
@@ -175,7 +176,7 @@ def take(batches: Iterator[Any], calls: int, batch: int) -> int:
 
 def steps(data: Data, calls: int) -> dict[str, Contestant]:
     """The coarse training step on one fixed batch, and with its samples drawn in resident mode."""
-    stage = make_stages(data.config.schedule)[0]
+    stage = make_stages(data.config)[0]
     placed = place(data.pairs, data.sizes.image, data.mesh)
     fixed = jax.device_put(data.first, split(data.mesh))
     draws: dict[str, tuple[Any, Any]] = {

@@ -25,10 +25,11 @@ import numpy as np
 import tyro
 
 from depthsi import compilation
-from depthsi.config import Config, OptimConfig, ScheduleConfig, from_scratch
+from depthsi.config import Config, OptimConfig, ScheduleConfig
 from depthsi.geometry import Window
 from depthsi.machine import describe_machine
 from depthsi.models import TwoScaleNet
+from depthsi.presets import from_scratch
 from depthsi.runs import write_text
 from depthsi.training.stages import make_stages
 from depthsi.training.state import initial_state
@@ -68,7 +69,7 @@ def compiled(task: str, arguments: Arguments, *, option: bool, slices: bool) -> 
         optim=OptimConfig("adamw", 1e-4, weight_decay=0.01),
         schedule=ScheduleConfig(arguments.batch, 100 * arguments.batch, 100 * arguments.batch),
     )
-    stages = {stage.name: stage for stage in make_stages(config.schedule)}
+    stages = {stage.name: stage for stage in make_stages(config)}
     rng = np.random.default_rng(0)
     image = jnp.asarray(rng.integers(0, 256, (arguments.batch, 240, 320, 3), np.uint8))
     depth = jnp.asarray(rng.uniform(1, 5, (arguments.batch, 240, 320)), jnp.float32)

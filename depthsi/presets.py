@@ -1,0 +1,84 @@
+"""The settings of the paper's tables, and of runs that fit a small machine."""
+
+import dataclasses
+from typing import Any
+
+from depthsi.config import (
+    LOG_STD,
+    AugmentConfig,
+    Config,
+    DataConfig,
+    LossConfig,
+    ModelConfig,
+    OptimConfig,
+    ScheduleConfig,
+)
+
+
+def nyu() -> Config:
+    """Table 1: the paper's networks, rates and lengths on NYU Depth v2, from random weights."""
+    return Config(
+        data=DataConfig(kind="folder"),
+        loss=LossConfig(reduction="authors", multiplier=1 / LOG_STD**2),
+    )
+
+
+def kitti() -> Config:
+    """Table 2: the same on KITTI, whose cameras keep level and whose scales vary less."""
+    config = nyu()
+    return dataclasses.replace(
+        config,
+        augment=AugmentConfig(scale=(1.0, 1.2), rotation=0.0),
+        model=ModelConfig(geometry="kitti"),
+        schedule=ScheduleConfig(coarse_samples=1_500_000, fine_samples=1_000_000),
+    )
+
+
+def rooms() -> Config:
+    """Narrow networks on procedural rooms: minutes on two CPU cores, nothing to download."""
+    return Config(
+        data=DataConfig(train=3000),
+        # rooms are cheaper to draw anew than to vary: what is left is the crop and the mirror
+        augment=AugmentConfig(scale=(1.0, 1.0), rotation=0.0, colour=(1.0, 1.0)),
+        model=from_scratch(width=0.25, dropout=0.1, log_mean=1.07),
+        optim=OptimConfig(
+            "muon", learning_rate=0.012, rest=0.01, weight_decay=1e-2, schedule="cosine", warmup=20
+        ),
+        schedule=ScheduleConfig(
+            batch_size=16,
+            coarse_samples=14_800,
+            fine_samples=2_000,
+            log_every=50,
+            eval_every=250,
+            save_every=500,
+        ),
+    )
+
+
+def tiny() -> Config:
+    """The smallest run that uses every part: for trying things out, not for its numbers."""
+    config = rooms()
+    return dataclasses.replace(
+        config,
+        data=DataConfig(train=32, val=8, test=8),
+        model=dataclasses.replace(config.model, width=0.0625),
+        optim=dataclasses.replace(config.optim, warmup=2),
+        schedule=ScheduleConfig(
+            batch_size=8, coarse_samples=160, fine_samples=80,
+            log_every=5, eval_every=10, save_every=10,
+        ),
+    )  # fmt: skip
+
+
+def from_scratch(**changes: Any) -> ModelConfig:
+    """The networks with initialisers and scales meant for training without ImageNet weights."""
+    values: dict[str, Any] = {
+        "initialisers": "scaled",
+        "feature_scale": 1.0,
+        "coarse_input_mean": 109.31410628,
+        "coarse_input_std": 76.18328376,
+    }
+    return ModelConfig(**values | changes)
+
+
+PRESETS = {"rooms": rooms, "nyu": nyu, "kitti": kitti, "tiny": tiny}
