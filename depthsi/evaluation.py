@@ -1,19 +1,17 @@
-"""A model over a split: the paper's eight numbers, and those of the mean predictor beside them.
+"""Predictions over a split under a protocol: the scores of every image.
 
-Predictions are compared with the true depth at the resolution of the samples: every output cell
-stands for the pixels it covers (nearest-neighbour upsampling, as in the paper), in the part of the
-named crop that the network's output covers, on true depths within the caps.
+Everything is compared at the resolution of the truth, in the part of the protocol's crop that the
+predictions cover, on true depths within the caps.
 """
 
-import dataclasses
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Num
+from jaxtyping import Array, Bool, Float, Num
 
 from depthsi.augment import centre
 from depthsi.compilation import jit
@@ -21,49 +19,35 @@ from depthsi.config import ModelConfig
 from depthsi.data.samples import valid_depth
 from depthsi.errors import DepthsiError
 from depthsi.geometry import CELL_STRIDE, Crop, Geometry, Size, crop
-from depthsi.metrics import DepthMetrics
+from depthsi.metrics import BOUNDARY_METRICS, DepthMetrics, ImageScores, boundary_metrics
+from depthsi.metrics.terms import ImageTerms, image_terms, valid_pixels
 from depthsi.models import make_model
-from depthsi.models.two_scale import Output
+from depthsi.protocols import Protocol
 
 Pairs = Iterable[tuple[np.ndarray, np.ndarray]]  # batches: uint8 (B, H, W, 3), metres (B, H, W)
 Predictor = Callable[[Any], Any]  # uint8 (B, H, W, 3) -> metres (B, h, w), one per output cell
+Compared = tuple[Any, Any]  # predictions and truth of the same pixels, metres (b, h, w)
 
 
-@dataclasses.dataclass(frozen=True)
-class Protocol:
-    """What is compared: a named crop, and the true depths (metres) that count."""
+def cropped_region(protocol: Protocol, size: Size) -> Crop:
+    """The protocol's crop of pictures of `size`.
 
-    crop: str
-    min_depth: float = 0.0
-    max_depth: float = float("inf")
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.min_depth < self.max_depth:
-            raise DepthsiError(
-                f"The depth caps {self.min_depth} and {self.max_depth} m leave no depth between"
-                " them: give the smaller one first."
-            )
-
-    def describe(self, sizes: Geometry) -> str:
-        """One line for tables: what is compared in pictures of the geometry's image size."""
-        capped = self.min_depth > 0 or self.max_depth < float("inf")
-        caps = f"true depth in ({self.min_depth:g}, {self.max_depth:g}) m"
-        box = evaluated_region(self, sizes, sizes.image)
-        return (
-            f"crop {self.crop} where the network predicts (rows {box.top}..{box.bottom}, columns"
-            f" {box.left}..{box.right} of {sizes.image[0]}x{sizes.image[1]}),"
-            f" {caps if capped else 'no depth caps'}"
+    Raises:
+      DepthsiError: the crop is not defined for them, reaches beyond them, or holds no pixel.
+    """
+    box = crop(protocol.crop, size)
+    inside = 0 <= box.top < box.bottom <= size[0] and 0 <= box.left < box.right <= size[1]
+    if not inside:
+        raise DepthsiError(
+            f"The crop {protocol.crop!r} takes rows {box.top}..{box.bottom} and columns "
+            f"{box.left}..{box.right}, which pictures of {size[0]}x{size[1]} do not have: use "
+            "another crop or larger pictures."
         )
-
-
-DEFAULT_PROTOCOLS = {
-    "nyu": Protocol("eigen2014_nyu"),
-    "kitti": Protocol("none", 1e-3, 80.0),
-}
+    return box
 
 
 def evaluated_region(protocol: Protocol, sizes: Geometry, size: Size) -> Crop:
-    """The pixels compared in pictures of `size`: the crop, as far as the output covers it.
+    """The pixels compared in pictures of `size`: the crop, as far as the network's output covers.
 
     Raises:
       DepthsiError: nothing is left, or the pictures are not of the geometry's image size.
@@ -72,7 +56,7 @@ def evaluated_region(protocol: Protocol, sizes: Geometry, size: Size) -> Crop:
         raise DepthsiError(
             f"The evaluation of {sizes.name} needs pictures of {sizes.image}, not {size}."
         )
-    wanted, covered = crop(protocol.crop, size), sizes.region
+    wanted, covered = cropped_region(protocol, size), sizes.region
     box = Crop(
         max(wanted.top, covered.top),
         min(wanted.bottom, covered.bottom),
@@ -84,13 +68,38 @@ def evaluated_region(protocol: Protocol, sizes: Geometry, size: Size) -> Crop:
     return box
 
 
-def upsample_cells(cells: Num[Array, "b h w"]) -> Num[Array, "b H W"]:
-    """Every output cell as the block of pixels it covers."""
-    return jnp.repeat(jnp.repeat(cells, CELL_STRIDE, axis=1), CELL_STRIDE, axis=2)
+def describe(protocol: Protocol, box: Crop, size: Size) -> str:
+    """Lines for tables: the protocol, the pixels it means here, and how that differs from it."""
+    wanted = cropped_region(protocol, size)
+    place = f"rows {box.top}..{box.bottom}, columns {box.left}..{box.right} of {size[0]}x{size[1]}"
+    lines = [f"Protocol {protocol.name}: crop {protocol.crop} ({place}); {protocol.rules()}."]
+    if box != wanted:
+        share = _area(box) / _area(wanted)
+        lines.append(f"Only where there are predictions, {share:.1%} of the crop.")
+    if protocol.pictures and protocol.pictures != size:
+        height, width = protocol.pictures
+        lines.append(f"Pictures are {size[0]}x{size[1]}, the protocol's {height}x{width}.")
+    return "\n".join(lines)
 
 
-def make_predictor(config: ModelConfig, output: Output) -> Callable[[Any, Any], Any]:
-    """The network, compiled: (params, raw pictures) -> metres at its output cells."""
+def _area(box: Crop) -> int:
+    return (box.bottom - box.top) * (box.right - box.left)
+
+
+def upsample_cells(cells: Num[Array, "b h w"], resize: str = "nearest") -> Num[Array, "b H W"]:
+    """Output cells at the pixels they cover: as blocks, or interpolated between their centres."""
+    if resize == "nearest":
+        return jnp.repeat(jnp.repeat(cells, CELL_STRIDE, axis=1), CELL_STRIDE, axis=2)
+    count, height, width = cells.shape
+    shape = (count, height * CELL_STRIDE, width * CELL_STRIDE)
+    return jax.image.resize(cells, shape, "bilinear")
+
+
+def make_predictor(config: ModelConfig, output: str) -> Callable[[Any, Any], Any]:
+    """The network, compiled: (params, raw pictures) -> metres at its output cells.
+
+    `output` is one of the outputs of `config.kind`: coarse or fine, unet, hourglass.
+    """
     model = make_model(config)
 
     def predict(params: Any, image: jax.Array) -> jax.Array:
@@ -100,14 +109,126 @@ def make_predictor(config: ModelConfig, output: Output) -> Callable[[Any, Any], 
     return jit(predict)
 
 
+def align(
+    predictions: Float[Array, "b h w"],
+    targets: Float[Array, "b h w"],
+    where: Bool[Array, "b h w"],
+    alignment: str,
+) -> Float[Array, "b h w"]:
+    """Each predicted map brought to its true one by one factor, or a factor and an offset.
+
+    Args:
+      predictions, targets: metres.
+      where: the pixels that decide; those whose prediction is not finite and positive do not.
+      alignment: see `depthsi.protocols.ALIGNMENTS`. With "scale_shift" depths may become negative.
+    """
+    where &= jnp.isfinite(predictions) & (predictions > 0)
+    count = jnp.maximum(jnp.sum(where, axis=(1, 2), keepdims=True), 1)
+
+    def mean(values: Array) -> Array:
+        return jnp.sum(values, axis=(1, 2), where=where, keepdims=True) / count
+
+    if alignment == "median":
+        true, predicted = (
+            jnp.nanmedian(jnp.where(where, each, jnp.nan), axis=(1, 2), keepdims=True)
+            for each in (targets, predictions)
+        )
+        return predictions * true / predicted
+    y, true = jnp.where(where, predictions, 1), jnp.where(where, targets, 1)
+    if alignment == "log_mean":
+        return predictions * jnp.exp(mean(jnp.log(true / y)))
+    if alignment == "scale_shift":
+        centred, centred_true = y - mean(y), true - mean(true)
+        spread = mean(centred**2)
+        scale = mean(centred * centred_true) / jnp.where(spread > 0, spread, 1)
+        return scale * (predictions - mean(y)) + mean(true)
+    return predictions
+
+
+@functools.partial(jax.jit, static_argnames="protocol")
+def comparable(
+    predictions: Float[Array, "b h w"], targets: Float[Array, "b h w"], protocol: Protocol
+) -> tuple[Float[Array, "b h w"], Bool[Array, "b h w"]]:
+    """Predictions aligned and clamped, and the pixels that count; both maps in metres.
+
+    NaN stays NaN whatever the clamp.
+    """
+    within = (targets > protocol.min_depth) & (targets < protocol.max_depth)
+    where = valid_pixels(targets, where=within)
+    predictions = align(predictions, targets, where, protocol.alignment)
+    if protocol.clamp is not None:
+        predictions = jnp.clip(predictions, *protocol.clamp)
+    return predictions, where
+
+
+@functools.partial(jax.jit, static_argnames="protocol")
+def compare(
+    predictions: Float[Array, "b h w"], targets: Float[Array, "b h w"], protocol: Protocol
+) -> ImageTerms:
+    """The scores of maps of the same pixels, in metres, under all rules but crop and resizing."""
+    predictions, where = comparable(predictions, targets, protocol)
+    return image_terms(predictions, targets, where=where)
+
+
+def score(batches: Iterable[Compared], protocol: Protocol, *, edges: bool = False) -> ImageScores:
+    """The scores of all images.
+
+    Args:
+      batches: predictions and truth of the pixels to compare.
+      protocol: its crop and resizing have been seen to.
+      edges: compute `BOUNDARY_METRICS` too, on the host.
+    """
+    terms, rows = [], []
+    for predictions, targets in batches:
+        terms.append(compare(predictions, targets, protocol))
+        if edges:
+            maps, where = comparable(predictions, targets, protocol)
+            images = zip(*map(np.asarray, (maps, targets, where)), strict=True)
+            rows += [boundary_metrics(y, true, where=w) for y, true, w in images]
+    extras = {name: np.array([row[name] for row in rows]) for name in BOUNDARY_METRICS if edges}
+    return ImageScores.from_terms(terms, extras)
+
+
+def cell_batches(
+    predict: Predictor, batches: Pairs, sizes: Geometry, protocol: Protocol
+) -> Iterator[Compared]:
+    """A network's predictions and the truth in the evaluated region of each picture."""
+    for image, depth in batches:
+        box = evaluated_region(protocol, sizes, (depth.shape[1], depth.shape[2]))
+        maps = _cells_in(predict(image), sizes, protocol.resize, box)
+        yield maps, depth[:, box.top : box.bottom, box.left : box.right]
+
+
+@functools.partial(jax.jit, static_argnames=("sizes", "resize", "box"))
+def _cells_in(
+    cells: Float[Array, "b h w"], sizes: Geometry, resize: str, box: Crop
+) -> Float[Array, "b H W"]:
+    top, _, left, _ = sizes.region
+    maps = upsample_cells(cells, resize)
+    return maps[:, box.top - top : box.bottom - top, box.left - left : box.right - left]
+
+
+def map_batches(
+    depth_map: Float[np.ndarray, "H W"], batches: Pairs, box: Crop
+) -> Iterator[Compared]:
+    """The same map predicted for every picture, and the truth, in `box`."""
+    inside = np.s_[box.top : box.bottom, box.left : box.right]
+    for _, depth in batches:
+        truth = depth[(slice(None), *inside)]
+        yield np.broadcast_to(depth_map[inside].astype(np.float32), truth.shape), truth
+
+
 def evaluate_predictor(
     predict: Predictor, batches: Pairs, sizes: Geometry, protocol: Protocol
 ) -> DepthMetrics:
-    """The sums of a predictor over a split."""
+    """The sums of a predictor over a split, for where the single images do not matter."""
     total = DepthMetrics.empty()
-    for image, depth in batches:
-        total = total.merge(_score_cells(predict(image), depth, sizes, protocol))
+    for maps, truth in cell_batches(predict, batches, sizes, protocol):
+        total = total.merge(_totals(compare(maps, truth, protocol)))
     return total
+
+
+_totals = jax.jit(DepthMetrics.from_terms)
 
 
 def mean_depth(batches: Pairs) -> Float[np.ndarray, "H W"]:
@@ -124,38 +245,6 @@ def mean_depth(batches: Pairs) -> Float[np.ndarray, "H W"]:
     return np.exp(np.where(count > 0, total / np.maximum(count, 1), overall))
 
 
-def evaluate_mean_predictor(
-    mean: Float[np.ndarray, "H W"], batches: Pairs, sizes: Geometry, protocol: Protocol
-) -> DepthMetrics:
-    """The sums of predicting `mean` for every picture."""
-    top, bottom, left, right = sizes.region
-    prediction = jnp.asarray(mean[None, top:bottom, left:right], jnp.float32)
-    total = DepthMetrics.empty()
-    for _, depth in batches:
-        total = total.merge(_score(prediction, depth, sizes, protocol))
-    return total
-
-
-@functools.partial(jax.jit, static_argnames=("sizes", "protocol"))
-def _score_cells(
-    cells: Float[Array, "b h w"], depth: Float[Array, "b H W"], sizes: Geometry, protocol: Protocol
-) -> DepthMetrics:
-    return _score(upsample_cells(cells), depth, sizes, protocol)
-
-
-@functools.partial(jax.jit, static_argnames=("sizes", "protocol"))
-def _score(
-    predictions: Float[Array, "#b h w"],
-    depth: Float[Array, "b H W"],
-    sizes: Geometry,
-    protocol: Protocol,
-) -> DepthMetrics:
-    """Compares predictions for the pixels of the region with the pictures' depth, in metres."""
-    box = evaluated_region(protocol, sizes, (depth.shape[1], depth.shape[2]))
-    depth = depth[:, box.top : box.bottom, box.left : box.right]
-    top, _, left, _ = sizes.region
-    predictions = predictions[
-        :, box.top - top : box.bottom - top, box.left - left : box.right - left
-    ]
-    where = (depth > protocol.min_depth) & (depth < protocol.max_depth)
-    return DepthMetrics.from_batch(jnp.broadcast_to(predictions, depth.shape), depth, where=where)
+def constant_depth(mean: Float[np.ndarray, "H W"]) -> Float[np.ndarray, "H W"]:
+    """The mean predictor without its layout: the mean of the log of `mean_depth`, everywhere."""
+    return np.full(mean.shape, np.exp(np.log(mean).mean()), mean.dtype)

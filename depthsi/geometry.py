@@ -166,11 +166,10 @@ class Crop(NamedTuple):
 def crop(name: str, size: Size) -> Crop:
     """The evaluation crop called `name` for pictures of `size` = (H, W).
 
-    `eigen2014_nyu` (what the network of the paper covers), `nyu_toolbox` (the toolbox's valid
-    projection) and `densedepth` are defined at 480x640 and taken over to other sizes of the same
-    aspect by keeping the pixels whose centres fall inside; `garg` and `eigen_kitti` are fractions
-    of the size, truncated; `kb` is the KITTI benchmark's 352x1216 at the bottom centre; `none`
-    keeps everything.
+    `eigen2014_nyu` (what the network of the paper covers) and `nyu_toolbox` (the toolbox's valid
+    projection) are defined at 480x640 and taken over to other sizes of the same aspect by keeping
+    the pixels whose centres fall inside; `garg` and `eigen_kitti` are fractions of the size,
+    truncated; `kb` is the KITTI benchmark's 352x1216 at the bottom centre; `none` keeps everything.
 
     Raises:
       DepthsiError: unknown name, or a size the crop is not defined for.
@@ -221,7 +220,6 @@ def _kitti_benchmark(size: Size) -> Crop:
 CROPS: dict[str, Callable[[Size], Crop]] = {
     "eigen2014_nyu": _at_480x640(20, 460, 24, 616),
     "nyu_toolbox": _at_480x640(45, 471, 41, 601),
-    "densedepth": _at_480x640(20, 459, 24, 615),
     "garg": _fractions(0.40810811, 0.99189189, 0.03594771, 0.96405229),
     "eigen_kitti": _fractions(0.3324324, 0.91351351, 0.0359477, 0.96405229),
     "kb": _kitti_benchmark,

@@ -1,27 +1,17 @@
-"""The rows of Tables 1 and 2 of Eigen et al. 2014, as printed, and which way each number is better.
+"""The rows of Tables 1 and 2 of Eigen et al. 2014, as printed.
 
 These are other people's results under the paper's own protocol: to be set beside a result computed
 here, never averaged or mixed with it. None = not printed in the paper.
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
-from depthsi.metrics import METRICS
-
-BETTER: Mapping[str, str] = {
-    "d1": "higher",
-    "d2": "higher",
-    "d3": "higher",
-    "abs_rel": "lower",
-    "sq_rel": "lower",
-    "rmse": "lower",
-    "rmse_log": "lower",
-    "rmse_log_si": "lower",
-}
+from depthsi.metrics import PAPER_METRICS
 
 
 def _row(*printed: float | None) -> dict[str, float | None]:
-    return dict(zip(METRICS, printed, strict=True))
+    return dict(zip(PAPER_METRICS, printed, strict=True))
 
 
 TABLE_1_NYU: Mapping[str, Mapping[str, float | None]] = {
@@ -38,4 +28,23 @@ TABLE_2_KITTI: Mapping[str, Mapping[str, float | None]] = {
     "Make3D": _row(0.601, 0.820, 0.926, 0.280, 3.012, 8.734, 0.361, 0.327),
     "Coarse": _row(0.679, 0.897, 0.967, 0.194, 1.531, 7.216, 0.273, 0.248),
     "Coarse+Fine": _row(0.692, 0.899, 0.967, 0.190, 1.515, 7.156, 0.270, 0.246),
+}
+
+
+class PaperTable(NamedTuple):
+    """A table of the paper.
+
+    Attributes:
+      title: for the top of the table.
+      rows: method -> metric -> printed value.
+    """
+
+    title: str
+    rows: Mapping[str, Mapping[str, float | None]]
+
+
+_OTHERS = "from its own training and test pictures, not computed here"
+PAPER_TABLES = {
+    "nyu": PaperTable(f"Table 1 of the paper (NYU Depth v2), {_OTHERS}", TABLE_1_NYU),
+    "kitti": PaperTable(f"Table 2 of the paper (KITTI), {_OTHERS}", TABLE_2_KITTI),
 }

@@ -129,7 +129,7 @@ def save_panel(
         limit = error_limit(depth, target)
         error = colour_error(depth, target, limit=limit)
         cells.append(Cell(colour_depth(target, limits=limits), "true depth", scale))
-        cells.append(Cell(error, "error: predicted / true", _error_scale(limit)))
+        cells.append(Cell(error, "error: predicted / true", error_scale(limit)))
     stacked = picture.shape[1] > WIDE * picture.shape[0]
     rows = [[cell] for cell in cells] if stacked else [cells]
     width = STACK_INCHES if stacked else PANEL_INCHES
@@ -202,7 +202,8 @@ def _round_depths(near: float, far: float) -> list[float]:
     return [float(tick) for tick in ticks if near <= tick <= far]
 
 
-def _error_scale(limit: float) -> Scale:
+def error_scale(limit: float) -> Scale:
+    """The colour bar of `colour_error` with this limit, in factors."""
     ramp = np.exp(np.linspace(-limit, limit, 256))[:, None]
     marks = {"right": 0.5}
     for factor in (1.05, 1.1, 1.25, 1.5, 2, 3, 5, 10, 100):

@@ -13,7 +13,7 @@ import dataclasses
 
 import tyro
 
-from depthsi.commands.evaluate import evaluate
+from depthsi.commands.evaluate import Request, evaluate
 from depthsi.commands.train import train
 from depthsi.config import Config, DataConfig, OptimConfig, ScheduleConfig
 from depthsi.presets import from_scratch
@@ -58,7 +58,7 @@ def settings(arguments: Arguments) -> Config:
 
 def main(arguments: Arguments) -> None:
     train(settings(arguments), arguments.run, resume=arguments.resume)
-    evaluate(arguments.run, "test", crop=None, aggregation="image")
+    evaluate(Request(arguments.run))
 
 
 if __name__ == "__main__":

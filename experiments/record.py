@@ -1,4 +1,4 @@
-"""Keeps the numbers of an evaluated run among the results, beside the paper's.
+"""Keeps the numbers of an evaluated run among the results, with the paper's below them.
 
 Command:   python experiments/record.py RUN --name NAME --command "what trained the run"
 Result:    experiments/results/NAME.json and NAME.md
@@ -11,11 +11,12 @@ from typing import Annotated, Any
 
 import tyro
 
-from depthsi.geometry import geometry
+from depthsi.errors import DepthsiError
+from depthsi.evaluation_report import GROUPS, HOW
 from depthsi.machine import describe_machine
-from depthsi.paper_tables import TABLE_1_NYU, TABLE_2_KITTI
+from depthsi.paper_tables import PAPER_TABLES
 from depthsi.runs import write_text
-from depthsi.tables import format_table
+from depthsi.tables import LEGEND, format_table
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -35,6 +36,8 @@ class Arguments:
 def main(arguments: Arguments) -> None:
     file = Path(arguments.run) / "evaluation.json"
     result = json.loads(file.read_text(encoding="utf-8"))
+    if "run" not in result:
+        raise DepthsiError(f"{file} is not of a run: only runs are recorded.")
     result["run"]["data"]["root"] = Path(result["run"]["data"]["root"]).name
     result |= {"command": arguments.command, "machine": describe_machine()}
     RESULTS.mkdir(parents=True, exist_ok=True)
@@ -43,25 +46,32 @@ def main(arguments: Arguments) -> None:
 
 
 def report(name: str, result: dict[str, Any]) -> str:
-    """The two tables in Markdown: each image counting the same, and pooled over pixels."""
-    run, protocol, machine = result["run"], result["protocol"], result["machine"]
-    nyu = geometry(run["model"]["geometry"]).name == "nyu"
-    table, number = (TABLE_1_NYU, 1) if nyu else (TABLE_2_KITTI, 2)
-    capped = protocol["min_depth"] > 0 or protocol["max_depth"] is not None
-    caps = f"depth {protocol['min_depth']:g} to {protocol['max_depth']} m" if capped else "no caps"
+    """The tables in Markdown: each image counting the same, and pooled over pixels."""
+    run, machine = result["run"], result["machine"]
+    paper = PAPER_TABLES[result["protocol"]["data_set"]]
     parts = [
         f"# {name}\n",
         f"`{result['command']}`, seed {run['seed']}, {machine['processor']}, "
         f"devices: {machine['devices']}, jax {machine['jax']}, Python {machine['python']}.\n",
-        f"{result['images']} pictures of split {result['split']!r}, step {result['step']}; crop "
-        f"{protocol['crop']} where the network predicts, {caps}. The paper's rows are its Table "
-        f"{number}, on its own training and test pictures.",
+        f"{result['images']} pictures of split {result['split']!r}, step {result['step']}. "
+        f"In brackets: 95 % intervals over images.\n\n{result['notes']}\n",
     ]
-    for kind, title in (("image", "Mean over images"), ("pixel", "Pooled over pixels")):
-        rows = {f"ours: {row}": values[kind] for row, values in result["results"].items()}
-        rows |= {f"paper: {row}": values for row, values in table.items()}
-        parts.append(f"\n## {title}\n\n{format_table(rows, markdown=True)}")
+    for how, title in HOW.items():
+        parts.append(f"## {title}\n")
+        for group in GROUPS:
+            rows = {row: _only(group, each[how]) for row, each in result["results"].items()}
+            ends = {
+                row: _only(group, each[f"{how}_intervals"])
+                for row, each in result["results"].items()
+            }
+            if any(rows.values()):
+                parts.append(format_table(rows, intervals=ends, markdown=True) + "\n")
+    parts.append(f"{LEGEND}\n\n## {paper.title}\n\n{format_table(paper.rows, markdown=True)}")
     return "\n".join(parts) + "\n"
+
+
+def _only(group: tuple[str, ...], values: dict[str, Any]) -> dict[str, Any]:
+    return {name: values[name] for name in group if name in values}
 
 
 if __name__ == "__main__":

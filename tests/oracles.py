@@ -200,21 +200,34 @@ def metric_sums(predictions, targets, where) -> tuple[int, dict[str, float]]:
     # Half the mean square difference of pairs is the variance (Eq. 2 with 1/(2 n^2)).
     between = math.fsum((a - b) ** 2 for a, b in itertools.product(logs, logs))
     sums["rmse_log_si"] = between / (2 * max(len(logs), 1))
+    sums["mae"] = math.fsum(abs(true - y) for y, true in pixels)
+    sums["log10"] = math.fsum(abs(math.log10(y) - math.log10(true)) for y, true in pixels)
+    sums["sq_rel_squared"] = math.fsum((y / true - 1) ** 2 for y, true in pixels)
+    sums["irmse"] = math.fsum((1e3 / y - 1e3 / true) ** 2 for y, true in pixels)
+    sums["imae"] = math.fsum(abs(1e3 / y - 1e3 / true) for y, true in pixels)
     return len(pixels), sums
 
 
+def _means_to_metrics(means) -> dict[str, float]:
+    values = {k: math.sqrt(v) if "rmse" in k else v for k, v in means.items()}
+    values["silog"] = 100 * values["rmse_log_si"]
+    # What is left of the squared log error when every image has its own best factor.
+    values["scale_share"] = 1 - means["rmse_log_si"] / means["rmse_log"]
+    return values
+
+
 def image_metrics(predictions, targets, where) -> dict[str, float]:
-    """The eight numbers of an image that has a valid pixel."""
+    """The numbers of an image that has a valid pixel."""
     count, sums = metric_sums(predictions, targets, where)
-    return {k: math.sqrt(v / count) if "rmse" in k else v / count for k, v in sums.items()}
+    return _means_to_metrics({k: v / count for k, v in sums.items()})
 
 
 def set_metrics(predictions, targets, where, aggregation) -> dict[str, float]:
-    """The eight numbers of a set (N, h, w): "image" averages images, "pixel" pools pixels."""
+    """The numbers of a set (N, h, w): "image" averages images, "pixel" pools pixels."""
     images = [image for image in zip(predictions, targets, where, strict=True) if image[2].any()]
     if aggregation == "image":
         rows = [image_metrics(*image) for image in images]
         return {k: statistics.fmean(row[k] for row in rows) for k in rows[0]}
     counts, sums = zip(*(metric_sums(*image) for image in images), strict=True)
     pooled = {k: math.fsum(s[k] for s in sums) / sum(counts) for k in sums[0]}
-    return {k: math.sqrt(v) if "rmse" in k else v for k, v in pooled.items()}
+    return _means_to_metrics(pooled)

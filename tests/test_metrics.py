@@ -1,4 +1,4 @@
-"""The eight numbers against literal arithmetic, a float64 oracle, and their own theorems."""
+"""The numbers against literal arithmetic, a float64 oracle, and their own theorems."""
 
 import math
 from collections.abc import Callable
@@ -11,8 +11,17 @@ import pytest
 from jax.sharding import Mesh, PartitionSpec
 
 from depthsi.errors import DepthsiError
-from depthsi.metrics import METRICS, DepthMetrics, depth_metrics, valid_pixels
+from depthsi.metrics import (
+    METRICS,
+    PAPER_METRICS,
+    DepthMetrics,
+    ImageScores,
+    depth_metrics,
+    image_terms,
+    valid_pixels,
+)
 
+HOW = ("image", "pixel")
 GARBAGE = (np.nan, np.inf, -np.inf, 0.0, -1.0, 3e38)
 
 
@@ -55,6 +64,17 @@ def test_literal_image(metrics):
         "rmse": math.sqrt(5.015625),
         "rmse_log": 0.5026677,
         "rmse_log_si": 0.4995625,
+        # |y - y*| = 0.25, 0, 2, 4;  log10 of the ratios 0.0969100, 0, 0.3010300, 0.3010300
+        "mae": 1.5625,
+        "log10": 0.1747425,
+        "silog": 49.95625,
+        # ((y - y*)/y*)^2 = 0.0625, 0, 0.25, 1: not sq_rel
+        "sq_rel_squared": 0.328125,
+        # 1000/y - 1000/y* = -200, 0, 250, -125 per km: squares 40000, 0, 62500, 15625
+        "irmse": math.sqrt(29531.25),
+        "imae": 143.75,
+        # mean(d)^2 / mean(d^2) = 0.0031121 / 0.2526748
+        "scale_share": 0.0123165,
     }
     assert_close(got, expected, rtol=1e-6)
 
@@ -169,6 +189,8 @@ def test_rmse_log_splits_into_scale_and_rest(metrics):
         np.testing.assert_allclose(
             got["rmse_log"][index] ** 2, got["rmse_log_si"][index] ** 2 + offset**2, rtol=1e-5
         )
+        share = offset**2 / got["rmse_log"][index] ** 2
+        np.testing.assert_allclose(got["scale_share"][index], share, rtol=1e-5)
 
 
 def test_common_factor_leaves_the_digits_of_the_scale_invariant_error(metrics):
@@ -316,3 +338,97 @@ def test_misuse_is_refused():
             function(depth, depth, where=depth)
     with pytest.raises(ValueError, match="'image' or 'pixel', got 'median'"):
         DepthMetrics.from_batch(depth, depth).compute("median")
+
+
+def test_random_splits_of_a_set_merge_to_the_same_numbers():
+    """However a set is cut into batches, and whatever is merged first."""
+    predictions, targets, where = some_images(24, seed=5)
+    expected = {how: oracles.set_metrics(predictions, targets, where, how) for how in HOW}
+    random = np.random.default_rng(0)
+    for _ in range(4):
+        order = random.permutation(24)
+        cuts = np.sort(random.choice(np.arange(1, 24), 5, replace=False))
+        parts = [
+            JITTED_FROM_BATCH(predictions[p], targets[p], where=where[p])
+            for p in np.split(order, cuts)
+        ]
+        while len(parts) > 1:
+            left, right = (parts.pop(random.integers(len(parts))) for _ in range(2))
+            parts.append(left.merge(right))
+        for how in HOW:
+            assert_close(parts[0].compute(how), expected[how], rtol=3e-6)
+
+
+def scores_in(sizes, extras=None):
+    predictions, targets, where = some_images()
+    stops = np.cumsum(sizes)
+    batches = [
+        image_terms(predictions[a:b], targets[a:b], where=where[a:b])
+        for a, b in zip(stops - sizes, stops, strict=True)
+    ]
+    return ImageScores.from_terms(batches, extras)
+
+
+def test_scores_of_images_give_the_numbers_of_images_and_set():
+    images = some_images()
+    whole, parts = scores_in([7]), scores_in([2, 4, 1])
+    np.testing.assert_array_equal(whole.pixels, images[2].sum(axis=(1, 2)))
+    np.testing.assert_array_equal(parts.pixels, whole.pixels)
+    rows = parts.per_image()
+    assert set(rows) == set(METRICS)
+    for index in (0, 1, 3, 4, 5, 6):
+        row = oracles.image_metrics(*(array[index] for array in images))
+        assert_close({name: rows[name][index] for name in METRICS}, row)
+    assert all(np.isnan(values[2]) for values in rows.values())  # no valid pixel
+    for how in HOW:
+        expected = oracles.set_metrics(*images, how)
+        for scores in (whole, parts):
+            assert_close(scores.compute(how), expected)
+    assert len(ImageScores.from_terms([])) == 0
+
+
+def test_weights_stand_for_repeated_images():
+    images = some_images()
+    weights = np.array([[1, 0, 5, 2, 0, 0, 3], [0, 0, 2, 0, 0, 0, 1]], float)
+    scores = scores_in([7])
+    for how in HOW:
+        got = scores.weighted(weights, how)
+        for row, counts in enumerate(weights.astype(int)):
+            repeated = (np.repeat(array, counts, axis=0) for array in images)
+            expected = oracles.set_metrics(*repeated, how)
+            assert_close({name: got[name][row] for name in METRICS}, expected)
+
+
+def test_extras_are_averaged_over_the_images_that_have_them():
+    values = np.array([1.0, np.nan, 9.0, 4.0, np.nan, np.nan, 1.0])
+    scores = scores_in([7], {"extra": values})
+    assert scores.compute("image")["extra"] == scores.compute("pixel")["extra"] == 3.75
+    np.testing.assert_array_equal(scores.per_image()["extra"], values)
+    none = scores_in([7], {"extra": np.full(7, np.nan)})
+    assert math.isnan(none.compute()["extra"])
+
+
+def test_an_unscored_image_shows_in_the_set():
+    predictions, targets, where = some_images()
+    predictions[1][where[1]] = np.nan
+    scores = ImageScores.from_terms([image_terms(predictions, targets, where=where)])
+    assert scores.unusable.tolist() == [0, where[1].sum(), 0, 0, 0, 0, 0]
+    rows = scores.per_image()["rmse"]
+    assert np.isnan(rows).tolist() == [False, True, True, False, False, False, False]
+    for how in HOW:
+        assert all(math.isnan(value) for value in scores.compute(how).values())
+
+
+def test_scores_refuse_what_totals_refuse():
+    with pytest.raises(ValueError, match="'image' or 'pixel', got 'median'"):
+        scores_in([7]).compute("median")
+    depth = jnp.ones((2, 3, 4))
+    with pytest.raises(DepthsiError, match=r"no image .* known depth"):
+        ImageScores.from_terms([image_terms(depth, jnp.zeros_like(depth))]).compute()
+
+
+def test_the_papers_eight_come_first():
+    assert METRICS[:8] == PAPER_METRICS
+    assert PAPER_METRICS == (
+        "d1", "d2", "d3", "abs_rel", "sq_rel", "rmse", "rmse_log", "rmse_log_si"
+    )  # fmt: skip

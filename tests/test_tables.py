@@ -2,9 +2,9 @@
 
 import pytest
 
-from depthsi.metrics import METRICS
-from depthsi.paper_tables import BETTER, TABLE_1_NYU, TABLE_2_KITTI
-from depthsi.tables import format_table
+from depthsi.metrics import BOUNDARY_METRICS, METRICS, PAPER_METRICS
+from depthsi.paper_tables import PAPER_TABLES, TABLE_1_NYU, TABLE_2_KITTI
+from depthsi.tables import COLUMNS, format_table
 
 
 def total(table):
@@ -41,18 +41,45 @@ def test_printed_numbers():
 def test_every_row_has_every_metric_in_a_plausible_order():
     for table in (TABLE_1_NYU, TABLE_2_KITTI):
         for row in table.values():
-            assert tuple(row) == METRICS
+            assert tuple(row) == PAPER_METRICS
             for smaller, larger in (("d1", "d2"), ("d2", "d3"), ("rmse_log_si", "rmse_log")):
                 low, high = row[smaller], row[larger]
                 assert low is None or high is None or low < high
-    assert tuple(BETTER) == METRICS
-    assert [metric for metric in METRICS if BETTER[metric] == "higher"] == ["d1", "d2", "d3"]
+    assert PAPER_TABLES["nyu"].rows is TABLE_1_NYU
+    assert PAPER_TABLES["kitti"].rows is TABLE_2_KITTI
+    for key, words in (("nyu", "Table 1"), ("kitti", "Table 2")):
+        assert words in PAPER_TABLES[key].title
+        assert "not computed here" in PAPER_TABLES[key].title
 
 
 ROWS = {
     "ours": {"d1": 0.61849, "abs_rel": float("nan"), "rmse": 10.0, "d2": 0.0},
     "Karsch|2012": {"rmse": 1.2, "abs_rel": None},
 }
+
+
+def test_every_metric_has_a_column_and_a_direction():
+    assert tuple(COLUMNS) == (*METRICS, *BOUNDARY_METRICS)
+    better = {way: [m for m, c in COLUMNS.items() if c.better == way] for way in ("higher", "")}
+    assert better == {"higher": ["d1", "d2", "d3", "boundary_f"], "": ["scale_share"]}
+    assert len({column.header for column in COLUMNS.values()}) == len(COLUMNS)
+
+
+def test_intervals_stand_under_or_behind_the_values():
+    ends = {"ours": {"d1": (0.5, 0.7), "rmse": (9.0, float("nan"))}}
+    rows = {"ours": {"d1": 0.61849, "rmse": 10.0}, "theirs": {"d1": 0.5}}
+    assert format_table(rows, intervals=ends).splitlines() == [
+        "             d<1.25  RMSE [m]",
+        "better is    higher     lower",
+        "ours          0.618    10.000",
+        "  95 % from   0.500     9.000",
+        "       to     0.700       nan",
+        "theirs        0.500         -",
+    ]
+    assert format_table(rows, intervals=ends, markdown=True).splitlines()[2:] == [
+        "| ours | 0.618 [0.500, 0.700] | 10.000 [9.000, nan] |",
+        "| theirs | 0.500 | - |",
+    ]
 
 
 def test_terminal_table():
@@ -78,7 +105,7 @@ def test_markdown_table():
 
 
 def test_columns_follow_the_metrics_whatever_the_rows():
-    backwards = {"a": {metric: 0.5 for metric in reversed(METRICS)}}
+    backwards = {"a": {metric: 0.5 for metric in reversed(PAPER_METRICS)}}
     header = format_table(backwards, markdown=True).splitlines()[0]
     assert [cell.strip(" ↑↓") for cell in header.split("|")[2:-1]] == [
         "d<1.25",
@@ -90,6 +117,12 @@ def test_columns_follow_the_metrics_whatever_the_rows():
         "RMSE log",
         "RMSE log SI",
     ]
+
+
+def test_tables_fit_a_terminal():
+    for group in (METRICS[:8], METRICS[8:], BOUNDARY_METRICS):
+        row = dict.fromkeys(group, 123.4567)
+        assert max(map(len, format_table({"mean predictor": row}).splitlines())) <= 100
 
 
 def test_an_unknown_metric_is_refused():

@@ -1,0 +1,58 @@
+"""How far the numbers of a set would move if other images of the same kind had been in it."""
+
+import numpy as np
+
+from depthsi.metrics import ImageScores
+
+LEVEL = 0.95
+RESAMPLES = 2000
+Interval = tuple[float, float]
+
+
+def bootstrap_intervals(
+    scores: ImageScores,
+    aggregation: str,
+    *,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """Percentile bootstrap intervals of every number, over images.
+
+    Images with a valid pixel are drawn with replacement, as many as there are; a pooled number is
+    pooled anew from the drawn images' sums. Images of one scene resemble each other more than this
+    assumes, so the intervals are narrow rather than wide.
+
+    Args:
+      scores: of the images.
+      aggregation: as for `ImageScores.compute`.
+      level: share of the resampled numbers inside the interval.
+      resamples: number of them.
+      seed: of the draws; the same seed gives the same draws for sets of the same size.
+
+    Returns:
+      For each number its lower and upper end; NaN for a number that no image has.
+
+    Raises:
+      ValueError: unknown aggregation, a level outside (0, 1), or no resamples.
+      DepthsiError: no image has a valid pixel.
+    """
+    if not 0 < level < 1 or resamples < 1:
+        raise ValueError(f"`level` (={level}) must be in (0, 1), `resamples` (={resamples}) >= 1")
+    valid = scores.pixels > 0
+    count = int(valid.sum())
+    draws = np.zeros((resamples, len(scores)))
+    if count:
+        rng = np.random.default_rng(seed)
+        draws[:, valid] = rng.multinomial(count, np.full(count, 1 / count), size=resamples)
+    ends = ((1 - level) / 2, (1 + level) / 2)
+    return {
+        name: _ends(values, ends) for name, values in scores.weighted(draws, aggregation).items()
+    }
+
+
+def _ends(values: np.ndarray, ends: tuple[float, float]) -> Interval:
+    # a draw may hold none of the few images that have the number
+    known = values[np.isfinite(values)]
+    low, high = np.quantile(known, ends) if known.size else (np.nan, np.nan)
+    return float(low), float(high)

@@ -1,0 +1,102 @@
+"""Every image's numbers, kept on the host: what tables, intervals and lists of images are from."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+import jax
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from depthsi.errors import DepthsiError
+from depthsi.metrics.terms import METRICS, TERMS, ImageTerms, finished
+from depthsi.metrics.totals import NOTHING_VALID, check_aggregation
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageScores:
+    """The scores of N images in order; sets merge by joining their images.
+
+    Attributes:
+      pixels: number of valid pixels of each image.
+      unusable: of them, those whose prediction is not finite and positive.
+      means: as in `ImageTerms`, float64.
+      extras: numbers that are no means over pixels, such as `BOUNDARY_METRICS`; NaN in an image
+        that has none.
+    """
+
+    pixels: Int64[np.ndarray, " N"]
+    unusable: Int64[np.ndarray, " N"]
+    means: dict[str, Float64[np.ndarray, " N"]]
+    extras: dict[str, Float64[np.ndarray, " N"]] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def from_terms(
+        cls, batches: Iterable[ImageTerms], extras: Mapping[str, np.ndarray] | None = None
+    ) -> "ImageScores":
+        """The images of all batches, (b,) each, in their order."""
+        parts = jax.device_get(list(batches))
+
+        def joined(values: Iterable[np.ndarray], dtype: type) -> np.ndarray:
+            return np.concatenate([np.empty(0), *(np.ravel(each) for each in values)]).astype(dtype)
+
+        return cls(
+            pixels=joined((part.pixels for part in parts), np.int64),
+            unusable=joined((part.unusable for part in parts), np.int64),
+            means={n: joined((part.means[n] for part in parts), np.float64) for n in TERMS},
+            extras={name: np.asarray(each, np.float64) for name, each in (extras or {}).items()},
+        )
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def per_image(self) -> dict[str, Float64[np.ndarray, " N"]]:
+        """The numbers of each image; NaN where it has no valid pixel or could not be scored."""
+        empty, numbers = self.pixels == 0, finished(self.means, np)
+        return {n: np.where(empty, np.nan, each) for n, each in numbers.items()} | self.extras
+
+    def compute(self, aggregation: str = "image") -> dict[str, float]:
+        """The numbers of the set, as `DepthMetrics.compute`, and the means of the extras.
+
+        Raises:
+          ValueError: unknown aggregation.
+          DepthsiError: no image has a valid pixel.
+        """
+        once = np.ones((1, len(self)))
+        return {name: float(values[0]) for name, values in self.weighted(once, aggregation).items()}
+
+    def weighted(
+        self, weights: Float64[np.ndarray, "R N"], aggregation: str
+    ) -> dict[str, Float64[np.ndarray, " R"]]:
+        """The numbers of R sets at once, in which image k stands weights[r, k] times.
+
+        An extra is averaged over the images that have it, whatever the aggregation. A set without
+        an image that has a number has NaN there.
+
+        Raises:
+          ValueError: unknown aggregation.
+          DepthsiError: no image has a valid pixel.
+        """
+        check_aggregation(aggregation)
+        valid = self.pixels > 0
+        if not valid.any():
+            raise DepthsiError(NOTHING_VALID)
+        kept = weights[:, valid]
+        if aggregation == "image":
+            per_image = finished({n: mean[valid] for n, mean in self.means.items()}, np)
+            numbers = {name: _means(kept, values) for name, values in per_image.items()}
+        else:
+            by_pixels = kept * self.pixels[valid]
+            pooled = {n: _means(by_pixels, mean[valid]) for n, mean in self.means.items()}
+            numbers = finished(pooled, np)
+        result = {name: numbers[name] for name in METRICS}
+        for name, values in self.extras.items():
+            has = np.isfinite(values)
+            result[name] = _means(weights[:, has], values[has])
+        return result
+
+
+def _means(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Weighted means, one for each row of `weights`; NaN for a row of zeros."""
+    total = weights.sum(axis=1)
+    with np.errstate(invalid="ignore"):  # some machines warn of the NaN of an unscored image
+        return np.where(total > 0, weights @ values / np.where(total > 0, total, 1), np.nan)
