@@ -11,6 +11,11 @@ from depthsi.errors import DepthsiError
 from depthsi.geometry import Geometry, geometry
 
 T = TypeVar("T")
+HIGHER_IS_BETTER = ("d1", "d2", "d3")  # of the numbers of an evaluation
+LOWER_IS_BETTER = (
+    "abs_rel", "sq_rel", "rmse", "rmse_log", "rmse_log_si",
+    "mae", "log10", "silog", "sq_rel_squared", "irmse", "imae",
+)  # fmt: skip
 LOG_STD = 0.45723134  # of log depth on NYU, from the authors' release, like the values below
 
 
@@ -106,14 +111,19 @@ class AugmentConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """The two networks. The defaults are the authors' values, as far as they are known."""
+    """The networks. The defaults are the authors' values, as far as they are known."""
 
+    kind: Literal["two_scale", "unet", "hourglass"] = "two_scale"
+    """two_scale: the paper's coarse and fine networks; unet, hourglass: networks to compare with,
+    which take from this section `size`, `geometry`, `fine_input_*`, `log_mean` and `log_std`."""
+    size: Literal["small", "medium", "large"] = "medium"
+    """Of unet (16, 32 or 64 channels at first) and hourglass (1, 2 or 4 stacks)."""
     geometry: Literal["nyu", "kitti"] = "nyu"
     """Sizes of input and output."""
     variant: Literal["A", "B", "C"] = "A"
     """Rounding of convolutions and pools; all three give the paper's sizes."""
     width: float = 1.0
-    """Multiplies the number of channels; the output size does not change."""
+    """Multiplies the number of channels of two_scale; the output size does not change."""
     initialisers: Literal["paper", "scaled"] = "paper"
     """paper: the authors' constants, meant for pre-trained convolutions. scaled: variance kept
     from layer to layer, the coarse network starts at `log_mean`, the fine one as its copy."""
@@ -214,7 +224,8 @@ class ScheduleConfig:
     coarse_samples: int = 2_000_000
     """Samples the coarse network trains on (the first stage)."""
     fine_samples: int = 1_500_000
-    """Samples the fine network trains on (the second stage); 0 leaves the stage out."""
+    """Samples the fine network trains on (the second stage); 0 leaves the stage out. A network of
+    one stage, unet or hourglass, trains on as many as both together."""
     log_every: int = 50
     """Steps between two lines in metrics.jsonl."""
     eval_every: int = 2000
@@ -224,13 +235,20 @@ class ScheduleConfig:
     keep: int = 3
     """Number of newest checkpoints kept."""
     best: str = "rmse_log_si"
-    """Number of the evaluations on `val` whose best checkpoint is kept as well."""
+    """Number of the evaluations on `val` whose best checkpoint is kept as well: the state with the
+    least (of d1, d2, d3 the greatest) is saved whenever it is found."""
 
     def __post_init__(self) -> None:
         _require_at_least(
             "schedule", self, batch_size=1, coarse_samples=1, fine_samples=0,
             log_every=1, eval_every=0, save_every=1, keep=1,
         )  # fmt: skip
+        names = (*LOWER_IS_BETTER, *HIGHER_IS_BETTER)
+        if self.best not in names:
+            raise DepthsiError(
+                f"schedule.best is {self.best!r}, no number of the evaluations: choose one of"
+                f" {', '.join(names)}."
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -252,14 +270,18 @@ class ComputeConfig:
     model_devices: int = 1
     """Devices that share fc6 and fc7, each holding a part; 1 for copies everywhere."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the networks' arithmetic; parameters, loss and optimiser stay float32."""
+    """Of the networks' arithmetic in training; parameters, loss and optimiser stay float32, and so
+    do evaluations and predictions."""
     accumulate: int = 1
     """Parts a batch is computed in one after the other, to save memory; the result is the same."""
     remat: bool = False
     """Compute activations a second time in the backward pass, instead of keeping them."""
+    hang_minutes: float = 10.0
+    """Minutes without a step or an evaluated batch after which a process gives up waiting for the
+    others or for its devices, three times that for what is compiled or saved; 0: wait forever."""
 
     def __post_init__(self) -> None:
-        _require_at_least("compute", self, model_devices=1, accumulate=1)
+        _require_at_least("compute", self, model_devices=1, accumulate=1, hang_minutes=0)
         if self.binding == "pmap" and self.model_devices > 1:
             raise DepthsiError(
                 f"compute.model_devices is {self.model_devices}, which pmap cannot do:"

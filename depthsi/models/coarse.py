@@ -1,12 +1,21 @@
 """The coarse network: five convolutions and two full layers that see the whole picture."""
 
+from typing import Any, NamedTuple
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.nn import initializers as init
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from depthsi.config import ModelConfig
-from depthsi.models.layers import local_response_norm, max_pool, scaled_width, symmetric_uniform
+from depthsi.geometry import Geometry, Window
+from depthsi.models.layers import (
+    Dropout,
+    local_response_norm,
+    max_pool,
+    scaled_width,
+    symmetric_uniform,
+)
 
 
 class CoarseNet(nn.Module):
@@ -14,51 +23,43 @@ class CoarseNet(nn.Module):
 
     Layers conv1..conv5, fc6, fc7; each convolution is followed by its pool, ReLU and local
     response normalisation, where it has them, in this order. Needs an rng "dropout" to train.
+
+    Attributes:
+      config: widths, geometry and scales.
+      dtype: of the arithmetic; parameters, fc7 and the result are float32.
+      remat: whether the backward pass computes the inside of each convolution's block again.
     """
 
     config: ModelConfig
+    dtype: Any = jnp.float32
+    remat: bool = False
 
     @nn.compact
     def __call__(
-        self, image: Float[Array, "b H W 3"], *, train: bool = False
+        self,
+        image: Float[Array, "b H W 3"],
+        *,
+        train: bool = False,
+        examples: Int[Array, " b"] | None = None,
     ) -> Float[Array, "b h w"]:
         """Predicts a depth map from pictures.
 
         Args:
           image: RGB on the scale 0..255, of the geometry's `input` size.
           train: whether dropout acts on fc6.
+          examples: number of each picture, on which its dropout depends; 0 .. b - 1 if not given.
 
         Returns:
           Log depth, natural log of metres, of the geometry's `output` size.
         """
         config, size = self.config, self.config.sizes
-        x = (image - config.coarse_input_mean) / config.coarse_input_std
-        for name, channels, kernel, pool, norm in (
-            ("conv1", 96, 11, size.pool1, True),
-            ("conv2", 256, 5, size.pool, True),
-            ("conv3", 384, 3, None, False),
-            ("conv4", 384, 3, None, False),
-            ("conv5", 256, 3, size.pool, False),
-        ):
-            first = name == "conv1"
-            x = nn.Conv(
-                scaled_width(channels, config.width),
-                (kernel, kernel),
-                strides=size.conv1.stride if first else 1,
-                padding=size.conv1.padding if first else "SAME",
-                kernel_init=config.pick(init.normal(0.01), init.he_normal()),
-                name=name,
-            )(x)
-            if pool is not None:
-                x = max_pool(x, pool)
-            x = nn.relu(x)  # after the pool: the same function, on a quarter of the values
-            if norm and config.local_response_norm:
-                x = local_response_norm(x)
-
+        x = coarse_features(self, image, size)
         x = config.feature_scale * x.reshape(len(x), -1)
         fc6_init = config.pick(init.normal(0.01), init.he_normal())
-        x = nn.Dense(scaled_width(4096, config.width), kernel_init=fc6_init, name="fc6")(x)
-        x = nn.Dropout(config.dropout, deterministic=not train)(nn.relu(x))
+        x = nn.Dense(
+            scaled_width(4096, config.width), dtype=self.dtype, kernel_init=fc6_init, name="fc6"
+        )(x)
+        x = Dropout(config.dropout)(nn.relu(x), train=train, examples=examples)
         # the authors do not scale up what dropout keeps, but scale down the whole at test time
         x = config.pick(1 - config.dropout, 1.0) * x
         x = nn.Dense(
@@ -68,3 +69,56 @@ class CoarseNet(nn.Module):
             name="fc7",
         )(x)
         return config.log_std * jnp.reshape(x, (-1, *size.output))
+
+
+def coarse_features(
+    net: Any, image: Float[Array, "b H W 3"], size: Geometry
+) -> Float[Array, "b h w c"]:
+    """What conv1 to conv5, which become layers of `net`, make of pictures.
+
+    Args:
+      net: module inside its compact method, with the attributes of `CoarseNet`.
+      image: RGB on the scale 0..255, of the `input` size of `size`.
+      size: the windows of conv1 and of the pools.
+    """
+    x = (image - net.config.coarse_input_mean) / net.config.coarse_input_std
+    block = nn.remat(_block, static_argnums=2) if net.remat else _block
+    for layer in (
+        _Layer("conv1", 96, size.conv1, size.pool1, True),
+        _Layer("conv2", 256, _same(5), size.pool, True),
+        _Layer("conv3", 384, _same(3), None, False),
+        _Layer("conv4", 384, _same(3), None, False),
+        _Layer("conv5", 256, _same(3), size.pool, False),
+    ):
+        x = block(net, x, layer)
+    return x
+
+
+class _Layer(NamedTuple):
+    name: str
+    channels: int  # at width 1
+    window: Window
+    pool: Window | None
+    norm: bool
+
+
+def _same(kernel: int) -> Window:
+    both = (kernel // 2, kernel // 2)
+    return Window(kernel, 1, (both, both))
+
+
+def _block(net: Any, x: Float[Array, "b h w c"], layer: _Layer) -> Float[Array, "b oh ow d"]:
+    config = net.config
+    x = nn.Conv(
+        scaled_width(layer.channels, config.width),
+        (layer.window.kernel,) * 2,
+        strides=layer.window.stride,
+        padding=layer.window.padding,
+        dtype=net.dtype,
+        kernel_init=config.pick(init.normal(0.01), init.he_normal()),
+        name=layer.name,
+    )(x)
+    if layer.pool is not None:
+        x = max_pool(x, layer.pool)
+    x = nn.relu(x)  # after the pool: the same function, on a quarter of the values
+    return local_response_norm(x) if layer.norm and config.local_response_norm else x

@@ -16,9 +16,16 @@ class FineNet(nn.Module):
 
     Layers conv1 (63 channels, pooled to the size of the coarse map, which joins as channel 0),
     conv2, conv3: the paper's Fine 1, 3 and 4.
+
+    Attributes:
+      config: widths, geometry and scales.
+      dtype: of the arithmetic; parameters, conv3 and the result are float32.
+      remat: whether the backward pass computes the inside of conv1 with its pool again.
     """
 
     config: ModelConfig
+    dtype: Any = jnp.float32
+    remat: bool = False
 
     @nn.compact
     def __call__(
@@ -36,19 +43,12 @@ class FineNet(nn.Module):
         config, size = self.config, self.config.sizes
         channels = scaled_width(64, config.width, least=4)
         x = (image[:, size.fine_top :] - config.fine_input_mean) / config.fine_input_std
-        x = nn.Conv(
-            channels - 1,
-            (9, 9),
-            strides=size.fine_conv1.stride,
-            padding=size.fine_conv1.padding,
-            kernel_init=config.pick(init.normal(0.001), init.he_normal()),
-            name="conv1",
-        )(x)
-        x = nn.relu(max_pool(x, size.fine_pool1))
-        x = jnp.concatenate([coarse[..., None] / config.log_std, x], axis=-1)
+        x = (nn.remat(_first_block) if self.remat else _first_block)(self, x)
+        x = jnp.concatenate([(coarse[..., None] / config.log_std).astype(x.dtype), x], axis=-1)
         x = nn.Conv(
             channels,
             (5, 5),
+            dtype=self.dtype,
             kernel_init=config.pick(init.normal(0.01), _carry_channel_0(init.he_normal())),
             name="conv2",
         )(x)
@@ -60,6 +60,20 @@ class FineNet(nn.Module):
             name="conv3",
         )(nn.relu(x))
         return config.log_std * x[..., 0]
+
+
+def _first_block(net: FineNet, x: Float[Array, "b h w 3"]) -> Float[Array, "b oh ow c"]:
+    config, size = net.config, net.config.sizes
+    x = nn.Conv(
+        scaled_width(64, config.width, least=4) - 1,
+        (9, 9),
+        strides=size.fine_conv1.stride,
+        padding=size.fine_conv1.padding,
+        dtype=net.dtype,
+        kernel_init=config.pick(init.normal(0.001), init.he_normal()),
+        name="conv1",
+    )(x)
+    return nn.relu(max_pool(x, size.fine_pool1))
 
 
 def _carry_channel_0(others: Initializer) -> Initializer:

@@ -1,10 +1,11 @@
 """Both networks as one: the coarse map feeds the fine network, which never trains it."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
-from jaxtyping import Array, Float
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
 
 from depthsi.config import ModelConfig
 from depthsi.models.coarse import CoarseNet
@@ -14,13 +15,21 @@ Output = Literal["coarse", "fine"]
 
 
 class TwoScaleNet(nn.Module):
-    """Parameters `coarse` and `fine`; `output` chooses which map `__call__` returns."""
+    """Parameters `coarse` and `fine`; `output` chooses which map `__call__` returns.
+
+    Attributes:
+      config: widths, geometry and scales.
+      dtype: of the arithmetic; parameters, last layers and results are float32.
+      remat: whether the backward pass computes the inside of blocks again.
+    """
 
     config: ModelConfig
+    dtype: Any = jnp.float32
+    remat: bool = False
 
     def setup(self) -> None:
-        self.coarse = CoarseNet(self.config)
-        self.fine = FineNet(self.config)
+        self.coarse = CoarseNet(self.config, self.dtype, self.remat)
+        self.fine = FineNet(self.config, self.dtype, self.remat)
 
     def __call__(
         self,
@@ -28,6 +37,7 @@ class TwoScaleNet(nn.Module):
         *,
         train: bool = False,
         output: Output = "fine",
+        examples: Int[Array, " b"] | None = None,
     ) -> Float[Array, "b h w"]:
         """Predicts log depth.
 
@@ -38,10 +48,11 @@ class TwoScaleNet(nn.Module):
           image: RGB on the scale 0..255, of the geometry's `input` size.
           train: whether dropout acts (in the coarse network, when its map is the output).
           output: which network's map to return.
+          examples: number of each picture, on which its dropout depends; 0 .. b - 1 if not given.
 
         Returns:
           Log depth, natural log of metres, of the geometry's `output` size.
         """
         if output == "coarse":
-            return self.coarse(image, train=train)
+            return self.coarse(image, train=train, examples=examples)
         return self.fine(image, jax.lax.stop_gradient(self.coarse(image)))

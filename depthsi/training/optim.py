@@ -27,18 +27,20 @@ PAPER_RATES = {
     "fine/conv2": Rate(0.01, 1e-4),
     "fine/conv3": Rate(0.001, 1e-4),
 }
+# The comparison networks have one rate for all their layers.
+RATES = PAPER_RATES | {"unet/": Rate(0.01, 1e-4), "hourglass/": Rate(0.01, 1e-4)}
 
 
 def layer_group(path: str) -> str:
-    """The row of `PAPER_RATES` for a parameter path such as "coarse/conv1/kernel".
+    """The row of `RATES` for a parameter path such as "coarse/conv1/kernel".
 
     Raises:
       KeyError: a layer the table does not name; it would train at a rate nobody chose.
     """
-    for group in PAPER_RATES:
+    for group in RATES:
         if path.startswith(group):
             return group
-    raise KeyError(f"no learning rate is known for the parameter {path}: add it to PAPER_RATES")
+    raise KeyError(f"no learning rate is known for the parameter {path}: add it to RATES")
 
 
 def rate_schedule(config: OptimConfig, steps: int) -> optax.Schedule:
@@ -70,7 +72,7 @@ def make_optimizer(config: OptimConfig, steps: int) -> optax.GradientTransformat
         )
     else:
         update = optax.partition(
-            {group: _sgd(config, schedule, rate) for group, rate in PAPER_RATES.items()},
+            {group: _sgd(config, schedule, rate) for group, rate in RATES.items()},
             lambda params: _label(params, layer_group),
         )
     return optax.chain(optax.clip_by_global_norm(config.clip), update) if config.clip else update

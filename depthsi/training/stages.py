@@ -1,10 +1,13 @@
-"""The paper's two stages as data: coarse first, then fine on top of the fixed coarse network."""
+"""The stages of a run as data.
+
+The paper's networks have two: coarse first, then fine on top of the fixed coarse network. The
+comparison networks have one, of as many samples as those two together.
+"""
 
 import dataclasses
 
 from depthsi.config import Config
 from depthsi.errors import DepthsiError
-from depthsi.models.two_scale import Output
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Stage:
     """
 
     name: str
-    output: Output
+    output: str
     start: int
     steps: int
 
@@ -31,11 +34,17 @@ class Stage:
 
 def make_stages(config: Config) -> tuple[Stage, ...]:
     """The stages of a run; samples are rounded up to whole steps."""
-    schedule = config.schedule
-    coarse = -(-schedule.coarse_samples // schedule.batch_size)
-    fine = -(-schedule.fine_samples // schedule.batch_size)
-    stages = (Stage("coarse", "coarse", 0, coarse), Stage("fine", "fine", coarse, fine))
-    return tuple(stage for stage in stages if stage.steps)
+    schedule, kind = config.schedule, config.model.kind
+    if kind == "two_scale":
+        samples = {"coarse": schedule.coarse_samples, "fine": schedule.fine_samples}
+    else:
+        samples = {kind: schedule.coarse_samples + schedule.fine_samples}
+    stages, start = [], 0
+    for name, count in samples.items():
+        if steps := -(-count // schedule.batch_size):
+            stages.append(Stage(name, name, start, steps))
+            start += steps
+    return tuple(stages)
 
 
 def stage_of(stages: tuple[Stage, ...], step: int) -> Stage:

@@ -1,0 +1,61 @@
+"""The comparison networks behind the interface of the paper's: one stage, one output."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from depthsi.config import ModelConfig
+from depthsi.models.hourglass import StackedHourglass
+from depthsi.models.unet import UNet
+
+_NETWORKS: dict[str, type[UNet] | type[StackedHourglass]] = {
+    "unet": UNet,
+    "hourglass": StackedHourglass,
+}
+
+
+class OneStageNet(nn.Module):
+    """The network `config.kind`, which is also the key of its parameters and its one output.
+
+    Attributes:
+      config: kind, size, geometry and scales.
+      dtype: of the arithmetic; parameters, last layers and the result are float32.
+      remat: whether the backward pass computes the inside of blocks again.
+    """
+
+    config: ModelConfig
+    dtype: Any = jnp.float32
+    remat: bool = False
+
+    @nn.compact
+    def __call__(
+        self,
+        image: Float[Array, "b H W 3"],
+        *,
+        train: bool = False,
+        output: str = "",
+        examples: Int[Array, " b"] | None = None,
+    ) -> Float[Array, "*stacks b h w"]:
+        """Predicts log depth.
+
+        Args:
+          image: RGB on the scale 0..255, of the geometry's `input` size.
+          train: whether a network that is supervised in several places returns all its maps.
+          output: the network's name, or nothing.
+          examples: changes nothing; there is no dropout.
+
+        Returns:
+          Log depth, natural log of metres, of the geometry's `output` size; [maps, ...] if `train`
+          and there are several supervised places.
+
+        Raises:
+          ValueError: an output the network does not have.
+        """
+        del examples
+        kind = self.config.kind
+        if output not in ("", kind):
+            raise ValueError(f"`output` (={output!r}) must be {kind!r}, the network's only one")
+        network = _NETWORKS[kind](self.config, self.dtype, self.remat, name=kind)
+        return network(image, train=train)

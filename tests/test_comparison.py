@@ -1,0 +1,107 @@
+"""The comparison networks in a run: trained, evaluated, used; their rates and options."""
+
+import csv
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from depthsi.cli import main
+from depthsi.config import Config, ModelConfig, OptimConfig, ScheduleConfig
+from depthsi.models import hourglass, make_model
+from depthsi.training.optim import PAPER_RATES, RATES, layer_group, make_optimizer
+from depthsi.training.stages import Stage, make_stages
+from depthsi.training.state import initial_state
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Two stacks of one level, which compile in less time."""
+    monkeypatch.setattr(hourglass, "DEPTH", 1)
+    monkeypatch.setitem(hourglass.SIZES, "small", (2, 16))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Four training pairs and one test pair."""
+    root = tmp_path_factory.mktemp("pairs")
+    rows = [["rgb", "depth", "split", "depth_units_per_metre"]]
+    for i, split in enumerate(["train"] * 4 + ["test"]):
+        depth = (1 + i / 4) * np.linspace(1, 2, 240)[:, None] * np.ones((240, 320))
+        image = np.repeat((depth * 60)[..., None], 3, -1).astype(np.uint8)
+        Image.fromarray(image).save(root / f"{i}.jpg")
+        Image.fromarray((depth * 1000).astype(np.uint16)).save(root / f"{i}.png")
+        rows.append([f"{i}.jpg", f"{i}.png", split, 1000])
+    with (root / "index.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return root
+
+
+def test_train_evaluate_predict(quick, folder, tmp_path):
+    run = tmp_path / "run"
+    main([
+        "train", "tiny", "--run", str(run), "--model.kind", "hourglass", "--model.size", "small",
+        "--data.kind", "folder", "--data.root", str(folder), "--schedule.batch-size", "4",
+        "--schedule.coarse-samples", "4", "--schedule.fine-samples", "4",
+        "--schedule.eval-every", "0", "--optim.warmup", "0",
+    ])  # fmt: skip
+    main(["evaluate", str(run)])
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    assert evaluation["step"] == 2
+    assert "hourglass" in evaluation["results"]
+    assert not {"coarse", "coarse + fine"} & set(evaluation["results"])
+    photo = tmp_path / "photo.png"
+    Image.fromarray(np.full((300, 400, 3), 90, np.uint8)).save(photo)
+    main(["predict", str(run), str(photo), "--out", str(tmp_path / "out")])
+    metres = np.load(tmp_path / "out" / "photo_depth.npy")
+    assert metres.shape == (300, 400)
+    assert np.all((metres > 0.1) & (metres < 100))
+
+
+def test_one_stage_has_the_samples_of_both():
+    config = Config(model=ModelConfig(kind="unet"), schedule=ScheduleConfig(32, 100, 60))
+    assert make_stages(config) == (Stage("unet", "unet", 0, 5),)
+
+
+@pytest.mark.parametrize("kind", ["unet", "hourglass"])
+@pytest.mark.parametrize("optimiser", ["sgd", "muon"])
+def test_every_layer_has_a_rate_and_muon_has_its_matrices(kind, optimiser):
+    config = Config(
+        model=ModelConfig(kind=kind, size="medium"), optim=OptimConfig(optimiser),
+        schedule=ScheduleConfig(4, 4, 4),
+    )  # fmt: skip
+    (stage,) = make_stages(config)
+    state = jax.eval_shape(lambda: initial_state(config, stage))
+    jax.eval_shape(
+        make_optimizer(config.optim, 2).update, state.params, state.opt_state, state.params
+    )
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state.params):
+        name = "/".join(part.key for part in path)
+        assert layer_group(name) == f"{kind}/"
+        # heads and what reads a single map are no matrices worth making orthogonal
+        if name.endswith("kernel"):
+            assert ("/conv" in name) == (min(leaf.shape[2:]) > 1), name
+    assert RATES[f"{kind}/"].learning_rate == 0.01
+    assert all(RATES[group] == rate for group, rate in PAPER_RATES.items())
+
+
+@pytest.mark.parametrize("kind", ["unet", "hourglass"])
+def test_precision_and_recomputation_change_no_parameter_and_no_shape(kind):
+    config = ModelConfig(kind=kind, size="small")
+    image = jnp.zeros((1, *config.sizes.input, 3))
+    plain = jax.eval_shape(make_model(config).init, jax.random.key(0), image)["params"]
+    for options, sign in (({"dtype": jnp.bfloat16}, "bf16"), ({"remat": True}, "remat")):
+        model = make_model(config, **options)
+        params = jax.eval_shape(model.init, jax.random.key(0), image)["params"]
+        assert params == plain
+
+        def total(params, model=model):
+            return jnp.sum(model.apply({"params": params}, image, train=True))
+
+        program = jax.make_jaxpr(jax.grad(total))(params)
+        assert sign in str(program)
+        assert {out.dtype for out in program.out_avals} == {jnp.dtype(jnp.float32)}
+        assert sign not in str(jax.make_jaxpr(make_model(config).apply)({"params": plain}, image))
