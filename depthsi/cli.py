@@ -4,30 +4,29 @@ Parses; the work is elsewhere.
 """
 
 import dataclasses
+import shlex
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal, TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 import tyro
 
 from depthsi.commands.prepare import DataSetOptions
 from depthsi.config import Config
-from depthsi.errors import DepthsiError, DepthsiWarning
-from depthsi.geometry import CROPS
+from depthsi.errors import DepthsiError, DepthsiWarning, StoppedError
 from depthsi.presets import PRESETS
+from depthsi.training.processes import Cluster
 
 if TYPE_CHECKING:
     _Preset = Config
-    _Crop = str
 else:
     _Preset = tyro.extras.subcommand_type_from_defaults(
         {name: make() for name, make in PRESETS.items()},
         {name: make.__doc__ or "" for name, make in PRESETS.items()},
         prefix_names=False,
     )
-    # kb is for pictures of full resolution; samples have half of it
-    _Crop = Literal["default", *(name for name in CROPS if name != "kb")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,31 +58,74 @@ class Train:
     """Directory for checkpoints, settings and logs."""
     resume: bool = False
     """Continue the run in that directory from its newest checkpoint."""
+    tensorboard: bool = False
+    """Write the metrics for TensorBoard as well, into DIR/tensorboard."""
+    profile: int = 0
+    """Steps to record for a profiler, into DIR/profile, after the first few; 0 for none."""
+    dry_run: bool = False
+    """Only say what this would train, on what, and what it needs; read no data, write nothing."""
+    cluster: Cluster = Cluster()
 
     def __call__(self) -> None:
+        from depthsi.commands.dry_run import dry_run
         from depthsi.commands.train import train
+        from depthsi.training.watch import WatchOptions
 
-        train(self.preset, self.run, resume=self.resume)
+        options = WatchOptions(self.tensorboard, self.profile)
+        if self.dry_run:
+            dry_run(self.preset, self.run, resume=self.resume, cluster=self.cluster)
+        else:
+            train(
+                self.preset, self.run,
+                resume=self.resume, options=options, cluster=self.cluster,
+            )  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluate:
-    """Print a run's eight numbers beside the mean predictor's and the paper's."""
+    """Score a run, or depth maps predicted elsewhere, under a named protocol."""
 
-    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
-    """Directory of the run."""
+    what: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN | PREDICTIONS")]
+    """Directory of a run; or a folder with a depth file for each picture, or one .npy, .npz or .mat
+    file with all maps."""
+    data: str = ""
+    """What the predictions are of: a folder of pairs, prepared data, or a run whose data it is."""
     split: str = "test"
-    """Split of the run's data."""
-    crop: _Crop = "default"
-    """Pixels that count; default: eigen2014_nyu for NYU, none for KITTI."""
-    aggregation: Literal["image", "pixel"] = "image"
-    """Mean of the images' numbers, or one number over all pixels."""
+    """Split of the data."""
+    protocol: str = ""
+    """eigen2014_nyu, nyu_bts, densedepth_nyu, eigen2014_kitti, garg_kitti, kitti_benchmark or
+    monodepth2_median; none for the paper's."""
+    crop: str = ""
+    """Pixels that count, in place of the protocol's."""
+    alignment: Literal["", "none", "median", "log_mean", "scale_shift"] = ""
+    """What is done to each predicted map first, in place of the protocol's."""
+    aggregation: Literal["", "image", "pixel"] = ""
+    """Mean of the images' numbers, or one number over all pixels, in place of the protocol's."""
+    checkpoint: str = "newest"
+    """Of a run: newest, best (on the split val) or a step."""
+    out: str = ""
+    """Directory for the results; none for the run's, or evaluation/ for predictions."""
+    units_per_metre: float = 0.0
+    """Of predictions: the number for one metre, such as 1000; 0 for floats in metres."""
+    pattern: str = "{name}"
+    """Of predictions: how the files are named, such as {name}_depth.npy."""
+    variable: str = ""
+    """Of predictions: the array in files that hold several."""
+    baselines: str = ""
+    """Of predictions: split of the data whose mean depth is scored as well, such as train."""
+    edges: bool = False
+    """Score the edges of depth as well."""
+    seed: int = 0
+    """Of the bootstrap intervals."""
 
     def __call__(self) -> None:
-        from depthsi.commands.evaluate import evaluate
+        from depthsi.commands.evaluate import Request, evaluate
 
-        crop = None if self.crop == "default" else self.crop
-        evaluate(self.run, self.split, crop=crop, aggregation=self.aggregation)
+        if self.seed < 0:
+            raise DepthsiError(f"seed is {self.seed}; it must be at least 0.")
+        values: dict[str, Any] = dataclasses.asdict(self)
+        values["units_per_metre"] = self.units_per_metre or None
+        evaluate(Request(**values))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,6 +199,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except DepthsiError as error:
         print(f"depthsi: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except StoppedError as stopped:
+        print(f"depthsi: {stopped} Continue with: {_resume_command(arguments)}", file=sys.stderr)
+        raise SystemExit(stopped.exit_code) from None
     except OSError as error:  # a full disk, a file where a directory should be, no permission
         print(f"depthsi: {error.filename}: {error.strerror}.", file=sys.stderr)
         raise SystemExit(2) from None
@@ -166,6 +211,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             file=sys.stderr,
         )
         raise SystemExit(130) from None
+
+
+def _resume_command(arguments: Sequence[str] | None) -> str:
+    """What to type in order to continue the training started with `arguments`."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    by_name = Path(sys.argv[0]).name.startswith("depthsi")
+    program = ["depthsi"] if by_name else [sys.executable, "-m", "depthsi"]
+    return shlex.join(program + words + ([] if "--resume" in words else ["--resume"]))
 
 
 def _show_warning(

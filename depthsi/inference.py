@@ -13,15 +13,17 @@ from depthsi.compilation import jit
 from depthsi.config import ModelConfig
 from depthsi.geometry import CELL_STRIDE, Geometry
 from depthsi.models import make_model
-from depthsi.models.two_scale import Output
 
 MOST_WINDOWS = 16  # in one batch
 
 
 def make_window_network(
-    config: ModelConfig, params: Any, output: Output = "fine"
+    config: ModelConfig, params: Any, output: str = "fine"
 ) -> Callable[[Any], Any]:
-    """The network, compiled: RGB 0..255 (B, H, W, 3) of input size -> log depth (B, h, w)."""
+    """The network, compiled: RGB 0..255 (B, H, W, 3) of input size -> log depth (B, h, w).
+
+    `output` is one of the outputs of `config.kind`: coarse or fine, unet, hourglass.
+    """
     model = make_model(config)
 
     def network(params: Any, image: jax.Array) -> jax.Array:

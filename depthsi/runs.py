@@ -1,6 +1,5 @@
 """The directory of a run: config.json, metrics.jsonl, checkpoints/ and what evaluation adds."""
 
-import dataclasses
 import io
 import json
 import os
@@ -12,6 +11,8 @@ import numpy as np
 from depthsi.config import Config
 from depthsi.config_json import from_dict, to_dict
 from depthsi.errors import DepthsiError
+
+LOCK_FILE = ".lock"  # held by a training, see depthsi.training.run_lock
 
 
 class RunDirectory:
@@ -39,7 +40,7 @@ class RunDirectory:
         """Raises DepthsiError if there is anything that a new run would disturb."""
         if self.path.exists() and not self.path.is_dir():
             raise DepthsiError(f"{self.path} is a file: choose a directory for the run.")
-        if self.path.is_dir() and any(self.path.iterdir()):
+        if self.path.is_dir() and any(file.name != LOCK_FILE for file in self.path.iterdir()):
             raise DepthsiError(
                 f"{self.path} already holds another run or other files: continue it with --resume"
                 " or choose another --run."
@@ -47,13 +48,7 @@ class RunDirectory:
 
     def check_same(self, config: Config) -> None:
         """Raises DepthsiError unless the run here was started with `config`, on any devices."""
-        asked_for = dataclasses.replace(config, compute=self.config().compute)
-        if difference := _first_difference(to_dict(self.config()), to_dict(asked_for)):
-            name, here, asked = difference
-            raise DepthsiError(
-                f"{self.path} was started with {name} = {here!r}, not {asked!r}: resume it with"
-                " its own settings or start another --run."
-            )
+        check_same_settings(to_dict(self.config()), config, str(self.path))
 
     def create(self, config: Config) -> None:
         """Makes the directory and writes config.json, whole or not at all."""
@@ -102,15 +97,38 @@ class RunDirectory:
             ) from error
 
     def append(self, **values: Any) -> None:
-        """Adds a line to metrics.jsonl."""
-        with self.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(values) + "\n")
+        """Adds a line to metrics.jsonl; raises DepthsiError where that fails, as on a full disk."""
+        try:
+            with self.metrics.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(values) + "\n")
+        except OSError as error:
+            raise DepthsiError(
+                f"{self.metrics} cannot be written ({error.strerror}): make room or mend that, then"
+                " continue with --resume."
+            ) from error
 
     def forget_after(self, step: int) -> None:
         """Drops lines of metrics.jsonl that a run resumed at `step` will write again."""
         if self.metrics.exists():
             lines = self.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
             write_text(self.metrics, "".join(line for line in lines if _step(line) <= step))
+
+
+def check_same_settings(saved: dict[str, Any], config: Config, where: str) -> None:
+    """Raises DepthsiError unless `saved` are the settings `config`, apart from the devices.
+
+    Args:
+      saved: settings of a run as plain values.
+      config: those asked for.
+      where: what was saved with them.
+    """
+    asked_for = to_dict(config) | {"compute": saved.get("compute")}
+    if difference := _first_difference(*json.loads(json.dumps([saved, asked_for]))):
+        name, here, asked = difference
+        raise DepthsiError(
+            f"{where} was started with {name} = {here!r}, not {asked!r}: resume it with its own"
+            " settings or start another --run."
+        )
 
 
 def write_text(path: Path, text: str) -> None:
@@ -135,10 +153,11 @@ def _step(line: str) -> float:
 def _first_difference(
     here: dict[str, Any], asked: dict[str, Any], prefix: str = ""
 ) -> tuple[str, Any, Any] | None:
-    for name, value in here.items():
-        if isinstance(value, dict):
-            if inner := _first_difference(value, asked[name], f"{prefix}{name}."):
+    for name in here | asked:
+        ours, theirs = here.get(name), asked.get(name)
+        if isinstance(ours, dict) and isinstance(theirs, dict):
+            if inner := _first_difference(ours, theirs, f"{prefix}{name}."):
                 return inner
-        elif value != asked[name]:
-            return prefix + name, value, asked[name]
+        elif ours != theirs:
+            return prefix + name, ours, theirs
     return None

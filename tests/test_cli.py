@@ -64,12 +64,14 @@ def test_train_evaluate_predict_info(trained, folder, capsys, tmp_path):
     capsys.readouterr()
     main(["evaluate", str(trained)])
     printed = capsys.readouterr().out
-    for words in ("2 pictures of split 'test', step 3", "crop eigen2014_nyu where", "no depth caps",
-                  "mean over images", "ours: coarse + fine", "ours: mean predictor",
-                  "paper: Coarse+Fine 0.611"):  # fmt: skip
+    for words in ("step 3: 2 pictures of split 'test'", "crop eigen2014_nyu (rows", "no depth caps",
+                  "mean over images", "coarse + fine", "mean predictor",
+                  "Coarse+Fine 0.611"):  # fmt: skip
         assert words in " ".join(printed.split())
     result = json.loads((trained / "evaluation.json").read_text())
-    assert set(result["results"]) == {"coarse", "coarse + fine", "mean predictor"}
+    assert list(result["results"]) == [
+        "coarse", "coarse + fine", "oracle scale", "mean predictor", "constant",
+    ]  # fmt: skip
     assert result["images"] == 2
     assert {row["pixels"] for row in result["results"].values()} == {2 * 220 * 296}
     assert 0 <= result["results"]["coarse"]["image"]["d1"] <= 1
@@ -204,7 +206,7 @@ def test_bad_data_is_named_and_nothing_is_written(fault, folder, tmp_path, capsy
 def test_mistakes_after_training(trained, folder, capsys, tmp_path):
     assert "no split 'tset'; it has" in refusal(capsys, "evaluate", trained, "--split", "tset")
     assert "holds no run" in refusal(capsys, "evaluate", tmp_path)
-    assert "--crop" in refusal(capsys, "evaluate", trained, "--crop", "kb")
+    assert "takes 352x1216 pixels" in refusal(capsys, "evaluate", trained, "--crop", "kb")
     assert "does not exist" in refusal(capsys, "predict", trained, tmp_path / "no.jpg")
     assert "No photo" in refusal(capsys, "predict", trained)
     (tmp_path / "text.jpg").write_text("not a picture")

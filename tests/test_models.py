@@ -12,7 +12,7 @@ from depthsi.compilation import jit
 from depthsi.config import ModelConfig
 from depthsi.errors import DepthsiError
 from depthsi.geometry import Window, geometry
-from depthsi.models import FineNet, TwoScaleNet
+from depthsi.models import FineNet, TwoScaleNet, make_model
 from depthsi.models.layers import local_response_norm, max_pool
 from depthsi.presets import from_scratch
 
@@ -217,6 +217,51 @@ def test_local_response_norm_against_a_loop():
         energy = sum(x[..., k].astype(np.float64) ** 2 for k in neighbours)
         expected[..., channel] = x[..., channel] / (2 + 1e-4 * energy) ** 0.75
     np.testing.assert_allclose(local_response_norm(jnp.asarray(x)), expected, rtol=1e-5)
+
+
+def gradient_of(output, **how):
+    """Of a sum over one map, for its network's parameters: the gradient, and the program for it."""
+    _, variables, image = small_network()
+    rng = np.random.default_rng(0)  # the fine network begins without any gradient for conv1
+    params = jax.tree.map(
+        lambda p: p + 0.01 * rng.normal(size=p.shape).astype(np.float32), variables["params"]
+    )
+    model = make_model(SMALL, **how)
+    assert jax.tree.map(jnp.shape, params) == jax.tree.map(
+        jnp.shape, jax.eval_shape(model.init, jax.random.key(0), image)["params"]
+    )
+
+    def total(trained):
+        rngs = {"dropout": jax.random.key(0)}
+        variables = {"params": params | {output: trained}}
+        out = model.apply(variables, image, train=True, output=output, rngs=rngs)
+        assert out.dtype == jnp.float32
+        return jnp.sum(jnp.sin(3 * out))
+
+    gradient = jax.grad(total)
+    return jit(gradient)(params[output]), str(jax.make_jaxpr(gradient)(params[output]))
+
+
+@pytest.mark.parametrize("output", ["coarse", "fine"])
+def test_computing_activations_again_changes_no_gradient(output):
+    expected, plain = gradient_of(output)
+    again, program = gradient_of(output, remat=True)
+    convolutions = [text.count("= conv_general_dilated") for text in (plain, program)]
+    assert convolutions[1] > convolutions[0]
+    for a, b in zip(jax.tree.leaves(again), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * float(jnp.max(jnp.abs(b))))
+
+
+@pytest.mark.parametrize("output", ["coarse", "fine"])
+def test_bfloat16_gives_float32_gradients_near_the_exact_ones(output):
+    expected, _ = gradient_of(output)
+    rounded, program = gradient_of(output, dtype=jnp.bfloat16)
+    assert program.count("bf16") > 20
+    for a, b in zip(jax.tree.leaves(rounded), jax.tree.leaves(expected), strict=True):
+        assert a.dtype == jnp.float32
+        assert np.any(a != b)
+        a, b = np.ravel(a), np.ravel(b)
+        assert a @ b > 0.9 * np.linalg.norm(a) * np.linalg.norm(b)
 
 
 @pytest.mark.parametrize(

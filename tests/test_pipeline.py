@@ -23,7 +23,7 @@ from depthsi.data.pipeline import (
 from depthsi.data.rooms import RoomsSource
 from depthsi.data.samples import Sample
 from depthsi.errors import DepthsiError
-from depthsi.training.parallel import data_mesh, split
+from depthsi.training.parallel import make_mesh, split
 
 
 class Numbered:
@@ -209,7 +209,7 @@ def test_batches_to_the_devices_are_bounded_and_in_order():
             pulled.append(i)
             yield np.full((4, 2, 2, 3), i, np.uint8), np.full((4, 2, 2), i, np.float32)
 
-    sharding = split(data_mesh(4))
+    sharding = split(make_mesh(4))
     stream = to_devices(batches(), sharding, ahead=2)
     image, depth = next(stream)
     assert pulled == [0, 1, 2]

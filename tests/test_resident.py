@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ import pytest
 
 from depthsi import compilation
 from depthsi.commands import train as command
-from depthsi.config import Config, DataConfig, ScheduleConfig
+from depthsi.config import ComputeConfig, Config, DataConfig, ScheduleConfig
 from depthsi.data import resident
 from depthsi.data.endless import render_rooms
 from depthsi.data.ordering import Order
@@ -25,7 +26,7 @@ from depthsi.training import loop
 from depthsi.training.checkpoints import Checkpoints
 from depthsi.training.dispatch import make_dispatch, make_drawn_step
 from depthsi.training.feeds import check_feed, longest_call, open_feed, steps_to_pause
-from depthsi.training.parallel import data_mesh
+from depthsi.training.parallel import make_mesh
 from depthsi.training.stages import Stage, make_stages
 from depthsi.training.state import State, initial_state
 from depthsi.training.steps import make_train_step
@@ -79,6 +80,9 @@ def light(monkeypatch):
         return State(jnp.zeros((), jnp.int32), params, (), jax.random.key(config.seed))
 
     monkeypatch.setattr(loop, "initial_state", few_numbers)
+    monkeypatch.setattr(
+        loop, "abstract_state", lambda *of: jax.eval_shape(lambda: few_numbers(*of))
+    )
     monkeypatch.setattr(loop, "enter_stage", lambda state, config, stage: state)
     monkeypatch.setattr(loop, "make_train_step", light_step)
 
@@ -171,7 +175,7 @@ def test_depth_that_16_bits_cannot_hold_is_refused_by_sample():
     data = pairs(3, (4, 5))
     data.depths[2, 1, 1] = 1001.0
     with pytest.raises(DepthsiError, match=r"^Training sample 2: the depth 1001 m is over 1000 m"):
-        place(data, (4, 5), data_mesh(4))
+        place(data, (4, 5), make_mesh(4))
 
 
 class Wrapped:
@@ -188,11 +192,12 @@ class Wrapped:
         return self.inner.images, self.inner.depths
 
 
-@pytest.mark.parametrize("devices", [1, 4])
+@pytest.mark.parametrize("shape", [(1, 1), (4, 1), (2, 2)])
 @pytest.mark.parametrize("on_demand", [False, True])
-def test_what_is_placed_is_read_back(devices, on_demand):
-    data = pairs(6, (8, 10))
-    mesh = jax.sharding.Mesh(np.array(jax.devices()[:devices]), ("data",))
+def test_what_is_placed_is_read_back(shape, on_demand):
+    data, devices = pairs(6, (8, 10)), math.prod(shape)
+    grid = np.array(jax.devices()[:devices]).reshape(shape)
+    mesh = jax.sharding.Mesh(grid, ("data", "model"))
     placed = place(OnDemand(Wrapped(data)) if on_demand else data, (8, 10), mesh)
     assert placed.images.dtype == np.uint8
     assert placed.counts.dtype == np.uint16
@@ -219,18 +224,18 @@ def test_samples_that_do_not_fit_are_refused_with_both_sizes(monkeypatch):
     assert resident.free_bytes(Host()) == 2**30  # half of 8 GiB, shared by 4 devices
     needed = 2 * 240 * 320 * 5  # of 6 samples on 4 devices
     monkeypatch.setattr(resident, "free_bytes", lambda device: needed)
-    check_feed(RESIDENT, pairs(), data_mesh(4))
+    check_feed(RESIDENT, pairs(), make_mesh(4))
     monkeypatch.setattr(resident, "free_bytes", lambda device: needed - 1)
     words = r"needs 0\.00 GiB on each of 4 devices, but .* can spare 0\.00 GiB: use more devices"
     for refusing in (
-        lambda: check_feed(RESIDENT, pairs(), data_mesh(4)),
-        lambda: place(pairs(), (240, 320), data_mesh(4)),
+        lambda: check_feed(RESIDENT, pairs(), make_mesh(4)),
+        lambda: place(pairs(), (240, 320), make_mesh(4)),
     ):
         with pytest.raises(DepthsiError, match=words):
             refusing()
     monkeypatch.setattr(resident, "free_bytes", lambda device: 5 * 2**29)
     with pytest.raises(DepthsiError, match=r"needs 35\.76 GiB .* spare 2\.50 GiB"):
-        resident.check_fits(400_000, (240, 320), data_mesh(4))
+        resident.check_fits(400_000, (240, 320), make_mesh(4))
 
 
 def test_calls_end_where_the_loop_looks():
@@ -248,7 +253,7 @@ def test_calls_end_where_the_loop_looks():
 
 def test_resident_batches_are_those_from_the_host():
     """Images to the bit, depth in millimetres to a rounding."""
-    data, mesh = pairs(6, (8, 10)), data_mesh(4)
+    data, mesh = pairs(6, (8, 10)), make_mesh(4)
     placed = place(data, (8, 10), mesh)
     order, read = Order(6, 5), jax.jit(lambda d, n: read_resident(d, n, mesh))
     batches = training_batches(data, 4, 5, first_step=2)
@@ -359,7 +364,7 @@ def test_a_loss_that_is_not_finite_names_its_step(tmp_path, light, looped, monke
 
 
 def test_rendered_rooms_are_the_training_split_going_on():
-    mesh = data_mesh(4)
+    mesh = make_mesh(4, ComputeConfig(model_devices=2))
     render = jax.jit(lambda n: render_rooms(n, 3, (0.5, 2.0), mesh))
     images, depths = RoomsSource("train", 8, 3, (0.5, 2.0)).arrays()
     pictures = set()
@@ -380,9 +385,9 @@ def test_endless_rooms_never_repeat(plain_rooms):
 
     def numbers_from(start):
         drawn, step = [], start
-        with open_feed(ENDLESS, None, data_mesh(4), step) as feed:
+        with open_feed(ENDLESS, None, make_mesh(4), step) as feed:
             for stage in make_stages(ENDLESS):
-                update = feed.update(told, stage)
+                update = feed.update(told, stage, None)
                 while step < stage.end:
                     _, step, metrics = update(
                         State(jnp.int32(step), {}, (), jax.random.key(0)), step
@@ -397,7 +402,7 @@ def test_endless_rooms_never_repeat(plain_rooms):
 def test_the_host_feed_needs_samples():
     with (
         pytest.raises(ValueError, match="`pairs` must not be None"),
-        open_feed(CONFIG, None, data_mesh(4), 0),
+        open_feed(CONFIG, None, make_mesh(4), 0),
     ):
         pass
 

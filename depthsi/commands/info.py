@@ -1,18 +1,17 @@
 """`depthsi info`."""
 
 from pathlib import Path
-from typing import Any
-
-import jax
 
 import depthsi
 from depthsi.commands.dataset_info import Request, dataset_info
 from depthsi.commands.shared import latest_step
 from depthsi.errors import DepthsiError
+from depthsi.flops import as_flops
 from depthsi.machine import describe_machine
 from depthsi.runs import RunDirectory
+from depthsi.training.costs import count_parameters, forward_flops, step_flops
 from depthsi.training.stages import make_stages
-from depthsi.training.state import initial_state
+from depthsi.training.state import abstract_state
 
 
 def info(request: Request) -> None:
@@ -34,17 +33,21 @@ def info(request: Request) -> None:
 def _print_run(run: RunDirectory) -> None:
     config = run.config()
     stages = make_stages(config)
-    state = jax.eval_shape(lambda: initial_state(config, stages[0]))
+    params = abstract_state(config, stages[0]).params
     sizes = config.model.sizes
     print(f"{run.path}: step {latest_step(run) or 0} of {stages[-1].end}")
     print(f"geometry {sizes.name} {sizes.variant}: input {sizes.input}, output {sizes.output}")
-    for name, layers in state.params.items():
+    for name, layers in params.items():
         for layer, arrays in layers.items():
-            shape = "x".join(map(str, arrays["kernel"].shape))
-            print(f"  {name}/{layer:<6} {shape:>16} {_count(arrays):>12,}")
-        print(f"  {name:<13} {'':>16} {_count(layers):>12,} parameters")
+            shape = "x".join(map(str, arrays["kernel"].shape)) if "kernel" in arrays else ""
+            print(f"  {f'{name}/{layer}':<18} {shape:>16} {count_parameters(arrays):>12,}")
+        print(f"  {name:<18} {'':>16} {count_parameters(layers):>12,} parameters")
     for stage in stages:
-        print(f"stage {stage.name}: steps {stage.start + 1} to {stage.end}")
+        forward, step = forward_flops(config, stage), step_flops(config, stage)
+        print(
+            f"stage {stage.name}: steps {stage.start + 1} to {stage.end}; per image"
+            f" {as_flops(forward)} to predict, {as_flops(step)} to train on"
+        )
 
 
 def _print_installation() -> None:
@@ -58,7 +61,3 @@ def _print_installation() -> None:
             print(f"{name} is not installed")
     for name, text in describe_machine().items():
         print(f"{name} {text}")
-
-
-def _count(tree: Any) -> int:
-    return sum(leaf.size for leaf in jax.tree.leaves(tree))

@@ -6,8 +6,6 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-import jax
-
 from depthsi import runs
 from depthsi.config import Config
 from depthsi.data.policy import BadSamples, GoodSamples, good_samples
@@ -17,7 +15,7 @@ from depthsi.errors import DepthsiError
 from depthsi.runs import RunDirectory
 from depthsi.training.checkpoints import Checkpoints
 from depthsi.training.stages import make_stages, stage_of
-from depthsi.training.state import initial_state
+from depthsi.training.state import abstract_state
 
 BATCH = 16  # pictures evaluated at a time
 
@@ -83,13 +81,15 @@ def record_left_out(run: RunDirectory, sources: Mapping[str, Source]) -> None:
 
 
 def trained_params(config: Config, run: RunDirectory) -> tuple[dict[str, Any], int]:
-    """Parameters and step of the newest checkpoint."""
-    stages = make_stages(config)
-    if (latest := latest_step(run)) is None:
+    """Parameters and step of the newest whole checkpoint; warns of damaged ones."""
+    abstract = abstract_state(config, make_stages(config)[0]).params
+    newest = None
+    if run.checkpoints.is_dir():
+        with Checkpoints(run.checkpoints) as checkpoints:
+            newest = checkpoints.newest_params(abstract)
+    if newest is None:
         raise DepthsiError(f"{run.path} has no checkpoint yet: train it first.")
-    with Checkpoints(run.checkpoints) as checkpoints:
-        abstract = jax.eval_shape(lambda: initial_state(config, stages[0])).params
-        return checkpoints.restore_params(latest, abstract), latest
+    return newest
 
 
 def latest_step(run: RunDirectory) -> int | None:
@@ -100,6 +100,8 @@ def latest_step(run: RunDirectory) -> int | None:
         return checkpoints.latest
 
 
-def trained_outputs(config: Config, step: int) -> list[Any]:
-    reached = stage_of(make_stages(config), step)
-    return ["coarse"] if reached.name == "coarse" else ["coarse", "fine"]
+def trained_outputs(config: Config, step: int) -> list[str]:
+    """The outputs whose stage has begun by `step`, the last one the best trained."""
+    stages = make_stages(config)
+    reached = stage_of(stages, step)
+    return [stage.output for stage in stages if stage.start <= reached.start]

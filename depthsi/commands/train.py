@@ -1,5 +1,9 @@
 """`depthsi train`."""
 
+import contextlib
+
+import jax
+
 from depthsi.commands.shared import BATCH, record_left_out, split_source
 from depthsi.config import Config
 from depthsi.data.pipeline import Pairs, open_pairs, ordered_batches
@@ -8,28 +12,60 @@ from depthsi.evaluation import mean_depth
 from depthsi.runs import RunDirectory
 from depthsi.training.feeds import check_feed
 from depthsi.training.loop import train as run_training
-from depthsi.training.parallel import data_mesh
+from depthsi.training.parallel import make_mesh, state_sharding
+from depthsi.training.processes import Cluster, on_leader, together
+from depthsi.training.run_lock import run_lock
 from depthsi.training.stages import make_stages
+from depthsi.training.state import abstract_state
+from depthsi.training.warm_start import check_coarse_convs, check_init
+from depthsi.training.watch import WatchOptions
 
 
-def train(config: Config, path: str, *, resume: bool) -> None:
-    """`depthsi train`: both stages into the run directory `path`."""
+def train(
+    config: Config,
+    path: str,
+    *,
+    resume: bool,
+    options: WatchOptions = WatchOptions(),  # noqa: B008 (frozen)
+    cluster: Cluster = Cluster(),  # noqa: B008 (frozen)
+) -> None:
+    """`depthsi train`: all stages into the run directory `path`."""
     run = RunDirectory(path)
-    if resume:
-        run.check_same(config)
-    else:
-        run.check_new()
-    mesh = data_mesh(config.schedule.batch_size)  # refuses before anything is read or written
-    sources, pairs = _open(config, run)
-    train_pairs, val_pairs = pairs.get("train"), pairs.get("val")
-    check_feed(config, train_pairs, mesh)
-    if not resume:
-        run.create(config)
-    record_left_out(run, sources)
-    if train_pairs is not None and not run.mean_depth_file.exists():
-        run.save_mean_depth(mean_depth(ordered_batches(train_pairs, BATCH)))
-    run_training(config, run, train_pairs, val_pairs)
-    print(f"Trained {make_stages(config)[-1].end} steps. Next: depthsi evaluate {path}")
+    with together(cluster), contextlib.ExitStack() as held:
+
+        def lock() -> None:
+            held.enter_context(run_lock(run.path))
+
+        def begin() -> None:
+            lock()
+            run.check_new()  # another run may have begun since
+            run.create(config)
+
+        def describe_data() -> None:
+            record_left_out(run, sources)
+            if train_pairs is not None and not run.mean_depth_file.exists():
+                run.save_mean_depth(mean_depth(ordered_batches(train_pairs, BATCH)))
+
+        if resume:
+            run.check_same(config)
+            on_leader(lock)
+        else:
+            on_leader(run.check_new)
+        # what cannot be is refused before anything is read or written
+        mesh = make_mesh(config.schedule.batch_size, config.compute)
+        state_sharding(abstract_state(config, make_stages(config)[0]), mesh)
+        check_init(config.init)
+        check_coarse_convs(config)
+        sources, pairs = _open(config, run)
+        train_pairs, val_pairs = pairs.get("train"), pairs.get("val")
+        check_feed(config, train_pairs, mesh)
+        if not resume:
+            on_leader(begin)
+        on_leader(describe_data)
+        run_training(config, run, train_pairs, val_pairs, options)
+        if jax.process_index() == 0:
+            steps = make_stages(config)[-1].end
+            print(f"Trained {steps} steps. Next: depthsi evaluate {path}")
 
 
 def _open(config: Config, run: RunDirectory) -> tuple[dict[str, Source], dict[str, Pairs]]:

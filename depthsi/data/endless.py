@@ -27,5 +27,5 @@ def render_rooms(
             return jax.lax.map(one, numbers)
         return jax.lax.map(one, numbers, batch_size=group)
 
-    axis = PartitionSpec("data")
+    axis = PartitionSpec(mesh.axis_names)
     return jax.shard_map(local, mesh=mesh, in_specs=axis, out_specs=axis)(numbers)

@@ -67,14 +67,14 @@ def place(pairs: Pairs, size: tuple[int, int], mesh: Mesh) -> Resident:
     Args:
       pairs: the samples.
       size: their size, (H, W).
-      mesh: the devices; its axis "data" divides the samples.
+      mesh: the devices that divide the samples, over all its axes.
 
     Raises:
       DepthsiError: they do not fit, or a sample cannot be used.
     """
     check_fits(len(pairs), size, mesh)
-    devices, rows = mesh.shape["data"], _rows(len(pairs), mesh)
-    sharding = NamedSharding(mesh, PartitionSpec("data"))
+    devices, rows = mesh.size, _rows(len(pairs), mesh)
+    sharding = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
     blocks: list[Resident] = []
     with tqdm(total=len(pairs), desc="to the devices", unit="image", disable=None) as bar:
         for device, part in sharding.addressable_devices_indices_map((rows * devices,)).items():
@@ -113,7 +113,7 @@ def _block(
 
 
 def _rows(samples: int, mesh: Mesh) -> int:
-    return -(-samples // mesh.shape["data"])
+    return -(-samples // mesh.size)
 
 
 def check_fits(samples: int, size: tuple[int, int], mesh: Mesh) -> None:
@@ -149,18 +149,18 @@ def read_resident(
 
     def local(data: Resident, numbers: Array) -> tuple[Array, Array]:
         rows = len(data.images)
-        row = numbers - jax.lax.axis_index("data") * rows
+        row = numbers - jax.lax.axis_index(mesh.axis_names) * rows
         here = (row >= 0) & (row < rows)
         row = jnp.where(here, row, 0)
         image, metres = data.images[row], data.counts[row] / data.per_metre[row][:, None, None]
         if mesh.size == 1:
             return image, metres
-        send = functools.partial(jax.lax.psum_scatter, axis_name="data", tiled=True)
+        send = functools.partial(jax.lax.psum_scatter, axis_name=mesh.axis_names, tiled=True)
         # one term of each sum is not zero, so the sums are exact in any type
         here = here[:, None, None]
         return send(jnp.where(here[..., None], image, 0)), send(jnp.where(here, metres, 0.0))
 
-    axis = PartitionSpec("data")
+    axis = PartitionSpec(mesh.axis_names)
     read = jax.shard_map(
         local, mesh=mesh, in_specs=(axis, PartitionSpec()), out_specs=axis, check_vma=False
     )

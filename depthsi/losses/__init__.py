@@ -10,7 +10,7 @@ from depthsi.losses.affine import align_scale_shift, ssi_loss, ssi_trimmed
 from depthsi.losses.gradients import eigen_fergus_2015, gradient_matching
 from depthsi.losses.moments import ResidualMoments, residual_moments
 from depthsi.losses.pairwise import pairwise_loss, scale_invariant_pairwise
-from depthsi.losses.reductions import reduce_images, valid_count
+from depthsi.losses.reductions import reduce_images, valid_count, weigh_images
 from depthsi.losses.relatives import berhu, ordinal_penalty, ranking_loss, si_mse
 from depthsi.losses.scale_invariant import (
     optimal_log_scale,
@@ -46,4 +46,5 @@ __all__ = [
     "ssi_loss",
     "ssi_trimmed",
     "valid_count",
+    "weigh_images",
 ]

@@ -33,6 +33,19 @@ def reduce_images(
     Raises:
       ValueError: unknown reduction, or shapes that differ.
     """
+    total, weight = weigh_images(values, counts, reduction)
+    if axis_name is not None:
+        total, weight = jax.lax.psum((total, weight), axis_name)
+    return total / jnp.maximum(weight, 1)
+
+
+def weigh_images(
+    values: ArrayLike, counts: ArrayLike, reduction: str = "image"
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Numerator and denominator of `reduce_images`, which add up over parts of a batch.
+
+    Arguments and errors as for `reduce_images`. The denominator is 0 if no image has a valid pixel.
+    """
     if reduction not in _POWERS:
         raise ValueError(f"`reduction` must be one of {', '.join(_POWERS)}, got {reduction!r}.")
     if jnp.shape(values) != jnp.shape(counts):
@@ -43,10 +56,7 @@ def reduce_images(
     values, counts = jnp.asarray(values), jnp.asarray(counts)
     seen = counts > 0
     weights = jnp.where(seen, counts ** _POWERS[reduction], 0)
-    total, weight = jnp.sum(weights * jnp.where(seen, values, 0)), jnp.sum(weights)
-    if axis_name is not None:
-        total, weight = jax.lax.psum((total, weight), axis_name)
-    return total / jnp.maximum(weight, 1)
+    return jnp.sum(weights * jnp.where(seen, values, 0)), jnp.sum(weights)
 
 
 def valid_count(

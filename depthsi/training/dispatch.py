@@ -20,15 +20,6 @@ Dispatch = Callable[
 ]
 
 
-def loops_on_device() -> bool:
-    """Whether several steps should be one call.
-
-    Not on CPUs: there, convolutions inside a compiled loop run on one thread and are some ten times
-    slower (XLA of jax 0.10 to 0.12), whereas the calls that a loop saves cost next to nothing.
-    """
-    return jax.default_backend() != "cpu"
-
-
 def make_drawn_step(train_step: TrainStep, draw: Draw) -> DrawnStep:
     """(state, data, numbers) -> (state, metrics): one step on the samples of these numbers."""
 

@@ -6,14 +6,15 @@ loop next has to look at the state.
 """
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from depthsi import compilation
+from depthsi.compilation import loops_on_device
 from depthsi.config import Config, ScheduleConfig
 from depthsi.data.endless import render_rooms
 from depthsi.data.ordering import Order
@@ -21,11 +22,10 @@ from depthsi.data.pipeline import Pairs, to_devices, training_batches
 from depthsi.data.resident import check_fits, place, read_resident
 from depthsi.training.dispatch import (
     Draw,
-    loops_on_device,
     make_dispatch,
     make_drawn_step,
 )
-from depthsi.training.parallel import split
+from depthsi.training.parallel import bind, compile_step, split
 from depthsi.training.stages import Stage
 from depthsi.training.state import State
 from depthsi.training.steps import TrainStep
@@ -34,11 +34,18 @@ Update = Callable[[State, int], tuple[State, int, Any]]
 """(state, its step) -> (later state, its step, metrics: scalars, or vectors over the steps)."""
 
 
+@runtime_checkable
 class Feed(Protocol):
-    """Batches for a run from some step on."""
+    """Batches for a run from some step on.
 
-    def update(self, train_step: TrainStep, stage: Stage) -> Update:
-        """The compiled update of `stage`; donates its state."""
+    Attributes:
+      waited: seconds that updates have waited for data so far.
+    """
+
+    waited: float
+
+    def update(self, train_step: TrainStep, stage: Stage, sharding: Any) -> Update:
+        """The compiled update of `stage`; donates its state, which lies as `sharding` says."""
         ...
 
 
@@ -66,11 +73,11 @@ def open_feed(config: Config, pairs: Pairs | None, mesh: Mesh, step: int) -> Ite
     """
     data = config.data
     if data.endless:
-        yield _DeviceFeed(config, *_rooms(config, mesh))
+        yield _DeviceFeed(config, mesh, *_rooms(config, mesh))
     elif pairs is None:
         raise ValueError("`pairs` must not be None unless `config.data.endless` is True")
     elif data.resident:
-        yield _DeviceFeed(config, *_resident(config, pairs, mesh))
+        yield _DeviceFeed(config, mesh, *_resident(config, pairs, mesh))
     else:
         batches = training_batches(
             pairs,
@@ -83,18 +90,25 @@ def open_feed(config: Config, pairs: Pairs | None, mesh: Mesh, step: int) -> Ite
             process_count=jax.process_count(),
         )
         with contextlib.closing(batches):
-            yield _HostFeed(to_devices(batches, split(mesh)))
+            yield _HostFeed(config, to_devices(batches, split(mesh)), mesh)
 
 
 class _HostFeed:
-    def __init__(self, batches: Iterator[tuple[jax.Array, jax.Array]]) -> None:
-        self._batches = batches
+    def __init__(
+        self, config: Config, batches: Iterator[tuple[jax.Array, jax.Array]], mesh: Mesh
+    ) -> None:
+        self._compute, self._batches, self._mesh = config.compute, batches, mesh
+        self.waited = 0.0
 
-    def update(self, train_step: TrainStep, stage: Stage) -> Update:
-        compiled = compilation.jit(train_step, donate_argnums=0)
+    def update(self, train_step: TrainStep, stage: Stage, sharding: Any) -> Update:
+        step_of = bind(train_step, self._mesh, self._compute)
+        compiled = compile_step(step_of, self._mesh, sharding)
 
         def run(state: State, step: int) -> tuple[State, int, Any]:
-            state, metrics = compiled(state, *next(self._batches))
+            start = time.perf_counter()
+            batch = next(self._batches)
+            self.waited += time.perf_counter() - start
+            state, metrics = compiled(state, *batch)
             return state, step + 1, metrics
 
         return run
@@ -104,15 +118,17 @@ Numbers = Callable[[int, int], np.ndarray]  # first position, how many -> sample
 
 
 class _DeviceFeed:
-    def __init__(self, config: Config, data: Any, numbers: Numbers, draw: Draw) -> None:
-        self._schedule = config.schedule
+    waited = 0.0  # its data lies where it is used
+
+    def __init__(self, config: Config, mesh: Mesh, data: Any, numbers: Numbers, draw: Draw) -> None:
+        self._schedule, self._compute, self._mesh = config.schedule, config.compute, mesh
         self._data, self._numbers, self._draw = data, numbers, draw
 
-    def update(self, train_step: TrainStep, stage: Stage) -> Update:
-        step_of = make_drawn_step(train_step, self._draw)
+    def update(self, train_step: TrainStep, stage: Stage, sharding: Any) -> Update:
+        step_of = make_drawn_step(bind(train_step, self._mesh, self._compute), self._draw)
         if not loops_on_device():
-            return self._single(compilation.jit(step_of, donate_argnums=0))
-        return self._looped(compilation.jit(make_dispatch(step_of), donate_argnums=0), stage)
+            return self._single(compile_step(step_of, self._mesh, sharding))
+        return self._looped(compile_step(make_dispatch(step_of), self._mesh, sharding), stage)
 
     def _single(self, compiled: Callable[..., Any]) -> Update:
         batch = self._schedule.batch_size

@@ -4,23 +4,33 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from tqdm import tqdm
+from jax.sharding import Mesh
 
 from depthsi.config import Config
 from depthsi.data.pipeline import Pairs, ordered_batches
-from depthsi.evaluation import DEFAULT_PROTOCOLS, evaluate_predictor, make_predictor
+from depthsi.errors import StoppedError
+from depthsi.evaluation import evaluate_predictor, make_predictor
+from depthsi.protocols import DEFAULT_PROTOCOLS
 from depthsi.runs import RunDirectory
 from depthsi.training.checkpoints import Checkpoints
 from depthsi.training.feeds import open_feed
-from depthsi.training.parallel import data_mesh, replicated
+from depthsi.training.hang import PATIENCE, HangWatch, lost_processes_end_this_one
+from depthsi.training.parallel import make_mesh, place_batch, state_sharding
+from depthsi.training.processes import on_leader
 from depthsi.training.stages import Stage, make_stages, stage_of
-from depthsi.training.state import State, enter_stage, initial_state
+from depthsi.training.state import State, abstract_state, enter_stage, initial_state
 from depthsi.training.steps import make_train_step
-from depthsi.training.watch import Watch
+from depthsi.training.stopping import StopRequest, stop_requests
+from depthsi.training.warm_start import take_coarse_convs, warm_start
+from depthsi.training.watch import Watch, WatchOptions
 
 
 def train(
-    config: Config, run: RunDirectory, train_pairs: Pairs | None, val_pairs: Pairs | None
+    config: Config,
+    run: RunDirectory,
+    train_pairs: Pairs | None,
+    val_pairs: Pairs | None,
+    options: WatchOptions = WatchOptions(),  # noqa: B008 (frozen)
 ) -> dict[str, Any]:
     """Trains every stage, from the newest checkpoint of `run` on if there is one.
 
@@ -29,6 +39,7 @@ def train(
       run: its directory, which exists.
       train_pairs: samples to train on; None for endless rooms.
       val_pairs: samples to evaluate on along the way; None for no such evaluation.
+      options: what to tell besides metrics.jsonl.
 
     Returns:
       The networks' parameters after the last stage.
@@ -37,68 +48,133 @@ def train(
       DepthsiError: a loss or an update that is not finite, with the step and the checkpoint to go
         back to; a batch the devices cannot share; an unusable checkpoint; data that the settings
         of `config.data` do not allow for.
+      StoppedError: SIGTERM or SIGINT came; the step in flight was finished and its state saved.
     """
-    mesh = data_mesh(config.schedule.batch_size)
+    mesh = make_mesh(config.schedule.batch_size, config.compute)
     stages = make_stages(config)
-    with Checkpoints(run.checkpoints, config.schedule.keep) as checkpoints:
-        state = _begin(config, stages, checkpoints, replicated(mesh))
+    with (
+        stop_requests() as stop,
+        HangWatch(config.compute.hang_minutes) as hang,
+        Checkpoints(run.checkpoints, config) as checkpoints,
+        lost_processes_end_this_one(),
+    ):
+        hang.alive("the start", patience=PATIENCE)
+        state = _begin(config, stages, checkpoints, mesh)
         step = int(state.step)
-        run.forget_after(step)
+        on_leader(lambda: run.forget_after(step))
         with (
             open_feed(config, train_pairs, mesh, step) as feed,
-            tqdm(total=stages[-1].end, initial=step, unit="step", disable=None) as bar,
+            Watch(config, run, checkpoints, feed, step, options) as watch,
         ):
-            watch = Watch(config, run, bar, checkpoints, step)
+            pauses = _Pauses(config, checkpoints, watch, hang, stop)
             for stage in stages:
                 if step >= stage.end:
                     continue
                 if step == stage.start and step > 0:
-                    enter = jax.jit(lambda s, stage=stage: enter_stage(s, config, stage))
-                    state = enter(state)
-                update = feed.update(make_train_step(config, stage), stage)
-                evaluate = _evaluator(config, stage, val_pairs)
+                    state = _enter(state, config, stage, mesh)
+                train_step = make_train_step(config, stage)
+                sharding = state_sharding(state, mesh)
+                update = watch.wrap(feed.update(train_step, stage, sharding), stage)
+                evaluate = _evaluator(config, stage, val_pairs, mesh, hang)
+                hang.alive(f"step {step}", patience=PATIENCE)
                 while step < stage.end:
                     state, step, metrics = update(state, step)
-                    watch.after(step, stage, metrics)
-                    due = config.schedule.eval_every
-                    if evaluate and (step == stage.end or step % due == 0):
-                        watch.settle()
-                        watch.evaluated(step, stage, evaluate(state.params))
-                    if step == stage.end or step % config.schedule.save_every == 0:
-                        watch.settle()  # what is not finite is never saved
-                        checkpoints.save(step, state)
+                    pauses.after(step, stage, state, metrics, evaluate)
+        hang.alive(f"step {step}", patience=PATIENCE)
     return state.params
 
 
+Evaluate = Callable[[Any], dict[str, float]]  # parameters -> numbers on the split `val`
+
+
+class _Pauses:
+    """What the host does between two steps: it logs, evaluates, saves, and stops when asked to."""
+
+    def __init__(
+        self,
+        config: Config,
+        checkpoints: Checkpoints,
+        watch: Watch,
+        hang: HangWatch,
+        stop: StopRequest,
+    ) -> None:
+        self._schedule, self._last = config.schedule, make_stages(config)[-1].end
+        self._checkpoints, self._watch, self._hang, self._stop = checkpoints, watch, hang, stop
+
+    def after(
+        self, step: int, stage: Stage, state: State, metrics: Any, evaluate: Evaluate | None
+    ) -> None:
+        """To be called after each update; raises StoppedError if a signal came."""
+        self._watch.after(step, stage, metrics)
+        self._hang.alive(f"step {step}")
+        signal = self._stop.due()
+        val = {}
+        if evaluate and self._is_due(step, stage, self._schedule.eval_every):
+            self._watch.settle()
+            val = evaluate(state.params)
+            self._watch.evaluated(step, stage, val)
+        save = self._is_due(step, stage, self._schedule.save_every)
+        if save or signal or self._checkpoints.improves(val):
+            self._watch.settle()  # what is not finite is never saved
+            self._hang.alive(f"step {step}", patience=PATIENCE)
+            self._checkpoints.save(step, state, stage.name, val)
+        if signal and step < self._last:
+            self._checkpoints.wait()
+            raise StoppedError(step, signal)
+
+    def _is_due(self, step: int, stage: Stage, every: int) -> bool:
+        return step == stage.end or step % every == 0
+
+
 def _begin(
-    config: Config,
-    stages: tuple[Stage, ...],
-    checkpoints: Checkpoints,
-    sharding: jax.sharding.Sharding,
+    config: Config, stages: tuple[Stage, ...], checkpoints: Checkpoints, mesh: Mesh
 ) -> State:
-    latest = checkpoints.latest
-    stage = stage_of(stages, latest or 0)
+    """The newest state saved, or the first one."""
 
-    def fresh() -> State:
-        return initial_state(config, stage)
+    def abstract(step: int) -> State:
+        return abstract_state(config, stage_of(stages, step))
 
-    if latest is None:
-        return jax.jit(fresh, out_shardings=sharding)()
-    return checkpoints.restore(latest, jax.eval_shape(fresh), sharding)
+    def shardings(state: State) -> State:
+        return state_sharding(state, mesh)
+
+    state = checkpoints.restore_newest(abstract, shardings)
+    if state is not None:
+        return state
+    placed = shardings(abstract(0))
+    state = jax.jit(lambda: initial_state(config, stages[0]), out_shardings=placed)()
+    params, report = warm_start(state.params, config.init)
+    params, convolutions = take_coarse_convs(params, config)
+    for line in filter(None, (report, convolutions) if jax.process_index() == 0 else ()):
+        print(line)
+    return state.replace(params=params)
+
+
+def _enter(state: State, config: Config, stage: Stage, mesh: Mesh) -> State:
+    def enter(state: State) -> State:
+        return enter_stage(state, config, stage)
+
+    sharding = state_sharding(jax.eval_shape(enter, state), mesh)
+    return jax.jit(enter, out_shardings=sharding)(state)
 
 
 def _evaluator(
-    config: Config, stage: Stage, pairs: Pairs | None
-) -> Callable[[Any], dict[str, float]] | None:
+    config: Config, stage: Stage, pairs: Pairs | None, mesh: Mesh, hang: HangWatch
+) -> Evaluate | None:
     if pairs is None or not config.schedule.eval_every:
         return None
     predict = make_predictor(config.model, stage.output)
     sizes = config.model.sizes
 
+    def predict_while_watched(params: Any, image: Any) -> Any:
+        hang.alive("a batch of the evaluation", patience=PATIENCE)
+        return predict(params, place_batch(image, mesh))
+
     def evaluate(params: Any) -> dict[str, float]:
         batches = ordered_batches(pairs, config.schedule.batch_size)
         protocol = DEFAULT_PROTOCOLS[sizes.name]
-        total = evaluate_predictor(lambda image: predict(params, image), batches, sizes, protocol)
+        total = evaluate_predictor(
+            lambda image: predict_while_watched(params, image), batches, sizes, protocol
+        )
         return total.compute("image")
 
     return evaluate

@@ -37,6 +37,11 @@ def initial_state(config: Config, stage: Stage) -> State:
     return enter_stage(state, config, stage)
 
 
+def abstract_state(config: Config, stage: Stage) -> State:
+    """Shapes and types of the states of `stage`."""
+    return jax.eval_shape(lambda: initial_state(config, stage))
+
+
 def enter_stage(state: State, config: Config, stage: Stage) -> State:
     """The same state with a fresh optimiser for the parameters `stage` trains."""
     trained = {stage.name: state.params[stage.name]}

@@ -1,17 +1,21 @@
-"""The pure training and evaluation steps: no devices, no files, no loops."""
+"""The pure training step: no devices, no files, no loops over steps."""
 
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Num, Shaped
+from jaxtyping import Array, Float, Int, Num, Shaped
 
-from depthsi.augment import Raw, augment
+from depthsi.augment import Batch, Raw, augment
+from depthsi.compilation import loops_on_device
 from depthsi.config import Config
-from depthsi.losses import reduce_images, scale_invariant_loss, valid_count
+from depthsi.losses import scale_invariant_loss, valid_count, weigh_images
 from depthsi.models import make_model
+from depthsi.training.norms import norm_metrics
 from depthsi.training.optim import make_optimizer, rate_schedule
+from depthsi.training.parallel import DATA
 from depthsi.training.stages import Stage
 from depthsi.training.state import State
 
@@ -22,51 +26,126 @@ TrainStep = Callable[
 ]
 
 
+class _Sums(NamedTuple):
+    """What adds up over parts of a batch, whoever computes them."""
+
+    gradients: Any  # of `loss`
+    loss: Array  # of the images, each times its weight
+    weight: Array  # of the images
+    valid: Array  # pixels with known depth
+    pixels: Array
+
+
 def make_train_step(config: Config, stage: Stage) -> TrainStep:
     """The step of `stage`: (state, uint8 images, depth in metres) -> (state, metrics).
 
-    The pictures are raw samples: augmentation is part of the step. Everything random in it
-    depends on the run's key, the step and the example's place in the batch alone.
+    The pictures are raw samples: augmentation is part of the step. Everything random in it depends
+    on the run's key, the step and the example's place in the global batch alone.
+
+    However the batch is divided, among devices or into the `compute.accumulate` parts that are
+    computed one after the other, weighted sums of its images are what is added up, and divided once
+    by the weight of all: images count as in one piece also where the parts have unequal numbers of
+    valid pixels. With the binding pmap the step runs on one device's part and must be mapped over
+    the axis "data"; with jit it sees the whole batch.
     """
-    model, sizes = make_model(config.model), config.model.sizes
+    sums_of = _make_sums(config, stage)
     optimizer = make_optimizer(config.optim, stage.steps)
     schedule = rate_schedule(config.optim, stage.steps)
+    mapped = config.compute.binding == "pmap"
 
     def train_step(
         state: State, image: Num[Raw, "b H W 3"], depth: Float[Raw, "b H W"]
     ) -> tuple[State, Metrics]:
-        view_key, dropout_key = jax.random.split(jax.random.fold_in(state.key, state.step))
-        keys = jax.random.split(view_key, len(image))
-        batch = augment(keys, image, depth, config.augment, sizes)
+        first = jax.lax.axis_index(DATA) * len(image) if mapped else 0
+        examples = first + jnp.arange(len(image))
+        parts = config.compute.accumulate
+        sums = _accumulate(lambda *part: sums_of(state, *part), (image, depth, examples), parts)
+        if mapped:
+            sums = jax.lax.psum(sums, DATA)
 
-        def loss_of(trained: dict) -> jax.Array:
-            predictions = model.apply(
-                {"params": state.params | trained},
-                batch.image,
-                train=True,
-                output=stage.output,
-                rngs={"dropout": dropout_key},
-            )
-            predictions = jnp.asarray(predictions)
-            values = scale_invariant_loss(
-                predictions, batch.log_depth, where=batch.valid, lam=config.loss.lam
-            )
-            counts = valid_count(predictions, where=batch.valid)
-            return config.loss.multiplier * reduce_images(
-                values, counts, reduction=config.loss.reduction
-            )
-
+        factor = config.loss.multiplier / jnp.maximum(sums.weight, 1)
+        gradients = jax.tree.map(lambda gradient: factor * gradient, sums.gradients)
         trained = {stage.name: state.params[stage.name]}
-        loss, gradients = jax.value_and_grad(loss_of)(trained)
         updates, opt_state = optimizer.update(gradients, state.opt_state, trained)
         metrics = {
-            "loss": loss,
+            "loss": factor * sums.loss,
             "learning_rate": jnp.asarray(schedule(state.step - stage.start)),
-            "gradient_norm": optax.tree.norm(gradients),
-            "update_norm": optax.tree.norm(updates),
-            "valid_share": jnp.mean(batch.valid, dtype=jnp.float32),
+            "valid_share": sums.valid / sums.pixels,
+            **norm_metrics(gradients, updates, trained),
         }
         params = state.params | optax.apply_updates(trained, updates)
         return state.replace(step=state.step + 1, params=params, opt_state=opt_state), metrics
 
     return train_step
+
+
+def _make_sums(config: Config, stage: Stage) -> Callable[..., _Sums]:
+    """(state, image, depth, numbers of the examples in the global batch) -> sums over them."""
+    dtype, remat = jnp.dtype(config.compute.precision), config.compute.remat
+    model, sizes = make_model(config.model, dtype=dtype, remat=remat), config.model.sizes
+
+    def sums_of(
+        state: State,
+        image: Num[Raw, "b H W 3"],
+        depth: Float[Raw, "b H W"],
+        examples: Int[Array, " b"],
+    ) -> _Sums:
+        view_key, dropout_key = jax.random.split(jax.random.fold_in(state.key, state.step))
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(view_key, examples)
+        batch = augment(keys, image, depth, config.augment, sizes)
+        counts = valid_count(batch.log_depth, where=batch.valid)
+
+        def loss_of(trained: dict[str, Any]) -> tuple[Array, Array]:
+            predictions = model.apply(
+                {"params": state.params | trained},
+                batch.image,
+                train=True,
+                output=stage.output,
+                examples=examples,
+                rngs={"dropout": dropout_key},
+            )
+            values = _image_losses(jnp.asarray(predictions, jnp.float32), batch, config.loss.lam)
+            return weigh_images(values, counts, config.loss.reduction)
+
+        trained = {stage.name: state.params[stage.name]}
+        (loss, weight), gradients = jax.value_and_grad(loss_of, has_aux=True)(trained)
+        pixels = jnp.float32(batch.valid.size)
+        return _Sums(gradients, loss, weight, jnp.sum(counts), pixels)
+
+    return sums_of
+
+
+def _image_losses(
+    predictions: Float[Array, "*maps b h w"], batch: Batch, lam: float
+) -> Float[Array, " b"]:
+    """Eq. 4 of each image: of its one map, or the mean over the maps that are supervised."""
+    maps = jnp.reshape(predictions, (-1, *batch.log_depth.shape))
+    losses = [
+        scale_invariant_loss(one, batch.log_depth, where=batch.valid, lam=lam) for one in maps
+    ]
+    return sum(losses[1:], losses[0]) / len(losses)
+
+
+def _accumulate(function: Callable[..., _Sums], batch: tuple[Any, ...], parts: int) -> _Sums:
+    """Sum of `function` over `parts` equal parts of the batch, one after the other.
+
+    Part k has the examples k, k + parts, ...: a batch divided among devices in contiguous pieces
+    then has an equal share of every part on each of them, and nothing has to move.
+    """
+    if parts == 1:
+        return function(*batch)
+    split = [jnp.reshape(x, (-1, parts, *x.shape[1:])) for x in batch]
+
+    def part(k: Any) -> _Sums:
+        return function(*(jax.lax.dynamic_index_in_dim(x, k, 1, keepdims=False) for x in split))
+
+    def add(k: Any, total: _Sums) -> _Sums:
+        return jax.tree.map(jnp.add, total, part(k))
+
+    if loops_on_device():
+        empty = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(part, 0))
+        return jax.lax.fori_loop(0, parts, add, empty)
+    total = part(0)
+    for k in range(1, parts):
+        total = add(k, total)
+    return total

@@ -1,30 +1,105 @@
-"""What a run tells of itself while it trains: lines of metrics, a progress bar, refusals."""
+"""What a run tells of itself while it trains: lines of metrics, a progress bar, refusals.
 
+In a run of several processes only the first one tells anything; all of them check.
+"""
+
+import contextlib
+import dataclasses
 import math
 import time
+from collections import deque
 from typing import Any
 
 import jax
 import numpy as np
+from tqdm import tqdm
 
 from depthsi.config import Config
 from depthsi.errors import DepthsiError
 from depthsi.runs import RunDirectory
 from depthsi.training.checkpoints import Checkpoints
-from depthsi.training.stages import Stage
+from depthsi.training.feeds import Feed, Update
+from depthsi.training.profiling import Profile
+from depthsi.training.stages import Stage, make_stages
+from depthsi.training.tensorboard import TensorBoard, check_tensorboard
+
+
+@dataclasses.dataclass(frozen=True)
+class WatchOptions:
+    """What to tell besides metrics.jsonl; the results do not depend on it.
+
+    Attributes:
+      tensorboard: write the metrics as TensorBoard's event files, too, into RUN/tensorboard.
+      profile: number of steps to record into RUN/profile; 0 for none.
+
+    Raises:
+      DepthsiError: a negative number of steps, or tensorboardX is missing.
+    """
+
+    tensorboard: bool = False
+    profile: int = 0
+
+    def __post_init__(self) -> None:
+        if self.profile < 0:
+            raise DepthsiError(f"profile is {self.profile}; it must be at least 0.")
+        if self.tensorboard:
+            check_tensorboard()
 
 
 class Watch:
-    """Fetches metrics one call late, so that the device never waits; logs and checks them."""
+    """Fetches metrics one call late, so that the device never waits; logs and checks them.
+
+    A context manager, which ends what it has opened.
+    """
 
     def __init__(
-        self, config: Config, run: RunDirectory, bar: Any, checkpoints: Checkpoints, step: int
+        self,
+        config: Config,
+        run: RunDirectory,
+        checkpoints: Checkpoints,
+        feed: Feed,
+        step: int,
+        options: WatchOptions,
     ) -> None:
-        self._schedule = config.schedule
-        self._run, self._bar, self._checkpoints = run, bar, checkpoints
+        """Begins after global step `step`, with what `feed` has waited for until now."""
+        self._config, self._run, self._checkpoints = config, run, checkpoints
+        self._feed, self._options = feed, options
         self._pending: tuple[int, Stage, Any] | None = None
         self._seen = step
-        self._since, self._steps = time.perf_counter(), 0
+        self._newest: deque[tuple[int, dict[str, float]]] = deque(maxlen=5)
+        self._board: TensorBoard | None = None
+        self._profile: Profile | None = None
+        self._open = contextlib.ExitStack()
+        self._leads = jax.process_index() == 0
+        self._bar = tqdm(
+            total=make_stages(config)[-1].end,
+            initial=step,
+            unit="step",
+            disable=None if self._leads else True,  # None: where nobody watches a terminal
+        )
+        self._restart_clock()
+
+    def __enter__(self) -> "Watch":
+        self._open.enter_context(contextlib.closing(self._bar))
+        if self._leads and self._options.tensorboard:
+            board = TensorBoard(self._run.path / "tensorboard", self._seen)
+            self._board = self._open.enter_context(board)
+        if self._leads and self._options.profile:
+            directory, steps = self._run.path / "profile", self._options.profile
+            self._profile = self._open.enter_context(Profile(directory, steps, self.say))
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        self._open.__exit__(*raised)
+
+    def say(self, text: str) -> None:
+        """Prints a line above the progress bar."""
+        if self._leads:
+            self._bar.write(text)
+
+    def wrap(self, update: Update, stage: Stage) -> Update:
+        """The same update, recorded while the profile asked for is not complete."""
+        return self._profile.wrap(update, stage) if self._profile else update
 
     def after(self, step: int, stage: Stage, metrics: Any) -> None:
         """Notes the steps just started, up to `step`, and looks at those before them."""
@@ -40,12 +115,12 @@ class Watch:
 
     def evaluated(self, step: int, stage: Stage, metrics: dict[str, float]) -> None:
         """Logs an evaluation; the time it took does not count against the training."""
-        self._run.append(step=step, stage=stage.name, split="val", **metrics)
-        self._bar.write(
+        self._log(step, stage, "val", metrics)
+        self.say(
             f"{stage.name} step {step}: val rmse_log {metrics['rmse_log']:.3f},"
             f" rmse_log_si {metrics['rmse_log_si']:.3f}, d1 {metrics['d1']:.3f}"
         )
-        self._since, self._steps = time.perf_counter(), 0
+        self._restart_clock()
 
     def _look(self, last: int, stage: Stage, metrics: Any) -> None:
         columns = {name: np.atleast_1d(values) for name, values in jax.device_get(metrics).items()}
@@ -56,17 +131,27 @@ class Watch:
     def _note(self, step: int, stage: Stage, values: dict[str, float]) -> None:
         self._refuse_nonsense(step, stage, values)
         self._steps += 1
+        self._bar.set_description(stage.name, refresh=False)
         self._bar.update()
-        if step % self._schedule.log_every and step != stage.end:
+        if step % self._config.schedule.log_every and step != stage.end:
             return
         elapsed = time.perf_counter() - self._since
-        speed = self._steps * self._schedule.batch_size / elapsed
-        self._since, self._steps = time.perf_counter(), 0
-        self._run.append(
-            step=step, stage=stage.name, split="train", **values, images_per_second=round(speed, 2)
-        )
-        self._bar.set_description(stage.name, refresh=False)
+        speed = self._steps * self._config.schedule.batch_size / elapsed
+        waiting = (self._feed.waited - self._waited) / elapsed
+        self._restart_clock()
+        timing = {"images_per_second": round(speed, 2), "waiting_share": round(waiting, 4)}
+        values = dict(sorted((values | timing).items(), key=lambda item: "norm" in item[0]))
+        self._log(step, stage, "train", values)  # what most people look for comes first
         self._bar.set_postfix_str(f"loss {values['loss']:.4f}, {speed:.0f} images/s")
+
+    def _log(self, step: int, stage: Stage, split: str, values: dict[str, float]) -> None:
+        if self._leads:
+            self._run.append(step=step, stage=stage.name, split=split, **values)
+        if self._board:
+            self._board.write(step, split, values)
+
+    def _restart_clock(self) -> None:
+        self._since, self._waited, self._steps = time.perf_counter(), self._feed.waited, 0
 
     def _refuse_nonsense(self, step: int, stage: Stage, values: dict[str, float]) -> None:
         if values["valid_share"] == 0 and step == stage.start + 1:
@@ -74,11 +159,16 @@ class Watch:
                 f"Training stopped at step {step} ({stage.name}): no pixel of the first batch has"
                 " known depth; check the depth files and augment.mask_extremes."
             )
-        if all(math.isfinite(values[name]) for name in ("loss", "gradient_norm", "update_norm")):
+        norms = {name: values[name] for name in ("loss", "gradient_norm", "update_norm")}
+        self._newest.append((step, norms))
+        if all(math.isfinite(norm) for norm in norms.values()):
             return
         kept = self._checkpoints.latest
         where = f"the checkpoint of step {kept} is kept" if kept else "no checkpoint was made yet"
-        shown = ", ".join(f"{name} {value:.3g}" for name, value in values.items())
+        shown = "; ".join(
+            f"step {number}: {', '.join(f'{name} {value:.3g}' for name, value in row.items())}"
+            for number, row in self._newest
+        )
         raise DepthsiError(
             f"Training stopped at step {step} ({stage.name}): not a finite number ({shown});"
             f" {where}. Lower optim.learning_rate or set optim.clip, and start another --run."

@@ -32,6 +32,7 @@ from PIL import Image
 
 from depthsi import compilation
 from depthsi.augment import augment
+from depthsi.compilation import loops_on_device
 from depthsi.config import Config, OptimConfig, ScheduleConfig
 from depthsi.data.decoding import read_depth, read_image
 from depthsi.data.endless import render_rooms
@@ -44,8 +45,8 @@ from depthsi.data.rooms import RoomsSource
 from depthsi.machine import describe_machine
 from depthsi.presets import from_scratch
 from depthsi.runs import write_text
-from depthsi.training.dispatch import loops_on_device, make_dispatch, make_drawn_step
-from depthsi.training.parallel import data_mesh, split
+from depthsi.training.dispatch import make_dispatch, make_drawn_step
+from depthsi.training.parallel import make_mesh, split
 from depthsi.training.stages import make_stages
 from depthsi.training.state import initial_state
 from depthsi.training.steps import make_train_step
@@ -88,7 +89,7 @@ class Data:
             schedule=ScheduleConfig(arguments.batch, arguments.batch, 0),
         )
         self.sizes, self.batch = self.config.model.sizes, arguments.batch
-        self.mesh = data_mesh(arguments.batch)
+        self.mesh = make_mesh(arguments.batch)
         self.source = FolderSource(root, arguments.split, size=self.sizes.image)
         self.files = [
             (root / row.rgb, root / row.depth, row.units_per_metre or 1000.0)

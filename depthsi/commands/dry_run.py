@@ -1,0 +1,123 @@
+"""`depthsi train --dry-run`: what a training would be, without data and without a trace."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from depthsi.config import Config, DataConfig
+from depthsi.flops import as_flops
+from depthsi.runs import RunDirectory
+from depthsi.training.costs import (
+    StepMemory,
+    count_parameters,
+    forward_flops,
+    step_flops,
+    step_memory,
+)
+from depthsi.training.parallel import DATA, MODEL, make_mesh
+from depthsi.training.processes import Cluster, together
+from depthsi.training.stages import make_stages
+from depthsi.training.state import abstract_state
+from depthsi.training.warm_start import check_coarse_convs, check_init
+
+
+def dry_run(
+    config: Config,
+    path: str,
+    *,
+    resume: bool,
+    cluster: Cluster = Cluster(),  # noqa: B008 (frozen)
+) -> None:
+    """Prints networks, stages, costs, devices and data of a run; writes nothing.
+
+    Raises:
+      DepthsiError: settings or a run directory that a training would refuse, too.
+    """
+    run = RunDirectory(path)
+    with together(cluster):
+        if resume:
+            run.check_same(config)
+        else:
+            run.check_new()
+        mesh = make_mesh(config.schedule.batch_size, config.compute)
+        check_init(config.init)
+        check_coarse_convs(config)
+        say = print if jax.process_index() == 0 else _nothing
+        say(f"A dry run: no data is read, and nothing is written to {path}.")
+        for title, text in _lines(config, mesh):
+            say(f"{title:<18}{text}", flush=True)  # some take a few seconds
+
+
+def _lines(config: Config, mesh: Mesh) -> Iterator[tuple[str, str]]:
+    model, schedule, compute = config.model, config.schedule, config.compute
+    sizes, stages = model.sizes, make_stages(config)
+    params = abstract_state(config, stages[0]).params
+    size = f"width {model.width:g}" if model.kind == "two_scale" else model.size
+    yield "network", f"{model.kind} ({size}), geometry {sizes.name} {sizes.variant}"
+    yield "  input, output", f"{_by(sizes.input)}, {_by(sizes.output)}"
+    for name, layers in params.items():
+        yield f"  {name}", f"{count_parameters(layers):,} parameters"
+    if len(params) > 1:
+        yield "  in all", f"{count_parameters(params):,} parameters"
+    if config.init.weights:
+        yield "  starts from", config.init.weights
+    if config.init.coarse_convs:
+        yield "  coarse/conv1..5", config.init.coarse_convs
+
+    shape = f"mesh of {mesh.shape[DATA]} ({DATA}) x {mesh.shape[MODEL]} ({MODEL})"
+    kind = mesh.devices.flat[0].device_kind
+    yield "devices", f"{mesh.size} x {kind}, {shape}, {compute.binding}, {compute.precision}"
+    each = schedule.batch_size // mesh.size
+    turns = f" in {compute.accumulate} turns" if compute.accumulate > 1 else ""
+    yield "batch", f"{schedule.batch_size} images, {each} on each device{turns}"
+    yield "data", _data(config.data, watched=schedule.eval_every > 0)
+    for stage in stages:
+        samples = stage.steps * schedule.batch_size
+        yield f"stage {stage.name}", f"{stage.steps:,} steps, {samples:,} samples"
+        forward, step = forward_flops(config, stage), step_flops(config, stage)
+        yield "  per image", f"{as_flops(forward)} to predict, {as_flops(step)} to train on"
+        yield "  memory", _memory(step_memory(config, stage, mesh))
+    yield "", "FLOP: of convolutions and matrix products; a multiply-add is 2."
+    yield "", "Memory: on each device, as compiled for it; data kept there comes on top."
+
+
+def _memory(memory: StepMemory) -> str:
+    parts = [("parameters", memory.parameters), ("optimiser", memory.optimiser),
+             ("batch", memory.batch)]  # fmt: skip
+    known = ", ".join(f"{name} {_size(count)}" for name, count in parts)
+    if memory.temporaries is None:
+        return f"{known}; activations unknown"
+    total = sum(count for _, count in parts) + memory.temporaries
+    return f"{_size(total)}: {known}, activations and other temporaries {_size(memory.temporaries)}"
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    """What all processes but the first one say."""
+
+
+def _data(data: DataConfig, *, watched: bool) -> str:
+    """Where it comes from; the directory is looked for, not into."""
+    if data.kind == "rooms":
+        val = f"; {data.val} others to watch the training with" if watched else ""
+    else:
+        val = "; split val to watch the training with" if watched else ""
+    if data.endless:
+        return f"a new room in each sample, rendered on the devices{val}"
+    where = ", kept in device memory" if data.resident else ""
+    if data.kind == "rooms":
+        return f"{data.train} rooms, drawn at the start{where}{val}"
+    if not data.root:
+        return f"{data.kind}, but its directory is not set yet: name it with --data.root"
+    missing = "" if Path(data.root).is_dir() else " (which is no directory yet)"
+    return f"{data.kind} {data.root}{missing}, split train{where}{val}"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"

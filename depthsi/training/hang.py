@@ -1,0 +1,87 @@
+"""Ending a process that waits for something that does not come."""
+
+import contextlib
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from types import TracebackType
+
+PATIENCE = 3  # times the limit, for what compiles or writes first
+EXIT_CODE = 2
+_LOST = re.compile("gloo|nccl|unavailable|deadline|coordination|connection|peer", re.IGNORECASE)
+
+
+def give_up(message: str) -> None:
+    """Ends the process with a sentence, though other threads may be stuck in the devices' calls."""
+    print(f"depthsi: {message}", file=sys.stderr, flush=True)
+    sys.stdout.flush()
+    os._exit(EXIT_CODE)
+
+
+class HangWatch:
+    """Gives up when `alive` has not been called for a time; a context manager.
+
+    Threads stuck in a collective operation with a process that has stopped cannot be interrupted,
+    so that the whole process has to end.
+    """
+
+    def __init__(self, minutes: float) -> None:
+        """A limit of 0 minutes stands for none."""
+        self._minutes = minutes
+        self._deadline, self._after = float("inf"), ""
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="depthsi-hang", daemon=True)
+
+    def __enter__(self) -> "HangWatch":
+        if self._minutes:
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: object, trace: TracebackType | None
+    ) -> None:
+        self._end.set()
+
+    def alive(self, after: str, *, patience: int = 1) -> None:
+        """Notes progress.
+
+        Args:
+          after: what has been done, such as "step 12", for the message.
+          patience: factor on the time until the next call, where more has to be done before it.
+        """
+        self._after = after
+        self._deadline = time.monotonic() + 60 * self._minutes * patience
+
+    def _watch(self) -> None:
+        interval = min(60 * self._minutes / 20, 5.0)
+        while not self._end.wait(interval):
+            if time.monotonic() > self._deadline:
+                give_up(
+                    f"Nothing has happened for {self._minutes:g} minutes after {self._after}:"
+                    " another process of this run or a device has stopped answering. Continue with"
+                    " --resume; compute.hang_minutes is the limit."
+                )
+
+
+@contextlib.contextmanager
+def lost_processes_end_this_one() -> Iterator[None]:
+    """Gives up where a computation fails since another process of the run has ended.
+
+    Nothing orderly is left to do then: saving and leaving `jax.distributed` wait for all processes.
+    JAX may come first, and say that "another task died": at once where process 0 has ended, which
+    holds them together, and after 100 s without a sign of life from any process.
+    """
+    import jax
+
+    try:
+        yield
+    except (jax.errors.JaxRuntimeError, RuntimeError, ValueError) as error:
+        if jax.process_count() == 1 or not _LOST.search(str(error)):
+            raise
+        give_up(
+            "Another process of this run has ended or cannot be reached"
+            f" ({str(error).splitlines()[0][:200]}). Start all of them again with --resume."
+        )

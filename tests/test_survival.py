@@ -1,0 +1,235 @@
+"""Trainings that are stopped, killed, starved and contradicted, each in a process of its own."""
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import sys
+
+import pytest
+from killed_runs import arguments, cluster, finish, start, steps_logged, wait_for, write_pairs
+
+from depthsi.cli import main
+from depthsi.training.checkpoints import Checkpoints
+
+TIMING = ("images_per_second", "waiting_share")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_pairs(tmp_path_factory.mktemp("data") / "pairs")
+
+
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory):
+    """A run that nothing disturbed."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    code, printed = finish(start(arguments(run, data)))
+    assert code == 0, printed
+    return run
+
+
+def final(run):
+    """Step, and checksums of every array, which are of the bits, of the newest checkpoint."""
+    with Checkpoints(run / "checkpoints") as checkpoints:
+        record = checkpoints.record(checkpoints.latest)
+    return record.step, record.arrays
+
+
+def lines(run):
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in row.items() if name not in TIMING} for row in rows]
+
+
+def assert_like(run, whole):
+    assert final(run) == final(whole)
+    assert lines(run) == lines(whole)
+
+
+@pytest.mark.parametrize(
+    ("sent", "code", "after"),
+    [(signal.SIGTERM, 143, 3), (signal.SIGINT, 130, 7), (signal.SIGTERM, 143, 15)],
+)
+def test_a_signal_stops_after_a_saved_step_and_names_the_command(
+    sent, code, after, data, whole, tmp_path
+):
+    """In both stages and between two checkpoints."""
+    run = tmp_path / "a run"  # with a space, which has to be quoted
+    words = arguments(run, data)
+    process = start(words, SECONDS_PER_STEP=0.2)
+    wait_for(lambda: steps_logged(run) >= after, process)
+    process.send_signal(sent)
+    left, printed = finish(process)
+    assert left == code
+    assert "Traceback" not in printed
+    step = final(run)[0]
+    said, command = printed.strip().splitlines()[-1].split(" Continue with: ")
+    assert said == f"depthsi: Stopped by {sent.name} after step {step}, which is saved."
+    assert after <= step < 20
+    *program, _ = start_of_command = shlex.split(command)[:4]
+    assert program == [sys.executable, "-m", "depthsi"], start_of_command
+    assert finish(start(shlex.split(command)[3:]))[0] == 0
+    assert_like(run, whole)
+
+
+def test_a_second_signal_ends_at_once(data, tmp_path):
+    run = tmp_path / "run"
+    process = start(arguments(run, data), STUCK_AT=4)
+    wait_for(lambda: steps_logged(run) >= 2, process)
+    process.send_signal(signal.SIGINT)
+    with pytest.raises(Exception, match="timed out"):
+        process.communicate(timeout=1)
+    process.send_signal(signal.SIGTERM)
+    assert finish(process, timeout=20)[0] == -signal.SIGTERM
+
+
+def test_a_stuck_step_ends_in_a_sentence(data, tmp_path):
+    words = arguments(tmp_path / "run", data, "--compute.hang-minutes", 0.15)
+    code, printed = finish(start(words, STUCK_AT=4))
+    assert code == 2
+    assert "Nothing has happened for 0.15 minutes after step 3" in printed
+    assert "Traceback" not in printed
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(data, whole, tmp_path):
+    run = tmp_path / "run"
+    words = arguments(run, data)
+    code, printed = finish(start(words, FULL_AT=7))
+    assert code == 2
+    assert "Traceback" not in printed
+    assert (
+        printed.strip()
+        .splitlines()[-1]
+        .startswith(
+            f"depthsi: A checkpoint could not be written to {run / 'checkpoints'} (File too large);"
+            " that of step 5 is kept."
+        )
+    )
+    assert final(run)[0] == 5
+    assert finish(start([*words, "--resume"]))[0] == 0
+    assert_like(run, whole)
+
+
+def test_two_runs_in_one_directory(data, whole, tmp_path):
+    """Started afresh at the same time, and resumed while one is running; SIGKILL frees the lock."""
+    run = tmp_path / "run"
+    words = arguments(run, data)
+    both = [start(words, SECONDS_PER_STEP=2) for _ in range(2)]
+    wait_for(lambda: both[0].poll() or both[1].poll() or steps_logged(run) > 1, both[0])
+    refused, running = sorted(both, key=lambda process: process.poll() is None)
+    if refused.poll() is None:  # both still start: one of them has yet to find the other
+        wait_for(lambda: any(process.poll() for process in both), both[0])
+    code, printed = finish(refused)
+    assert code == 2
+    assert "is in use by another run" in printed or "already holds another run" in printed
+    code, printed = finish(start([*words, "--resume"]))
+    assert code == 2
+    assert f"is in use by another run (process {running.pid} on " in printed
+    running.kill()
+    running.communicate()
+    assert finish(start([*words, "--resume"]))[0] == 0
+    assert_like(run, whole)
+
+
+@pytest.fixture(scope="module")
+def whole_pair(data, tmp_path_factory):
+    run = tmp_path_factory.mktemp("pair") / "run"
+    pair = [start([*arguments(run, data), *options]) for options in cluster(2)]
+    assert [finish(process)[0] for process in pair] == [0, 0]
+    return run
+
+
+def test_two_processes_stop_at_the_same_step(data, whole_pair, tmp_path):
+    """Only one is asked to."""
+    run = tmp_path / "run"
+    pair = [
+        start([*arguments(run, data), *options], SECONDS_PER_STEP=0.3) for options in cluster(2)
+    ]
+    wait_for(lambda: steps_logged(run) >= 3, pair[0])
+    pair[1].send_signal(signal.SIGTERM)
+    ends = [finish(process) for process in pair]
+    assert [code for code, _ in ends] == [143, 143], ends
+    said = [printed.split("depthsi: ")[1].split(" Continue")[0] for _, printed in ends]
+    step = final(run)[0]
+    assert said == [f"Stopped by SIGTERM after step {step}, which is saved."] * 2
+    pair = [start([*arguments(run, data, "--resume"), *options]) for options in cluster(2)]
+    assert [finish(process)[0] for process in pair] == [0, 0]
+    assert_like(run, whole_pair)
+
+
+@pytest.mark.parametrize("killed", [0, 1])
+def test_a_killed_process_ends_the_other(killed, data, whole_pair, tmp_path):
+    """JAX may be the first to notice, where the killed one is 0, through which it is connected."""
+    run = tmp_path / "run"
+    pair = [
+        start([*arguments(run, data), *options], SECONDS_PER_STEP=0.3) for options in cluster(2)
+    ]
+    wait_for(lambda: steps_logged(run) >= 6, pair[0])
+    pair[killed].kill()
+    pair[killed].communicate()
+    code, printed = finish(pair[1 - killed])
+    ends = {2: "Another process of this run has ended"}
+    ends |= {} if killed else {-signal.SIGABRT: "another task died"}
+    assert ends[code] in printed
+    assert "Traceback" not in printed
+    pair = [start([*arguments(run, data, "--resume"), *options]) for options in cluster(2)]
+    assert [finish(process)[0] for process in pair] == [0, 0]
+    assert_like(run, whole_pair)
+
+
+def test_two_processes_go_back_from_a_damaged_checkpoint(data, whole_pair, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(whole_pair, run)
+    for file in (run / "checkpoints" / "20" / "params").rglob("*"):
+        if file.is_file():
+            file.write_bytes(file.read_bytes()[:-9])
+    pair = [start([*arguments(run, data, "--resume"), *options]) for options in cluster(2)]
+    ends = [finish(process) for process in pair]
+    assert [code for code, _ in ends] == [0, 0], ends
+    said = "step 20 is damaged, going back to that of step 15"
+    assert all(said in printed and "Traceback" not in printed for _, printed in ends), ends
+    assert (run / "checkpoints" / "damaged-20").is_dir()
+    assert_like(run, whole_pair)
+
+
+def refusal(capsys, *words):
+    with pytest.raises(SystemExit) as stopped:
+        main([str(word) for word in words])
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    return " ".join(error.split())
+
+
+def test_what_cannot_be_resumed_is_one_sentence(data, whole, tmp_path, capsys):
+    def resume(run, *more):
+        return refusal(capsys, *arguments(run, data, "--resume", *more))
+
+    assert "holds no run" in resume(tmp_path / "nowhere")
+    assert not (tmp_path / "nowhere").exists()
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "holds no run" in resume(empty)
+    assert not list(empty.iterdir())
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "config.json").write_text('{"learning_rate": 3}')
+    assert "config.json: config." in resume(foreign)
+    assert "started with seed = 0, not 4" in resume(whole, "--seed", 4)
+    assert "started with schedule.save_every = 5, not 6" in resume(
+        whole, "--schedule.save-every", 6
+    )
+
+
+def test_a_config_that_contradicts_the_checkpoint(data, whole, tmp_path, capsys):
+    """Another config.json beside the checkpoints of a run."""
+    run = tmp_path / "run"
+    run.mkdir()
+    config = json.loads((whole / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(config | {"seed": 9}))
+    os.symlink(whole / "checkpoints", run / "checkpoints")
+    code, printed = finish(start([*arguments(run, data, "--seed", 9), "--resume"]))
+    assert code == 2
+    assert "checkpoints/20 was started with seed = 0, not 9" in printed
+    assert final(whole)[0] == 20
