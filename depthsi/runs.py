@@ -40,7 +40,8 @@ class RunDirectory:
         """Raises DepthsiError if there is anything that a new run would disturb."""
         if self.path.exists() and not self.path.is_dir():
             raise DepthsiError(f"{self.path} is a file: choose a directory for the run.")
-        if self.path.is_dir() and any(file.name != LOCK_FILE for file in self.path.iterdir()):
+        harmless = (LOCK_FILE, ".config.json.tmp")  # of a run killed as it began
+        if self.path.is_dir() and any(file.name not in harmless for file in self.path.iterdir()):
             raise DepthsiError(
                 f"{self.path} already holds another run or other files: continue it with --resume"
                 " or choose another --run."

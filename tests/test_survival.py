@@ -6,11 +6,13 @@ import shlex
 import shutil
 import signal
 import sys
+import time
 
 import pytest
 from killed_runs import arguments, cluster, finish, start, steps_logged, wait_for, write_pairs
 
 from depthsi.cli import main
+from depthsi.training import hang
 from depthsi.training.checkpoints import Checkpoints
 
 TIMING = ("images_per_second", "waiting_share")
@@ -233,3 +235,39 @@ def test_a_config_that_contradicts_the_checkpoint(data, whole, tmp_path, capsys)
     assert code == 2
     assert "checkpoints/20 was started with seed = 0, not 9" in printed
     assert final(whole)[0] == 20
+
+
+def watched(monkeypatch, minutes, act):
+    """What the process was ended with while `act` had a watch of so many minutes."""
+    messages = []
+    monkeypatch.setattr(hang, "give_up", messages.append)
+    with hang.HangWatch(minutes) as watch:
+        act(watch)
+    return messages
+
+
+def test_the_watch_gives_up_only_when_nothing_happens(monkeypatch):
+    """Limits of 0.3 s."""
+    limit = 0.3 / 60
+
+    def busy(watch):
+        for step in range(8):
+            watch.alive(f"step {step}")
+            time.sleep(0.1)
+
+    def idle(watch):
+        watch.alive("step 7")
+        time.sleep(1)
+
+    def compiling(watch):
+        watch.alive("step 7", patience=10)
+        time.sleep(1)
+
+    assert watched(monkeypatch, limit, idle)[0].startswith(
+        "Nothing has happened for 0.005 minutes after step 7"
+    )
+    assert watched(monkeypatch, limit, compiling) == []
+    assert watched(monkeypatch, limit, lambda _: time.sleep(1)) == []  # before the first sign
+    assert watched(monkeypatch, 0, idle) == []
+    if watched(monkeypatch, limit, busy):  # once more, should this process have had to wait itself
+        assert watched(monkeypatch, 20 * limit, busy) == []

@@ -133,19 +133,17 @@ def bind(train_step: Callable[..., Any], mesh: Mesh, compute: ComputeConfig) -> 
 
 
 def _with_parts_of_fc6(train_step: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
-    """`train_step` in which groups gather the features before fc6, and each device has its outputs.
+    """`train_step` in which each device computes its part of the outputs of fc6 for its group.
 
     Left to itself, the compiler may as well gather the weights that `state_sharding` divides, and
-    add up gradients of all of them: more to send than with copies everywhere.
+    add up the gradients of all of them: more to send than with copies everywhere.
     """
-
-    def place(x: jax.Array, *axes: str | None) -> jax.Array:
-        return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, PartitionSpec(*axes)))
+    parts = NamedSharding(mesh, PartitionSpec(DATA, MODEL))
 
     def call(layer: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
-        if context.module.name != "fc6" or context.method_name != "__call__":
-            return layer(*args, **kwargs)
-        return place(layer(place(*args, DATA)), DATA, MODEL)
+        y = layer(*args, **kwargs)
+        ours = context.module.name == "fc6" and context.method_name == "__call__"
+        return jax.lax.with_sharding_constraint(y, parts) if ours else y
 
     def step(*args: Any) -> Any:
         with nn.intercept_methods(call):

@@ -1,0 +1,66 @@
+"""A short form of `experiments/benchmarks/faults.py`: its own machinery, on the stand-in networks."""
+
+import json
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from killed_runs import PROGRAM, arguments, write_pairs
+from small_training import initial_state
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "experiments" / "benchmarks"))
+import fault_trials
+import faults
+
+sys.path.pop(0)
+
+
+def program(data, processes=1):
+    words = arguments("", data)
+    del words[words.index("--run") : words.index("--run") + 2]
+    return fault_trials.Program(
+        [sys.executable, str(PROGRAM), *words[:2]], words[2:], 20,
+        lambda *of: jax.eval_shape(lambda: initial_state(*of)), processes,
+        {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(PROGRAM.parents[1]), "SECONDS_PER_STEP": "0.05"},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("processes", "runs"), [(1, 2), (2, 1)])
+def test_killed_runs_end_like_the_one_left_alone(processes, runs, tmp_path):
+    trial = fault_trials.Trial(program(write_pairs(tmp_path / "pairs"), processes), tmp_path / "t")
+    rngs = np.random.default_rng(processes).spawn(runs)
+    outcomes = [trial.run(f"run{i}", rngs[i], most=2) for i in range(runs)]
+    numbers = faults.summary(outcomes)
+    assert numbers["kills"] > 0
+    assert numbers["steps lost by a kill, most"] <= 2 * 5  # those of a save under way, too
+    for name in ("damaged checkpoints found", "corrupted checkpoints accepted",
+                 "final states that differ in a bit", "logs that differ in a line",
+                 "temporary directories left"):  # fmt: skip
+        assert numbers[name] == 0, (name, outcomes)
+    assert numbers["seconds until the other process ended, most"] < 100
+
+
+def test_a_checkpoint_that_is_not_the_undisturbed_runs_is_counted(tmp_path):
+    """With one run's checkpoint in the place of another's."""
+    data = write_pairs(tmp_path / "pairs")
+    trial = fault_trials.Trial(program(data), tmp_path / "t")
+    (step, state), damaged = trial._newest(tmp_path / "t" / "whole")
+    assert (step, damaged) == (20, 0)
+    assert state == trial._states[20]
+    assert state != trial._states[15]
+
+
+def test_the_committed_numbers_are_those_of_the_script():
+    """Of at least 100 runs, none of which ended in other bits."""
+    result = json.loads((faults.RESULTS / "faults.json").read_text())
+    one, two = result["results"].values()
+    assert one["runs"] >= 100
+    assert two["runs"] >= 20
+    for column in (one, two):
+        assert column["corrupted checkpoints accepted"] == 0
+        assert column["final states that differ in a bit"] == 0
+        kills = [kill for run in column["every run"] for kill in run["kills"]]
+        assert len(kills) == column["kills"] >= column["runs"]
+    assert (faults.RESULTS / "faults.md").read_text() == faults.report(result)
