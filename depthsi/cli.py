@@ -64,7 +64,7 @@ class Train:
     """Steps to record for a profiler, into DIR/profile, after the first few; 0 for none."""
     dry_run: bool = False
     """Only say what this would train, on what, and what it needs; read no data, write nothing."""
-    cluster: Cluster = Cluster()
+    cluster: Cluster = dataclasses.field(default_factory=Cluster)
 
     def __call__(self) -> None:
         from depthsi.commands.dry_run import dry_run

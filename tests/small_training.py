@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from depthsi.cli import main
+from depthsi.commands import train as command
 from depthsi.training import loop
 from depthsi.training.state import State
 
@@ -64,6 +65,7 @@ def slowly(after):
 if __name__ == "__main__":
     loop.initial_state, loop.enter_stage = initial_state, enter_stage
     loop.abstract_state = lambda *of: jax.eval_shape(lambda: initial_state(*of))
+    command.abstract_state = loop.abstract_state
     loop.make_train_step = make_train_step
     loop.Watch.after = slowly(loop.Watch.after)
     main()

@@ -270,6 +270,13 @@ def test_a_damaged_checkpoint_is_moved_aside_and_its_step_saved_again(tmp_path):
     assert as_bytes(restored) == as_bytes(state(2))
 
 
+def test_a_checkpoint_in_the_place_of_another_is_noticed(tmp_path):
+    saved(tmp_path, [1])
+    (tmp_path / "1").rename(tmp_path / "2")
+    with Checkpoints(tmp_path) as checkpoints, pytest.raises(DamagedError, match="of step 1"):
+        checkpoints.restore(2, ABSTRACT, DEVICE)
+
+
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 def test_nothing_whole_is_one_sentence(tmp_path):
     saved(tmp_path, [1])
@@ -305,7 +312,7 @@ def test_other_shapes_and_settings_are_named(tmp_path):
 
 def test_leftovers_of_a_killed_save_are_removed_by_the_next_training_alone(tmp_path):
     saved(tmp_path, [1])
-    leftover = tmp_path / "2.orbax-checkpoint-tmp"
+    leftover = tmp_path / "3.orbax-checkpoint-tmp"
     leftover.mkdir()
     (leftover / "half").write_text("written")
     with Checkpoints(tmp_path) as checkpoints:

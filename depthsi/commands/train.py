@@ -54,8 +54,9 @@ def train(
         # what cannot be is refused before anything is read or written
         mesh = make_mesh(config.schedule.batch_size, config.compute)
         state_sharding(abstract_state(config, make_stages(config)[0]), mesh)
-        check_init(config.init)
-        check_coarse_convs(config)
+        if not resume:
+            check_init(config.init)
+            check_coarse_convs(config)
         sources, pairs = _open(config, run)
         train_pairs, val_pairs = pairs.get("train"), pairs.get("val")
         check_feed(config, train_pairs, mesh)

@@ -121,7 +121,10 @@ class Checkpoints:
             values = self._checkpointer.checkpointables_metadata(step).custom_metadata
         except Exception as error:
             raise DamagedError(f"its metadata cannot be read ({_reason(error)})") from error
-        return Record.from_json(values)
+        record = Record.from_json(values)
+        if record.step != step:
+            raise DamagedError(f"it says to be of step {record.step}")
+        return record
 
     def restore_newest(self, abstract: Callable[[int], State], shardings: Any) -> State | None:
         """The newest state that is whole; None where nothing was saved.

@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from types import TracebackType
 
+from depthsi.errors import DepthsiError
+
 PATIENCE = 3  # times the limit, for what compiles or writes first
 EXIT_CODE = 2
 _LOST = re.compile("gloo|nccl|unavailable|deadline|coordination|connection|peer", re.IGNORECASE)
@@ -31,7 +33,7 @@ class HangWatch:
     def __init__(self, minutes: float) -> None:
         """A limit of 0 minutes stands for none."""
         self._minutes = minutes
-        self._deadline, self._after = float("inf"), ""
+        self._deadline, self._allowed, self._after = float("inf"), minutes, ""
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="depthsi-hang", daemon=True)
 
@@ -52,15 +54,15 @@ class HangWatch:
           after: what has been done, such as "step 12", for the message.
           patience: factor on the time until the next call, where more has to be done before it.
         """
-        self._after = after
-        self._deadline = time.monotonic() + 60 * self._minutes * patience
+        self._after, self._allowed = after, self._minutes * patience
+        self._deadline = time.monotonic() + 60 * self._allowed
 
     def _watch(self) -> None:
         interval = min(60 * self._minutes / 20, 5.0)
         while not self._end.wait(interval):
             if time.monotonic() > self._deadline:
                 give_up(
-                    f"Nothing has happened for {self._minutes:g} minutes after {self._after}:"
+                    f"Nothing has happened for {self._allowed:g} minutes after {self._after}:"
                     " another process of this run or a device has stopped answering. Continue with"
                     " --resume; compute.hang_minutes is the limit."
                 )
@@ -78,10 +80,11 @@ def lost_processes_end_this_one() -> Iterator[None]:
 
     try:
         yield
-    except (jax.errors.JaxRuntimeError, RuntimeError, ValueError) as error:
-        if jax.process_count() == 1 or not _LOST.search(str(error)):
+    except (jax.errors.JaxRuntimeError, RuntimeError, ValueError, DepthsiError) as error:
+        why = str(error.__cause__ if isinstance(error, DepthsiError) else error)
+        if jax.process_count() == 1 or not _LOST.search(why):
             raise
         give_up(
             "Another process of this run has ended or cannot be reached"
-            f" ({str(error).splitlines()[0][:200]}). Start all of them again with --resume."
+            f" ({why.splitlines()[0][:200]}). Start all of them again with --resume."
         )

@@ -104,7 +104,7 @@ class Program:
             words = [*self.words, "--run", str(run), *self.settings, *more]
             if self.processes > 1:
                 words += ["--cluster.coordinator", address, "--cluster.process", str(number)]
-                words += ["--cluster.processes", str(self.processes)]
+                words += ["--cluster.processes", str(self.processes), "--cluster.timeout", "100"]
             with run.with_name(f"{run.name}.{number}.log").open("a") as log:
                 environment = os.environ | self.environment
                 started.append(subprocess.Popen(words, stdout=log, stderr=log, env=environment))
