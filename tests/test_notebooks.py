@@ -56,7 +56,7 @@ def test_there_are_notebooks():
 def test_script_runs(script, kernel, tmp_path):
     notebook = jupytext.read(script)
     place = {"metadata": {"path": str(tmp_path)}}
-    nbclient.NotebookClient(notebook, timeout=120, kernel_name=kernel, resources=place).execute()
+    nbclient.NotebookClient(notebook, timeout=600, kernel_name=kernel, resources=place).execute()
     assert any("image/png" in output.get("data", {}) for output in outputs(notebook))
 
 
