@@ -175,6 +175,9 @@ class LossConfig:
 
     lam: float = 0.5
     """lambda: 0 is plain L2 in log space, 1 does not see the scale at all."""
+    space: Literal["log", "linear"] = "log"
+    """log: of log depth, as in the paper; linear: of metres, with lam 1 the reconstruction loss of
+    Domain Separation Networks, which does not see an added constant."""
     reduction: Literal["image", "pixel", "authors"] = "image"
     """Images weigh the same, by their valid pixels n, or by n^2 as in the authors' code."""
     multiplier: float = 1.0

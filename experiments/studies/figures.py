@@ -1,0 +1,54 @@
+"""Pictures of the studies' numbers, drawn without a display."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from depthsi.viz import require_matplotlib
+
+Curves = Mapping[str, tuple[Sequence[float], Sequence[Sequence[float]]]]  # label -> x, seeds by x
+
+
+def panels(
+    path: Path,
+    found: Mapping[str, Curves],
+    *,
+    x: str,
+    y: Sequence[str],
+    logarithmic: bool = False,
+    ticks: Sequence[str] | None = None,
+    width: float = 4.4,
+) -> None:
+    """One panel for each title, with curves through the means and a dot for every seed.
+
+    Args:
+      path: of the PNG.
+      found: title -> label -> positions, and the values of all seeds at each of them.
+      x: label of the horizontal axes.
+      y: label of each panel's vertical axis.
+      logarithmic: whether the horizontal axes are.
+      ticks: names of the positions 0, 1, ... in place of numbers.
+      width: of a panel, inches.
+    """
+    require_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width * len(found), 3.6), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    for i, (title, curves) in enumerate(found.items()):
+        axes: Any = figure.add_subplot(1, len(found), i + 1)
+        for label, (positions, values) in curves.items():
+            means = [sum(each) / len(each) for each in values]
+            (line,) = axes.plot(positions, means, label=label, linewidth=1.5)
+            for position, each in zip(positions, values, strict=True):
+                axes.plot([position] * len(each), each, "o", color=line.get_color(), markersize=3.5)
+        axes.set(title=title, xlabel=x, ylabel=y[i])
+        if logarithmic:
+            axes.set_xscale("log")
+        if ticks is not None:
+            axes.set_xticks(range(len(ticks)), ticks, rotation=25, ha="right")
+        axes.grid(alpha=0.3)
+        if len(curves) > 1:
+            axes.legend(fontsize=8)
+    figure.savefig(path)

@@ -1,0 +1,239 @@
+"""What the studies share: data read once, small trainings that are kept and used again, reports.
+
+Every study trains coarse networks of a fraction of the paper's width for minutes, always with the
+same settings but for the one it asks about, and with several seeds. A training is known by its
+settings: studies that need the same one share it, and a study that was interrupted goes on.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
+
+from depthsi.commands.shared import BATCH, split_source
+from depthsi.config import Config, DataConfig, ModelConfig, OptimConfig, ScheduleConfig
+from depthsi.config_json import to_dict
+from depthsi.data.pipeline import InMemory, Pairs, open_pairs, ordered_batches
+from depthsi.errors import DepthsiError
+from depthsi.evaluation import Predictor, cell_batches, make_predictor, score
+from depthsi.machine import describe_machine
+from depthsi.metrics import ImageScores
+from depthsi.presets import from_scratch
+from depthsi.protocols import DEFAULT_PROTOCOLS, Protocol
+from depthsi.runs import RunDirectory, write_text
+from depthsi.training.loop import train
+
+T = TypeVar("T")
+RESULTS = Path(__file__).parents[1] / "results" / "studies"
+PROTOCOL = DEFAULT_PROTOCOLS["nyu"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The options of every study."""
+
+    root: str = ""
+    """Folder of the labelled NYU pairs, with index.csv; none leaves the real pictures out."""
+    seeds: tuple[int, ...] = (0, 1)
+    """Of each training: of parameters, order, augmentation and dropout."""
+    width: float = 0.125
+    """Of the networks."""
+    samples: int = 4000
+    """That each network trains on."""
+    rooms: int = 2000
+    """Procedural rooms to train on."""
+    fast: bool = False
+    """Only try out that everything runs: the smallest networks, a few steps, no results."""
+    runs: str = "runs/studies"
+    """Where the trainings are kept."""
+    out: str = str(RESULTS)
+    """Where the tables and pictures go."""
+
+    @property
+    def batch(self) -> int:
+        """Images in a step."""
+        return 4 if self.fast else 32
+
+    @property
+    def test(self) -> int:
+        """Rooms to evaluate on."""
+        return 4 if self.fast else 256
+
+
+class Lab:
+    """Trainings and evaluations under the options of a study."""
+
+    def __init__(self, options: Options) -> None:
+        if options.fast:
+            options = dataclasses.replace(options, width=0.02, samples=8, rooms=8)
+        self.options = options
+        self.pairs = functools.cache(self._read)
+        self._predictor = functools.cache(make_predictor)
+
+    @property
+    def data(self) -> dict[str, DataConfig]:
+        """The data sets at hand, by the name they have in tables."""
+        options = self.options
+        found = {"rooms": DataConfig(train=options.rooms, test=options.test)}
+        if options.root:
+            found["nyu_labelled"] = DataConfig(kind="folder", root=options.root)
+        return found
+
+    def some(self, values: Sequence[T]) -> tuple[T, ...]:
+        """All values, or the first and the last where it is only tried out."""
+        return tuple(values) if not self.options.fast else (values[0], values[-1])
+
+    def config(self, data: str | DataConfig, seed: int, **changes: Any) -> Config:
+        """Settings that all studies have in common, with some sections replaced."""
+        options = self.options
+        data = self.data[data] if isinstance(data, str) else data
+        optim = OptimConfig(
+            "muon", 0.012, rest=0.01, weight_decay=1e-2, schedule="cosine", warmup=10
+        )
+        schedule = ScheduleConfig(
+            options.batch, options.samples, 0, log_every=10, eval_every=0, save_every=10**6, keep=1
+        )
+        model = from_scratch(width=options.width, dropout=0.1 if data.kind == "rooms" else 0.5)
+        return Config(
+            **{"data": data, "model": model, "optim": optim, "schedule": schedule, "seed": seed}
+            | changes
+        )
+
+    def params(self, config: Config) -> Any:
+        """The parameters after a training with these settings, which runs unless it is kept."""
+        settings = json.dumps(to_dict(config), sort_keys=True)
+        name = hashlib.sha256(settings.encode()).hexdigest()[:16]
+        run = RunDirectory(Path(self.options.runs) / name)
+        if not (run.path / "config.json").exists():
+            run.create(config)
+        return train(config, run, self.pairs(config.data, "train"), None)
+
+    def _read(self, data: DataConfig, split: str) -> Pairs:
+        config = Config(data=data)
+        return open_pairs(split_source(config, split), config.model.sizes.image, split)
+
+    def predict(self, model: ModelConfig, params: Any, output: str = "coarse") -> Predictor:
+        """Pictures, uint8 (B, H, W, 3), to metres at the output cells."""
+        network = self._predictor(model, output)
+        return lambda image: network(params, image)
+
+    def scores(
+        self,
+        config: Config,
+        pairs: Pairs,
+        output: str = "coarse",
+        *,
+        protocol: Protocol = PROTOCOL,
+        edges: bool = False,
+    ) -> ImageScores:
+        """The scores of the network that `config` trains on every picture of `pairs`."""
+        predict = self.predict(config.model, self.params(config), output)
+        batches = ordered_batches(pairs, BATCH)
+        return score(
+            cell_batches(predict, batches, config.model.sizes, protocol), protocol, edges=edges
+        )
+
+
+def changed(pairs: Pairs, image: Callable[[Any], Any], depth: Callable[[Any], Any]) -> InMemory:
+    """The same samples with all pictures, uint8, and all depths, metres, changed."""
+    images, depths = pairs.read(slice(0, len(pairs)))
+    return InMemory(image(images), depth(depths), pairs.scenes)
+
+
+def conduct(
+    name: str,
+    options: Options,
+    measure: Callable[[Lab], dict[str, Any]],
+    report: Callable[[dict[str, Any]], str],
+    draw: Callable[[dict[str, Any], Path], None],
+) -> dict[str, Any]:
+    """Measures, and writes NAME.json, NAME.md and NAME.png; returns what the first one holds.
+
+    Args:
+      name: of the study's module, and of its files.
+      options: of the study.
+      measure: what is found, as plain values.
+      report: the table of what `measure` found, in Markdown.
+      draw: writes the picture of it.
+    """
+    kept = dataclasses.asdict(options)
+    for place in ("root", "runs", "out"):  # of this machine
+        del kept[place]
+    measured = measure(Lab(options))
+    result = {
+        "study": name,
+        "command": command(name, options),
+        "settings": kept,
+        "machine": describe_machine(),
+        "results": measured,
+    }
+    result = json.loads(json.dumps(result))
+    out = Path(options.out)
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(out / f"{name}.json", json.dumps(result, indent=1) + "\n")
+    write_text(out / f"{name}.md", page(result, report))
+    draw(measured, out / f"{name}.png")
+    print(page(result, report))
+    return result
+
+
+def command(name: str, options: Options) -> str:
+    """What to type for the same study."""
+    words = ["python", f"experiments/studies/{name}.py"]
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if value != field.default and field.name not in ("runs", "out"):
+            shown = value if isinstance(value, tuple) else (value,)
+            words += [f"--{field.name}", *map(str, shown)] if value is not True else ["--fast"]
+    return shlex.join(words)
+
+
+def page(result: dict[str, Any], report: Callable[[dict[str, Any]], str]) -> str:
+    """A study's page in Markdown, from what its JSON holds."""
+    machine = result["machine"]
+    return (
+        f"# {result['study']}\n\n`{result['command']}`, seeds"
+        f" {', '.join(map(str, result['settings']['seeds']))}, {machine['processor']}, devices:"
+        f" {machine['devices']}, jax {machine['jax']}, Python {machine['python']}.\n\n"
+        f"{report(result['results'])}\n\n![{result['study']}]({result['study']}.png)\n"
+    )
+
+
+def spread(values: Sequence[float], digits: int = 3) -> str:
+    """The mean over seeds, with the least and the greatest in brackets."""
+    mean = sum(values) / len(values)
+    if len(values) == 1:
+        return f"{mean:.{digits}f}"
+    return f"{mean:.{digits}f} [{min(values):.{digits}f}, {max(values):.{digits}f}]"
+
+
+def markdown(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table whose first column is text."""
+    lines = [headers, ["---", *("---:" for _ in headers[1:])], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def main(function: Callable[[Options], Any], description: str | None) -> None:
+    """Runs a study from the command line; a user's mistake is one sentence and exit code 2."""
+    import tyro
+
+    options = tyro.cli(Options, description=description)
+    keep_compiled_programs(Path(options.runs) / "compiled")
+    try:
+        function(options)
+    except DepthsiError as error:
+        print(f"{Path(sys.argv[0]).stem}: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def keep_compiled_programs(directory: Path) -> None:
+    """Lets trainings that differ in nothing but data and seed share their compiled programs."""
+    jax.config.update("jax_compilation_cache_dir", str(directory.resolve()))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)

@@ -1,0 +1,73 @@
+"""What lambda does to a network that learns depth.
+
+Question:  the paper trains with lambda = 0.5 and gives no numbers for any other. How do networks
+           trained with 0, 0.25, 0.5, 0.75 and 1 compare, in error with and without the scale?
+Command:   python experiments/studies/lam.py --root ../shared/data/nyu_labelled
+Hardware:  2 CPU cores; --width and --samples raise it to a GPU.
+Time:      20 trainings of about a minute, shared with the other studies.
+Result:    experiments/results/studies/lam.md, .json and .png.
+"""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+from figures import panels
+from lab import Lab, conduct, main, markdown, spread
+
+from depthsi.config import LossConfig
+
+LAMBDAS = (0.0, 0.25, 0.5, 0.75, 1.0)
+METRICS = ("rmse_log", "rmse_log_si", "d1", "abs_rel", "rmse", "scale_share")
+
+
+def measure(lab: Lab) -> dict[str, Any]:
+    """Data set -> lambda -> metric -> a number for each seed."""
+    return {
+        name: {
+            str(lam): _numbers(lab, name, lam)
+            for lam in lab.some(LAMBDAS)
+        }
+        for name in lab.data
+    }  # fmt: skip
+
+
+def _numbers(lab: Lab, data: str, lam: float) -> dict[str, list[float]]:
+    found = []
+    for seed in lab.options.seeds:
+        config = lab.config(data, seed, loss=LossConfig(lam=lam))
+        found.append(lab.scores(config, lab.pairs(config.data, "test")).compute())
+    return {metric: [each[metric] for each in found] for metric in METRICS}
+
+
+def report(found: dict[str, Any]) -> str:
+    """A table for each data set."""
+    parts = [
+        "Mean over the test pictures; in brackets the seeds. `scale_share` is the share of the"
+        " squared log error that one factor for each picture would remove."
+    ]
+    for data, by_lam in found.items():
+        rows = [
+            [f"lam {lam}", *(spread(numbers[metric]) for metric in METRICS)]
+            for lam, numbers in by_lam.items()
+        ]
+        parts.append(f"## {data}\n\n{markdown(['', *METRICS], rows)}")
+    return "\n\n".join(parts)
+
+
+def draw(found: dict[str, Any], path: Path) -> None:
+    """Error with and without the scale over lambda."""
+    curves = {
+        data: {
+            metric: ([float(lam) for lam in by_lam], [each[metric] for each in by_lam.values()])
+            for metric in ("rmse_log", "rmse_log_si")
+        }
+        for data, by_lam in found.items()
+    }
+    panels(path, curves, x="lambda", y=["RMSE log"] * len(curves))
+
+
+study = functools.partial(conduct, "lam", measure=measure, report=report, draw=draw)
+
+if __name__ == "__main__":
+    main(study, __doc__)

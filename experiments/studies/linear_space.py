@@ -1,0 +1,87 @@
+"""The scale-invariant error of depths or of their logarithms.
+
+Question:  Domain Separation Networks (Bousmalis et al. 2016) took the formula over without the
+           logarithm, which makes it blind to an added constant instead of a factor. What does a
+           depth network lose or gain by that, once each picture's free constant is fitted?
+Command:   python experiments/studies/linear_space.py --root ../shared/data/nyu_labelled
+Hardware:  2 CPU cores; --width and --samples raise it to a GPU.
+Time:      about a minute for each training, half of which other studies share.
+Result:    experiments/results/studies/linear_space.md, .json and .png.
+"""
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any
+
+from figures import panels
+from lab import PROTOCOL, Lab, conduct, main, markdown, spread
+
+from depthsi.config import LossConfig
+
+LOSSES = {
+    "log, lam 0.5": LossConfig(lam=0.5),
+    "log, lam 1": LossConfig(lam=1.0),
+    "linear, lam 0.5": LossConfig(lam=0.5, space="linear"),
+    "linear, lam 1 (si_mse)": LossConfig(lam=1.0, space="linear"),
+}
+METRICS = ("abs_rel", "d1", "rmse", "rmse_log")
+ALIGNMENTS = {"none": "as predicted", "log_mean": "true scale", "scale_shift": "scale and shift"}
+
+
+def measure(lab: Lab) -> dict[str, Any]:
+    """Data set -> loss -> alignment -> metric -> a number for each seed."""
+    return {
+        data: {
+            name: {how: _numbers(lab, data, loss, how) for how in ALIGNMENTS}
+            for name, loss in lab.some(list(LOSSES.items()))
+        }
+        for data in lab.data
+    }
+
+
+def _numbers(lab: Lab, data: str, loss: LossConfig, how: str) -> dict[str, list[float]]:
+    # scaled and shifted depths may be negative, for which logarithms and ratios do not exist
+    clamp = (0.1, 20.0) if how == "scale_shift" else None
+    protocol = dataclasses.replace(PROTOCOL, alignment=how, clamp=clamp)
+    found = []
+    for seed in lab.options.seeds:
+        config = lab.config(data, seed, loss=loss)
+        pairs = lab.pairs(config.data, "test")
+        found.append(lab.scores(config, pairs, protocol=protocol).compute())
+    return {metric: [each[metric] for each in found] for metric in METRICS}
+
+
+def report(found: dict[str, Any]) -> str:
+    """A table for each data set and alignment."""
+    parts = [
+        "Mean over the test pictures; in brackets the seeds. Predictions are compared as they are,"
+        " with each picture's true mean log depth, and with the scale and shift that fit it best"
+        " (then kept within 0.1 to 20 m)."
+    ]
+    for data, by_loss in found.items():
+        for how, title in ALIGNMENTS.items():
+            rows = [
+                [name, *(spread(by_how[how][metric]) for metric in METRICS)]
+                for name, by_how in by_loss.items()
+            ]
+            parts.append(f"## {data}, {title}\n\n{markdown(['loss', *METRICS], rows)}")
+    return "\n\n".join(parts)
+
+
+def draw(found: dict[str, Any], path: Path) -> None:
+    """abs rel of each loss by alignment."""
+    curves = {
+        data: {
+            name: (list(range(len(ALIGNMENTS))), [by_how[how]["abs_rel"] for how in ALIGNMENTS])
+            for name, by_how in by_loss.items()
+        }
+        for data, by_loss in found.items()
+    }
+    panels(path, curves, x="", y=["abs rel"] * len(curves), ticks=list(ALIGNMENTS.values()))
+
+
+study = functools.partial(conduct, "linear_space", measure=measure, report=report, draw=draw)
+
+if __name__ == "__main__":
+    main(study, __doc__)

@@ -1,0 +1,215 @@
+"""The studies: each runs in its fast mode, and what they measure with is right."""
+
+import dataclasses
+import functools
+import importlib
+import json
+import math
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+STUDIES = Path(__file__).resolve().parents[1] / "experiments" / "studies"
+sys.path.insert(0, str(STUDIES))
+import colour  # noqa: E402
+import detail  # noqa: E402
+import lab  # noqa: E402
+import probe  # noqa: E402
+import scale_share  # noqa: E402
+import scales  # noqa: E402
+
+from depthsi.data.pipeline import InMemory  # noqa: E402
+from depthsi.metrics import ImageScores, image_terms  # noqa: E402
+from depthsi.models import make_model  # noqa: E402
+from depthsi.presets import from_scratch  # noqa: E402
+
+NAMES = ("lam", "detail", "scale_share", "colour", "scales", "optimisers", "linear_space")
+
+
+def made_up(here, data, split):
+    """In place of rooms: pictures with a step in depth, which takes no renderer to be compiled."""
+    rng = np.random.default_rng(len(split))
+    rows, cols = np.mgrid[:240, :320] / 320
+    tilt = rng.normal(size=(4, 2, 1, 1))
+    depths = np.exp(1 + 0.3 * np.sin(4 * (tilt[:, 0] * rows + tilt[:, 1] * cols)) + (cols > 0.4))
+    images = np.clip(40 * depths[..., None] + rng.normal(0, 9, (4, 240, 320, 3)), 0, 255)
+    return InMemory(
+        images.astype(np.uint8), depths.astype(np.float32), ("a_1", "a_2", "b_1", "b_2")
+    )
+
+
+@pytest.fixture(autouse=True)
+def no_rooms(monkeypatch):
+    monkeypatch.setattr(lab.Lab, "_read", made_up)
+
+
+@functools.cache
+def untrained(config):
+    """The parameters every training begins with, of whatever stage."""
+    image = jnp.zeros((1, *config.sizes.input, 3))
+    return jax.jit(make_model(config).init)(jax.random.key(0), image)["params"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_study_runs_and_leaves_its_numbers_table_and_picture(name, tmp_path, monkeypatch):
+    """On networks that are not trained: what a training is to a study is tested below."""
+    module = importlib.import_module(name)
+    monkeypatch.setattr(lab, "train", lambda config, *_: untrained(config.model))
+    options = lab.Options(fast=True, seeds=(0,), runs=str(tmp_path), out=str(tmp_path))
+    result = module.study(options)
+    saved = json.loads((tmp_path / f"{name}.json").read_text())
+    assert saved == result
+    numbers = list(leaves(saved["results"]))
+    assert len(numbers) >= 5
+    assert all(map(math.isfinite, numbers))
+    assert saved["command"] == f"python experiments/studies/{name}.py --seeds 0 --fast"
+    page = (tmp_path / f"{name}.md").read_text()
+    assert page == lab.page(saved, module.report)
+    assert page.count("\n| ") >= 3
+    with Image.open(tmp_path / f"{name}.png") as picture:
+        assert len(np.unique(np.asarray(picture).reshape(-1, 4), axis=0)) > 10
+
+
+def leaves(found):
+    """All numbers of nested dictionaries and lists."""
+    if isinstance(found, dict | list):
+        for each in found.values() if isinstance(found, dict) else found:
+            yield from leaves(each)
+    elif isinstance(found, int | float):
+        yield found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_committed_page_is_of_the_committed_numbers(name):
+    file = lab.RESULTS / f"{name}.json"
+    if not file.exists():
+        pytest.skip("not measured yet")
+    saved = json.loads(file.read_text())
+    assert not saved["settings"]["fast"]
+    page = lab.page(saved, importlib.import_module(name).report)
+    assert page == file.with_suffix(".md").read_text()
+    assert file.with_suffix(".png").exists()
+
+
+def test_a_training_is_found_again_and_another_setting_is_another(tmp_path):
+    """The second time nothing is trained: the kept parameters are the same to the bit."""
+    here = lab.Lab(lab.Options(fast=True, seeds=(0,), runs=str(tmp_path)))
+    config = here.config("rooms", 0)
+    first = here.params(config)
+    (run,) = directories = set(tmp_path.iterdir())
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2]
+    again = lab.Lab(here.options).params(config)
+    jax.tree.map(np.testing.assert_array_equal, first, again)
+    assert set(tmp_path.iterdir()) == directories
+    other = here.config("rooms", 1)
+    assert other != config
+    assert dataclasses.replace(config, seed=1) == other
+
+
+def test_the_sharpness_of_a_map_is_that_of_its_slopes():
+    """Against plain loops; a flat map has none, and where it is not valid nothing counts."""
+    rng = np.random.default_rng(0)
+    maps, valid = rng.normal(size=(2, 5, 6)), rng.random((2, 5, 6)) < 0.7
+    expected = []
+    for one, known in zip(maps, valid, strict=True):
+        squares = []
+        for i in range(5):
+            for j in range(6):
+                for other in ((i + 1, j), (i, j + 1)):
+                    if other[0] < 5 and other[1] < 6 and known[i, j] and known[other]:
+                        squares.append((one[other] - one[i, j]) ** 2)
+        expected.append(np.mean(squares))
+    np.testing.assert_allclose(detail.slopes(np.where(valid, maps, 1e6), valid), expected)
+    assert np.all(detail.slopes(np.ones((1, 4, 4)), np.ones((1, 4, 4), bool)) == 0)
+
+
+def test_the_share_of_one_scale_by_kind_of_room():
+    """Pictures that are off by a factor alone, beside others without any common factor."""
+    true = np.full((20, 2, 2), 2.0, np.float32)
+    predicted = true.copy()
+    predicted[:10] *= 1.3
+    predicted[10:, 0] *= 1.1
+    predicted[10:, 1] /= 1.1
+    scores = ImageScores.from_terms([image_terms(predicted, true)])
+    kinds = scale_share.kinds_of(("den_01",) * 10 + ("hall_2",) * 10, 20)
+    found = scale_share.shares(scores, kinds)
+    assert found["den"] == pytest.approx(1, abs=1e-5)
+    assert found["hall"] == pytest.approx(0, abs=1e-5)
+    whole = math.log(1.3) ** 2 / (math.log(1.3) ** 2 + math.log(1.1) ** 2)
+    assert found["all"] == pytest.approx(whole, rel=1e-5)
+    assert scale_share.kinds_of(("3", "4"), 2) == ("", "")
+    assert set(scale_share.shares(scores, ("rare",) * 3 + ("",) * 17)) == {"all", ""}
+
+
+def test_tints_go_one_way_for_each_picture():
+    grey = np.full((200, 8, 8, 3), 100, np.uint8)
+    np.testing.assert_array_equal(colour.tinted(grey, 0.0), grey)
+    weak, strong = (np.float64(colour.tinted(grey, t))[:, 0, 0] - 100 for t in (0.2, 0.4))
+    np.testing.assert_allclose(np.abs(weak).max(axis=1), 20)
+    np.testing.assert_allclose(strong, 2 * weak, atol=1.6)  # two roundings
+    clear = weak[np.all(np.abs(weak) > 1, axis=1)]
+    assert np.unique(np.sign(clear), axis=0).shape[0] == 8
+    assert colour.tinted(np.full((40, 8, 8, 3), 250, np.uint8), 0.4).max() == 255
+    images, which = colour.half_tinted(grey, 0.4)
+    np.testing.assert_array_equal(which, np.any(images != grey, axis=(1, 2, 3)))
+    assert which.sum() == 100
+
+
+def test_a_probe_finds_what_is_linear_and_nothing_else():
+    rng = np.random.default_rng(0)
+    features, labels = rng.normal(size=(400, 10)) + 3, rng.random(400) < 0.5
+    noise = probe.probe_accuracy((features[:200], labels[:200]), (features[200:], labels[200:]))
+    assert 0.35 < noise < 0.65
+    features[:, 4] += 2.0 * labels
+    features[:, 7] = 5  # a constant
+    found = probe.probe_accuracy((features[:200], labels[:200]), (features[200:], labels[200:]))
+    assert 0.75 < found < 0.95
+
+
+def test_fc6_is_what_the_map_is_made_of():
+    """fc7 written out on the captured features gives the network's map."""
+    config = from_scratch(width=0.02)
+    images = np.random.default_rng(0).integers(0, 256, (2, 240, 320, 3), np.uint8)
+    middle = jnp.float32(images[:, 6:234, 8:312])
+    model = make_model(config)
+    params = jax.jit(model.init)(jax.random.key(0), middle)["params"]
+    fc7 = params["coarse"]["fc7"]
+    found = probe.fc6_features(config, params, images)
+    maps = config.log_std * (found @ np.float64(fc7["kernel"]) + np.float64(fc7["bias"]))
+    expected = jax.jit(lambda p, x: model.apply({"params": p}, x, output="coarse"))(params, middle)
+    np.testing.assert_allclose(maps.reshape(2, 55, 74), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("zoom", [1.0, 1.5, 3.0])
+def test_an_enlarged_picture_shows_its_middle_nearer(zoom):
+    """Pictures and depths that say which pixel they are."""
+    rows, cols = np.mgrid[:240, :320].astype(np.float32)
+    images = np.stack([rows, cols / 2, 0 * rows], axis=-1).astype(np.uint8)[None]
+    depths = (1 + 1000 * rows + cols)[None]
+    picture, depth = scales.zoomed_pictures(images, zoom)[0], scales.zoomed_depths(depths, zoom)[0]
+    y, x = (np.arange(n) - (n - 1) / 2 for n in (240, 320))
+    expected_rows, expected_cols = y / zoom + 119.5, x / zoom + 159.5
+    shown = depth * zoom - 1
+    np.testing.assert_allclose(shown // 1000, np.broadcast_to(expected_rows[:, None], shown.shape),
+                               atol=0.51)  # fmt: skip
+    np.testing.assert_allclose(shown % 1000, np.broadcast_to(expected_cols, shown.shape), atol=0.55)
+    inside = np.s_[8:-8, 8:-8]
+    np.testing.assert_allclose(
+        picture[..., 0][inside],
+        np.broadcast_to(expected_rows[:, None], shown.shape)[inside],
+        atol=1.1,
+    )
+
+
+def test_a_change_of_samples_leaves_the_others_alone():
+    images, depths = np.zeros((3, 4, 5, 3), np.uint8), np.ones((3, 4, 5), np.float32)
+    pairs = InMemory(images, depths, ("a", "b", "c"))
+    found = lab.changed(pairs, lambda x: x + 1, lambda d: 2 * d)
+    assert (found.images.max(), found.depths.max(), found.scenes) == (1, 2, ("a", "b", "c"))
+    assert (images.max(), depths.max()) == (0, 1)
