@@ -2,7 +2,7 @@
 
 Everything but the networks and the step is the real thing. SECONDS_PER_STEP in the environment
 slows it down; STUCK_AT names a step that never ends, FULL_AT one from which on the disk takes no
-files of 16 kB.
+files of 8 kB; BEAT is the time between two signs of life of each of several processes.
 """
 
 import os
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from depthsi.cli import main
 from depthsi.commands import train as command
-from depthsi.training import loop
+from depthsi.training import lifelines, loop
 from depthsi.training.state import State
 
 
@@ -55,7 +55,7 @@ def slowly(after):
         if step == int(os.environ.get("STUCK_AT", -1)):
             time.sleep(1000)
         if step == int(os.environ.get("FULL_AT", -1)):
-            resource.setrlimit(resource.RLIMIT_FSIZE, (2**14, 2**14))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2**13, 2**13))
         time.sleep(float(os.environ.get("SECONDS_PER_STEP", 0)))
         after(watch, step, *rest)
 
@@ -68,4 +68,5 @@ if __name__ == "__main__":
     command.abstract_state = loop.abstract_state
     loop.make_train_step = make_train_step
     loop.Watch.after = slowly(loop.Watch.after)
+    lifelines.BEAT = float(os.environ.get("BEAT", lifelines.BEAT))
     main()

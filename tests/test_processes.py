@@ -253,7 +253,7 @@ def test_of_several_processes_the_first_one_acts_and_all_hear_of_it(monkeypatch,
         "jax.experimental.multihost_utils.broadcast_one_to_all", lambda value: sent[0]
     )
     monkeypatch.setattr(processes, "give_up", ended.append)
-    monkeypatch.setattr(processes, "_LAST_WORDS", 0.0)
+    monkeypatch.setattr(processes, "LAST_WORDS", 0.0)
     with together(Cluster()):
         on_leader(lambda: ended.append("acted"))
     assert ended == (["acted"] if index == 0 else []) + ["said so"]

@@ -112,6 +112,19 @@ def test_a_full_disk_leaves_the_checkpoint_before(data, whole, tmp_path):
     assert_like(run, whole)
 
 
+def test_a_full_disk_ends_both_processes(data, tmp_path):
+    """With the same sentence, though one of them alone finishes checkpoints."""
+    run = tmp_path / "run"
+    words = arguments(run, data)
+    pair = [start([*words, *options], FULL_AT=8, SECONDS_PER_STEP=0.5) for options in cluster(2)]
+    for code, printed in map(finish, pair):
+        assert code == 2, printed
+        assert "could not be written" in printed
+        assert printed.count("that of step 5 is kept.") == printed.count("depthsi: ") == 1
+        assert "Traceback" not in printed
+    assert final(run)[0] == 5
+
+
 def test_two_runs_in_one_directory(data, whole, tmp_path):
     """Started afresh at the same time, and resumed while one is running; SIGKILL frees the lock."""
     run = tmp_path / "run"
@@ -161,7 +174,7 @@ def test_two_processes_stop_at_the_same_step(data, whole_pair, tmp_path):
 
 @pytest.mark.parametrize("killed", [0, 1])
 def test_a_killed_process_ends_the_other(killed, data, whole_pair, tmp_path):
-    """JAX may be the first to notice, where the killed one is 0, through which it is connected."""
+    """Before JAX does, which aborts where the killed one is 0, through which it is connected."""
     run = tmp_path / "run"
     pair = [
         start([*arguments(run, data), *options], SECONDS_PER_STEP=0.3) for options in cluster(2)
@@ -170,14 +183,75 @@ def test_a_killed_process_ends_the_other(killed, data, whole_pair, tmp_path):
     pair[killed].kill()
     pair[killed].communicate()
     code, printed = finish(pair[1 - killed])
-    ends = {2: "Another process of this run has ended"}
-    ends |= {} if killed else {-signal.SIGABRT: "another task died"}
-    assert ends[code] in printed
-    if killed:
+    assert code == 2, printed
+    assert printed.count("depthsi: Another process of this run has ended") == 1
+    assert "Traceback" not in printed
+    pair = [start([*arguments(run, data, "--resume"), *options]) for options in cluster(2)]
+    assert [finish(process)[0] for process in pair] == [0, 0]
+    assert_like(run, whole_pair)
+
+
+@pytest.mark.parametrize(
+    ("how", "lost", "beat", "why"),
+    [
+        (signal.SIGKILL, 0, 5, "its connection ended"),
+        (signal.SIGSTOP, 1, 0.5, "no sign of life for 6 s"),
+    ],
+)
+def test_loss_and_standstill_are_noticed_outside_of_a_step(how, lost, beat, why, data, tmp_path):
+    """The others do not compute together then, so that no exchange of theirs can fail."""
+    run = tmp_path / "run"
+    words = arguments(run, data, "--schedule.batch-size", 3)
+    three = [start([*words, *options], STUCK_AT=4, BEAT=beat) for options in cluster(3)]
+    wait_for(lambda: steps_logged(run) >= 2, three[0])
+    time.sleep(0.5)
+    three[lost].send_signal(how)
+    rest = [process for process in three if process is not three[lost]]
+    ends = [finish(process) for process in rest]
+    three[lost].kill()
+    three[lost].communicate()
+    said = "depthsi: Another process of this run has ended or cannot be reached (process "
+    assert [code for code, _ in ends] == [2, 2], ends
+    assert f"{said}{lost}: {why})" in ends[0][1]
+    assert all(printed.count(said) == 1 for _, printed in ends), ends
+    assert not any("Traceback" in printed for _, printed in ends)
+
+
+@pytest.mark.parametrize(
+    ("make", "more", "words"),
+    [
+        (None, ("--schedule.batch-size", 3), "batch_size is 3, which 2 devices cannot share"),
+        (None, ("--compute.model-devices", 4), "model_devices is 4, but there are 2 devices"),
+        (None, ("--resume",), "holds no run"),
+        (lambda run: (run / "x").write_text(""), ("--resume",), "holds no run"),
+        (
+            lambda run: (run / "config.json").write_text('{"learning_rate": 3}'),
+            ("--resume",),
+            "config.json: config.",
+        ),
+        (lambda run: contradict(run, seed=9), ("--resume", "--seed", 9), "20 was started with"),
+    ],
+)
+def test_what_cannot_be_ends_both_processes(make, more, words, data, whole, tmp_path):
+    """The last: a checkpoint of other settings than those beside it and those asked for."""
+    run = tmp_path / "run"
+    if make:
+        shutil.copytree(whole, run) if "--seed" in more else run.mkdir()
+        make(run)
+    pair = [start([*arguments(run, data, *more), *options]) for options in cluster(2)]
+    for process in pair:
+        code, printed = finish(process)
+        assert code == 2, printed
+        assert printed.count("depthsi: ") == 1
+        assert words in printed
         assert "Traceback" not in printed
-        pair = [start([*arguments(run, data, "--resume"), *options]) for options in cluster(2)]
-        assert [finish(process)[0] for process in pair] == [0, 0]
-        assert_like(run, whole_pair)
+    assert run.exists() == bool(make)
+
+
+def contradict(run, **settings):
+    """Other settings in the config.json of `run`."""
+    file = run / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | settings))
 
 
 def test_two_processes_go_back_from_a_damaged_checkpoint(data, whole_pair, tmp_path):

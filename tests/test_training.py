@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from depthsi import compilation
+from depthsi.augment import Batch
 from depthsi.config import AugmentConfig, Config, LossConfig, OptimConfig, ScheduleConfig
 from depthsi.data.pipeline import InMemory, training_batches
 from depthsi.errors import DepthsiError
+from depthsi.losses import si_mse
 from depthsi.presets import from_scratch
 from depthsi.runs import RunDirectory
-from depthsi.training import loop
+from depthsi.training import loop, steps
 from depthsi.training.checkpoints import Checkpoints
 from depthsi.training.loop import train
 from depthsi.training.parallel import make_mesh
@@ -115,6 +117,31 @@ def test_the_loss_of_a_step_is_equation_4_of_its_batch():
     np.testing.assert_allclose(metrics["valid_share"], (2 + 30 / 55) / 4, rtol=1e-2)
 
 
+@pytest.mark.parametrize("lam", [0.0, 0.5, 1.0])
+def test_the_loss_of_metres_is_equation_4_without_the_logarithm(lam):
+    """Written out; anything may stand where depth is not known, in values and in gradients."""
+    rng = np.random.default_rng(0)
+    valid = rng.random((2, 5, 6)) < 0.7
+    logs, true = rng.normal(size=(2, 2, 5, 6)).astype(np.float32)
+    batch = Batch(jnp.zeros(()), jnp.where(valid, true, jnp.nan), jnp.asarray(valid))
+    predictions = jnp.where(valid, logs, 1e9)
+
+    def loss(predictions):
+        return steps._image_losses(predictions, batch, LossConfig(lam=lam, space="linear"))
+
+    expected = []
+    for one, other, known in zip(np.float64(logs), np.float64(true), valid, strict=True):
+        x = np.exp(one[known]) - np.exp(other[known])
+        expected.append(np.mean(x**2) - lam * np.mean(x) ** 2)
+    np.testing.assert_allclose(jax.jit(loss)(predictions), expected, rtol=1e-5)
+    if lam == 1:
+        same = si_mse(jnp.exp(logs), jnp.exp(true), where=batch.valid)
+        np.testing.assert_allclose(loss(predictions), same, rtol=1e-5)
+    gradient = jax.jit(jax.grad(lambda x: jnp.sum(loss(x))))(predictions)
+    assert np.all(np.isfinite(gradient))
+    np.testing.assert_array_equal(gradient != 0, valid)
+
+
 def test_batches_depend_on_seed_and_step_alone():
     data = InMemory(np.arange(10)[:, None], np.zeros((10, 1)))
     first = [image for image, _ in itertools.islice(training_batches(data, 4, 7), 6)]
@@ -154,6 +181,12 @@ def test_a_resumed_run_ends_in_the_same_bits(tmp_path, monkeypatch, stop, whole_
         for file in (run.metrics.read_text().splitlines(), run2.metrics.read_text().splitlines())
     ]
     assert lines[0] == lines[1]
+    so_far = []
+    for directory in (run.checkpoints, run2.checkpoints):
+        with Checkpoints(directory) as checkpoints:
+            so_far.append(checkpoints.record(10).so_far)
+    assert so_far[0] == so_far[1]
+    assert len(so_far[0]["val"]) == 4
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +208,10 @@ def test_what_a_run_leaves_behind(whole_run):
         best = min(val, key=lambda step: val[step])
         assert checkpoints.steps == sorted({6, 9, 10, best})
         assert checkpoints.record(best).val["rmse_log_si"] == val[best]
+        so_far = checkpoints.record(9).so_far
+        assert so_far["val"] == [line for line in lines if line["split"] == "val"][:3]
+        assert so_far["train"].items() <= train_lines[8].items()
+        assert len(so_far["train"]) == len(train_lines[8]) - 5  # names and timing
         abstract = abstract_state(CONFIG, make_stages(CONFIG)[0])
         newest = checkpoints.newest_params(abstract.params)
         assert_equal_trees(newest, (params, 10))

@@ -18,6 +18,7 @@ from comparison_network import (
     with_gradients,
 )
 
+from depthsi.config import ModelConfig
 from depthsi.models import make_model, unet
 from depthsi.models.cell_grid import double, halve, log_depth, raw_depth, to_cells
 from depthsi.presets import from_scratch
@@ -87,11 +88,15 @@ def test_cells_are_centred_where_the_geometry_says(name):
     config = from_scratch(geometry=name)
 
     class Stem(nn.Module):
+        config: ModelConfig
+        dtype: object = jnp.float32
+        remat: bool = False
+
         @nn.compact
         def __call__(self, image):
-            return to_cells(config, image, 2, jnp.float32)
+            return to_cells(self, image, 2)
 
-    model, image = Stem(), jnp.full((1, *config.sizes.input, 3), 200.0)
+    model, image = Stem(config), jnp.full((1, *config.sizes.input, 3), 200.0)
     params = jax.tree.map(jnp.ones_like, model.init(jax.random.key(0), image))
     above = config.sizes.fine_top // 4  # rows of cells that `log_depth` drops
     gradient = jax.grad(lambda image: jnp.sum(model.apply(params, image)[0, above + 9, 30]))(image)

@@ -8,6 +8,7 @@ ceil(n / 2) and back. On KITTI the whole picture is seen (172x576 -> 41x142), an
 the 14 rows of cells above those of the output, 27x142.
 """
 
+import functools
 from typing import Any
 
 import flax.linen as nn
@@ -23,16 +24,26 @@ from depthsi.models.layers import max_pool
 HALVE = Window(3, 2, ((1, 1), (1, 1)))  # centred on the even cells
 
 
-def to_cells(
-    config: ModelConfig, image: Float[Array, "b H W 3"], channels: int, dtype: Any
-) -> Float[Array, "b h w c"]:
-    """Features of level 0, by layers called conv1 and conv2 of the module that calls this.
+def to_cells(net: Any, image: Float[Array, "b H W 3"], channels: int) -> Float[Array, "b h w c"]:
+    """Features of level 0, by layers called conv1 and conv2 of `net`.
 
     Conv1, 3x3/2, is centred on pixels 1 + 2i; conv2, 5x5/2, on i = 2 + 2k: on pixels 5 + 4k.
+
+    Args:
+      net: module inside its compact method, with attributes `config`, `dtype` and `remat`.
+      image: RGB on the scale 0..255.
+      channels: of the result.
     """
-    x = (image - config.fine_input_mean) / config.fine_input_std
+    first = nn.remat(_to_cells, static_argnums=2) if net.remat else _to_cells
+    return first(net, image, channels)
+
+
+def _to_cells(net: Any, image: Float[Array, "b H W 3"], channels: int) -> Float[Array, "b h w c"]:
+    x = (image - net.config.fine_input_mean) / net.config.fine_input_std
     for name, kernel, width in (("conv1", 3, channels // 2), ("conv2", 5, channels)):
-        x = convolution(width, kernel, dtype, stride=2, padding="VALID", bias=True, name=name)(x)
+        x = convolution(width, kernel, net.dtype, stride=2, padding="VALID", bias=True, name=name)(
+            x
+        )
         x = nn.relu(x)
     return x
 
@@ -88,9 +99,10 @@ def norm(dtype: Any, name: str) -> nn.GroupNorm:
     return nn.GroupNorm(num_groups=None, group_size=8, dtype=dtype, name=name)
 
 
-def halve(x: Float[Array, "b h w c"]) -> Float[Array, "b oh ow c"]:
+def halve(x: Float[Array, "b h w c"], *, remat: bool = False) -> Float[Array, "b oh ow c"]:
     """Maximum of 3x3 cells around every second one: to the next level."""
-    return max_pool(x, HALVE)
+    pool = functools.partial(max_pool, window=HALVE)  # keeps more than it gets to differentiate it
+    return (jax.checkpoint(pool) if remat else pool)(x)
 
 
 def double(x: Float[Array, "b h w c"], size: tuple[int, int]) -> Float[Array, "b oh ow c"]:

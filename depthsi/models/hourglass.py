@@ -55,7 +55,7 @@ class Hourglass(nn.Module):
         skips = []
         for level in range(DEPTH):
             skips.append(block(self.dtype, name=f"skip{level}")(x))
-            x = block(self.dtype, name=f"down{level}")(halve(x))
+            x = block(self.dtype, name=f"down{level}")(halve(x, remat=self.remat))
         x = block(self.dtype, name="bottom")(x)
         for level in reversed(range(DEPTH)):
             skip = skips.pop()
@@ -92,13 +92,13 @@ class StackedHourglass(nn.Module):
         """
         config, dtype = self.config, self.dtype
         block = nn.remat(Residual) if self.remat else Residual
+        features = nn.remat(_features, static_argnums=2) if self.remat else _features
         stacks, channels = SIZES[config.size]
-        x = block(dtype, name="first")(to_cells(config, image, channels, dtype))
+        x = block(dtype, name="first")(to_cells(self, image, channels))
         maps = []
         for i in range(stacks):
             y = block(dtype, name=f"last{i}")(Hourglass(dtype, self.remat, name=f"stack{i}")(x))
-            y = convolution(channels, 1, dtype, name=f"conv_out{i}")(y)
-            y = nn.relu(norm(dtype, f"norm{i}")(y))
+            y = features(self, y, i)
             maps.append(raw_depth(config, y, f"head{i}"))
             if i + 1 < stacks:
                 seen = maps[-1] - config.log_mean / config.log_std  # zero where nothing is learnt
@@ -107,3 +107,11 @@ class StackedHourglass(nn.Module):
         if not train:
             return log_depth(config, maps[-1])
         return jnp.stack([log_depth(config, raw) for raw in maps])
+
+
+def _features(
+    net: StackedHourglass, x: Float[Array, "b h w c"], stack: int
+) -> Float[Array, "b h w c"]:
+    """What the prediction of `stack` is made from."""
+    x = convolution(x.shape[-1], 1, net.dtype, name=f"conv_out{stack}")(x)
+    return nn.relu(norm(net.dtype, f"norm{stack}")(x))

@@ -69,12 +69,12 @@ class UNet(nn.Module):
         """
         first = CHANNELS[self.config.size]
         block = nn.remat(Block) if self.remat else Block
-        x = to_cells(self.config, image, first, self.dtype)
+        x = to_cells(self, image, first)
         x = block(first, self.dtype, name="down0")(x)
         skips = []
         for level in range(1, LEVELS):
             skips.append(x)
-            x = block(first * 2**level, self.dtype, name=f"down{level}")(halve(x))
+            x = block(first * 2**level, self.dtype, name=f"down{level}")(halve(x, remat=self.remat))
         for level in reversed(range(LEVELS - 1)):
             skip = skips.pop()
             x = jnp.concatenate([skip, double(x, skip.shape[1:3])], axis=-1)

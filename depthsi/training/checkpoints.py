@@ -1,9 +1,7 @@
 """Saving and restoring states; the only module that knows Orbax."""
 
 import contextlib
-import errno
 import math
-import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,12 +17,14 @@ from depthsi.config_json import to_dict
 from depthsi.errors import DepthsiError, DepthsiWarning
 from depthsi.runs import check_same_settings
 from depthsi.training.orbax_noise import keep_leftovers_quiet, keep_logs_quiet
+from depthsi.training.reasons import reason_of
 from depthsi.training.records import (
     DamagedError,
     Record,
     check_same_arrays,
     check_same_digests,
     describe,
+    params_of,
 )
 from depthsi.training.state import State
 
@@ -83,7 +83,9 @@ class Checkpoints:
         """Whether these numbers of an evaluation are better than those of all checkpoints."""
         return self._score(val) < min(self._scores.values(), default=math.inf)
 
-    def save(self, step: int, state: State, stage: str, val: Mapping[str, float]) -> None:
+    def save(
+        self, step: int, state: State, stage: str, val: Mapping[str, float], so_far: Any = None
+    ) -> None:
         """Starts saving `state`, unless it is saved; its buffers may then be donated at once.
 
         Args:
@@ -91,6 +93,7 @@ class Checkpoints:
           state: what to save.
           stage: name of its stage.
           val: numbers of the evaluation of this state; empty if there was none.
+          so_far: numbers of the run until then, see `Record`.
 
         Raises:
           DepthsiError: this checkpoint or the one before it cannot be written.
@@ -99,7 +102,8 @@ class Checkpoints:
         if step in self.steps:
             return
         parts = _split(state)
-        record = Record(step, stage, to_dict(self._config), dict(val), describe(parts))
+        config = to_dict(self._config)
+        record = Record(step, stage, config, dict(val), describe(parts), so_far or {})
         self._remember(step, val)
         try:
             self._checkpointer.save_checkpointables_async(
@@ -120,7 +124,7 @@ class Checkpoints:
         try:
             values = self._checkpointer.checkpointables_metadata(step).custom_metadata
         except Exception as error:
-            raise DamagedError(f"its metadata cannot be read ({_reason(error)})") from error
+            raise DamagedError(f"its metadata cannot be read ({reason_of(error)})") from error
         record = Record.from_json(values)
         if record.step != step:
             raise DamagedError(f"it says to be of step {record.step}")
@@ -181,7 +185,7 @@ class Checkpoints:
         device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
 
         def load(step: int) -> tuple[Any, int]:
-            wanted = _params_of(self.record(step)) if abstract is None else abstract
+            wanted = params_of(self.record(step)) if abstract is None else abstract
             return self._load(step, {"params": wanted}, device)["params"], step
 
         steps = [step for step in self.steps if only in (None, step)]
@@ -229,7 +233,7 @@ class Checkpoints:
             return ocp.load_checkpointables(str(self._directory / str(step)), target)
         except Exception as error:  # whatever its libraries make of damaged bytes
             keep_leftovers_quiet()
-            raise DamagedError(f"its arrays cannot be read ({_reason(error)})") from error
+            raise DamagedError(f"its arrays cannot be read ({reason_of(error)})") from error
 
     def _check_alone(self, step: int, saved: dict[str, Any], abstract: dict[str, Any]) -> None:
         """Raises DamagedError on all processes if any of them, reading on its own, finds damage.
@@ -284,7 +288,7 @@ class Checkpoints:
         whole = [int(path.name) for path in self._directory.iterdir() if path.name.isdigit()]
         kept = f"that of step {max(whole)} is kept" if whole else "there is none yet"
         return DepthsiError(
-            f"A checkpoint could not be written to {self._directory} ({_reason(error)});"
+            f"A checkpoint could not be written to {self._directory} ({reason_of(error)});"
             f" {kept}. Make room or mend that, then continue with --resume."
         )
 
@@ -292,29 +296,3 @@ class Checkpoints:
 def _split(state: State) -> dict[str, Any]:
     """Parameters apart from the rest, so that they can be read without knowing the optimiser."""
     return {"params": state.params, "progress": state.replace(params={})}
-
-
-def _params_of(record: Record) -> Any:
-    """Shapes and types of the parameters in a checkpoint, as nested dictionaries."""
-    tree: dict[str, Any] = {}
-    for name, array in record.arrays.items():
-        if not name.startswith("params/"):
-            continue
-        _, *parents, last = name.split("/")
-        node = tree
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[last] = jax.ShapeDtypeStruct(array["shape"], jax.numpy.dtype(array["dtype"]))
-    return tree
-
-
-def _reason(error: BaseException) -> str:
-    """What went wrong first, in few words: the system's own, such as those for a full disk."""
-    while (before := error.__cause__ or error.__context__) is not None:
-        error = before
-    for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EIO):
-        if (words := os.strerror(number)) in str(error):
-            return words
-    first = (str(error).strip().splitlines() or [""])[0].partition(" [tensorstore_spec")[0]
-    last = ": ".join(first.split(": ")[-2:])[:160]
-    return last if " " in last else repr(error)[:160]

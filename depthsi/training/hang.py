@@ -13,11 +13,22 @@ from depthsi.errors import DepthsiError
 
 PATIENCE = 3  # times the limit, for what compiles or writes first
 EXIT_CODE = 2
+LOST = (
+    "Another process of this run has ended or cannot be reached ({}). Start all of them again with"
+    " --resume."
+)
 _LOST = re.compile("gloo|nccl|unavailable|deadline|coordination|connection|peer", re.IGNORECASE)
 
 
+_giving_up = threading.Lock()
+
+
 def give_up(message: str) -> None:
-    """Ends the process with a sentence, though other threads may be stuck in the devices' calls."""
+    """Ends the process with a sentence, though other threads may be stuck in the devices' calls.
+
+    Of several threads that call this, one has its say.
+    """
+    _giving_up.acquire()
     print(f"depthsi: {message}", file=sys.stderr, flush=True)
     sys.stdout.flush()
     os._exit(EXIT_CODE)
@@ -73,8 +84,6 @@ def lost_processes_end_this_one() -> Iterator[None]:
     """Gives up where a computation fails since another process of the run has ended.
 
     Nothing orderly is left to do then: saving and leaving `jax.distributed` wait for all processes.
-    JAX may come first, and say that "another task died": at once where process 0 has ended, which
-    holds them together, and after 100 s without a sign of life from any process.
     """
     import jax
 
@@ -84,7 +93,4 @@ def lost_processes_end_this_one() -> Iterator[None]:
         why = str(error.__cause__ if isinstance(error, DepthsiError) else error)
         if jax.process_count() == 1 or not _LOST.search(why):
             raise
-        give_up(
-            "Another process of this run has ended or cannot be reached"
-            f" ({why.splitlines()[0][:200]}). Start all of them again with --resume."
-        )
+        give_up(LOST.format(why.splitlines()[0][:200]))

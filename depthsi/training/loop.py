@@ -117,7 +117,7 @@ class _Pauses:
         if save or signal or self._checkpoints.improves(val):
             self._watch.settle()  # what is not finite is never saved
             self._hang.alive(f"step {step}", patience=PATIENCE)
-            self._checkpoints.save(step, state, stage.name, val)
+            self._checkpoints.save(step, state, stage.name, val, self._watch.so_far)
         if signal and step < self._last:
             self._checkpoints.wait()
             raise StoppedError(step, signal)

@@ -8,10 +8,9 @@ import traceback
 from collections.abc import Callable, Iterator
 
 from depthsi.errors import DepthsiError, StoppedError
-from depthsi.training.hang import give_up
-
-_LONGEST_SENTENCE = 2000  # bytes
-_LAST_WORDS = 2.0  # seconds
+from depthsi.training.broadcast import from_leader
+from depthsi.training.hang import give_up, lost_processes_end_this_one
+from depthsi.training.lifelines import LAST_WORDS, Lifelines, hold_lifelines
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,12 +44,17 @@ class Cluster:
                 f"cluster.processes is {self.processes}, but cluster.coordinator is not set: give"
                 " HOST:PORT of process 0."
             )
-        host, _, port = self.coordinator.rpartition(":")
-        if self.coordinator not in ("", "auto") and not (host and port.isdecimal()):
+        port = self.coordinator.rpartition(":")[2]
+        if self.coordinator not in ("", "auto") and not (self.host and port.isdecimal()):
             raise DepthsiError(
                 f"cluster.coordinator is {self.coordinator!r}; it must be HOST:PORT, such as"
                 " 10.0.0.1:1234, or auto."
             )
+
+    @property
+    def host(self) -> str:
+        """Name or address of the coordinator; empty where it is to be found."""
+        return self.coordinator.rpartition(":")[0].strip("[]")
 
 
 @contextlib.contextmanager
@@ -64,19 +68,25 @@ def together(cluster: Cluster) -> Iterator[None]:
       DepthsiError: the cluster is not there.
     """
     start(cluster)
+    with lost_processes_end_this_one():
+        lifelines = hold_lifelines(cluster.host) if cluster.coordinator else Lifelines({})
     try:
-        yield
+        with lost_processes_end_this_one():
+            yield
+        lifelines.let_go()
     except StoppedError:  # all processes stop after the same step
+        lifelines.let_go()
         raise
     except Exception as error:
         import jax
 
         if jax.process_count() == 1:
             raise
+        lifelines.let_go()
         if not isinstance(error, DepthsiError):
             traceback.print_exception(error)
         if jax.process_index() == 0:  # whose loss ends the others before they can say the same
-            time.sleep(_LAST_WORDS)
+            time.sleep(LAST_WORDS)
         give_up(str(error))
 
 
@@ -120,22 +130,18 @@ def on_leader(action: Callable[[], object]) -> None:
       DepthsiError: in all processes, if `action` does in the first one.
     """
     import jax
-    import numpy as np
-    from jax.experimental import multihost_utils
 
     if jax.process_count() == 1:
         action()
         return
-    sentence = np.zeros(_LONGEST_SENTENCE, np.uint8)
+    sentence = ""
     if jax.process_index() == 0:
         try:
             action()
         except DepthsiError as error:
-            said = str(error).encode()[:_LONGEST_SENTENCE]
-            sentence[: len(said)] = np.frombuffer(said, np.uint8)
-    said = np.asarray(multihost_utils.broadcast_one_to_all(sentence)).tobytes().rstrip(b"\0")
-    if said:
-        raise DepthsiError(said.decode(errors="replace"))
+            sentence = str(error)
+    if said := from_leader(sentence):
+        raise DepthsiError(said)
 
 
 def _nobody_came(cluster: Cluster) -> str:

@@ -5,6 +5,9 @@ import json
 import zlib
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from depthsi.errors import DepthsiError
 from depthsi.training.digests import digests, named_leaves
 
@@ -22,8 +25,10 @@ class Record:
         which order and how augmented depends on the seed and the step alone.
       stage: name of the stage it belongs to.
       config: settings of the run, as plain values.
-      val: numbers of the newest evaluation on the split `val`; empty where there was none.
+      val: numbers of the evaluation of this state on the split `val`; empty where there was none.
       arrays: shape, type and digests of every array by path.
+      so_far: under "train" the numbers of the step that made this state, under "val" the rows of
+        metrics.jsonl with the evaluations before it; empty in checkpoints of earlier versions.
     """
 
     step: int
@@ -31,6 +36,7 @@ class Record:
     config: dict[str, Any]
     val: dict[str, float]
     arrays: dict[str, Any]
+    so_far: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """For Orbax: the record as text, and the checksum of that text."""
@@ -60,6 +66,20 @@ def describe(tree: Any) -> dict[str, Any]:
         name: {"shape": list(leaf.shape), "dtype": str(leaf.dtype), "digests": sums[name]}
         for name, leaf in named_leaves(tree).items()
     }
+
+
+def params_of(record: Record) -> Any:
+    """Shapes and types of the parameters in a checkpoint, as nested dictionaries."""
+    tree: dict[str, Any] = {}
+    for name, array in record.arrays.items():
+        if not name.startswith("params/"):
+            continue
+        _, *parents, last = name.split("/")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = jax.ShapeDtypeStruct(array["shape"], jnp.dtype(array["dtype"]))
+    return tree
 
 
 def check_same_arrays(saved: dict[str, Any], wanted: Any, where: str) -> None:

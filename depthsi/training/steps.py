@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, Num, Shaped
 
 from depthsi.augment import Batch, Raw, augment
 from depthsi.compilation import loops_on_device
-from depthsi.config import Config
+from depthsi.config import Config, LossConfig
 from depthsi.losses import scale_invariant_loss, valid_count, weigh_images
 from depthsi.models import make_model
 from depthsi.training.norms import norm_metrics
@@ -104,7 +104,7 @@ def _make_sums(config: Config, stage: Stage) -> Callable[..., _Sums]:
                 examples=examples,
                 rngs={"dropout": dropout_key},
             )
-            values = _image_losses(jnp.asarray(predictions, jnp.float32), batch, config.loss.lam)
+            values = _image_losses(jnp.asarray(predictions, jnp.float32), batch, config.loss)
             return weigh_images(values, counts, config.loss.reduction)
 
         trained = {stage.name: state.params[stage.name]}
@@ -116,13 +116,14 @@ def _make_sums(config: Config, stage: Stage) -> Callable[..., _Sums]:
 
 
 def _image_losses(
-    predictions: Float[Array, "*maps b h w"], batch: Batch, lam: float
+    predictions: Float[Array, "*maps b h w"], batch: Batch, loss: LossConfig
 ) -> Float[Array, " b"]:
     """Eq. 4 of each image: of its one map, or the mean over the maps that are supervised."""
     maps = jnp.reshape(predictions, (-1, *batch.log_depth.shape))
-    losses = [
-        scale_invariant_loss(one, batch.log_depth, where=batch.valid, lam=lam) for one in maps
-    ]
+    targets = batch.log_depth
+    if loss.space == "linear":  # what is not valid stays finite, for the gradient
+        maps, targets = (jnp.exp(jnp.where(batch.valid, logs, 0)) for logs in (maps, targets))
+    losses = [scale_invariant_loss(one, targets, where=batch.valid, lam=loss.lam) for one in maps]
     return sum(losses[1:], losses[0]) / len(losses)
 
 

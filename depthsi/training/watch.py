@@ -5,6 +5,7 @@ In a run of several processes only the first one tells anything; all of them che
 
 import contextlib
 import dataclasses
+import json
 import math
 import time
 from collections import deque
@@ -66,6 +67,7 @@ class Watch:
         self._feed, self._options = feed, options
         self._pending: tuple[int, Stage, Any] | None = None
         self._seen = step
+        self._train: dict[str, float] = {}
         self._newest: deque[tuple[int, dict[str, float]]] = deque(maxlen=5)
         self._board: TensorBoard | None = None
         self._profile: Profile | None = None
@@ -77,6 +79,7 @@ class Watch:
             unit="step",
             disable=None if self._leads else True,  # None: where nobody watches a terminal
         )
+        self._val = _evaluations(run) if self._leads else []
         self._restart_clock()
 
     def __enter__(self) -> "Watch":
@@ -91,6 +94,11 @@ class Watch:
 
     def __exit__(self, *raised: Any) -> None:
         self._open.__exit__(*raised)
+
+    @property
+    def so_far(self) -> dict[str, Any]:
+        """What a checkpoint keeps of the metrics: of the newest step seen, and all evaluations."""
+        return {"train": self._train, "val": self._val}
 
     def say(self, text: str) -> None:
         """Prints a line above the progress bar."""
@@ -115,7 +123,7 @@ class Watch:
 
     def evaluated(self, step: int, stage: Stage, metrics: dict[str, float]) -> None:
         """Logs an evaluation; the time it took does not count against the training."""
-        self._log(step, stage, "val", metrics)
+        self._val.append(self._log(step, stage, "val", metrics))
         self.say(
             f"{stage.name} step {step}: val rmse_log {metrics['rmse_log']:.3f},"
             f" rmse_log_si {metrics['rmse_log_si']:.3f}, d1 {metrics['d1']:.3f}"
@@ -130,6 +138,7 @@ class Watch:
 
     def _note(self, step: int, stage: Stage, values: dict[str, float]) -> None:
         self._refuse_nonsense(step, stage, values)
+        self._train = values
         self._steps += 1
         self._bar.set_description(stage.name, refresh=False)
         self._bar.update()
@@ -144,11 +153,13 @@ class Watch:
         self._log(step, stage, "train", values)  # what most people look for comes first
         self._bar.set_postfix_str(f"loss {values['loss']:.4f}, {speed:.0f} images/s")
 
-    def _log(self, step: int, stage: Stage, split: str, values: dict[str, float]) -> None:
+    def _log(self, step: int, stage: Stage, split: str, values: dict[str, float]) -> dict[str, Any]:
+        row = {"step": step, "stage": stage.name, "split": split, **values}
         if self._leads:
-            self._run.append(step=step, stage=stage.name, split=split, **values)
+            self._run.append(**row)
         if self._board:
             self._board.write(step, split, values)
+        return row
 
     def _restart_clock(self) -> None:
         self._since, self._waited, self._steps = time.perf_counter(), self._feed.waited, 0
@@ -173,3 +184,9 @@ class Watch:
             f"Training stopped at step {step} ({stage.name}): not a finite number ({shown});"
             f" {where}. Lower optim.learning_rate or set optim.clip, and start another --run."
         )
+
+
+def _evaluations(run: RunDirectory) -> list[dict[str, Any]]:
+    """The rows of metrics.jsonl that a resumed run does not write again."""
+    lines = run.metrics.read_text(encoding="utf-8").splitlines() if run.metrics.exists() else []
+    return [row for row in map(json.loads, lines) if row["split"] == "val"]
