@@ -4,11 +4,10 @@ import json
 import sys
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 from killed_runs import PROGRAM, arguments, write_pairs
-from small_training import initial_state
+from small_training import abstract_state
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "experiments" / "benchmarks"))
 import fault_trials
@@ -22,7 +21,7 @@ def program(data, processes=1):
     del words[words.index("--run") : words.index("--run") + 2]
     return fault_trials.Program(
         [sys.executable, str(PROGRAM), *words[:2]], words[2:], 20,
-        lambda *of: jax.eval_shape(lambda: initial_state(*of)), processes,
+        abstract_state, processes,
         {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(PROGRAM.parents[1]), "SECONDS_PER_STEP": "0.05"},
     )  # fmt: skip
 
@@ -55,10 +54,11 @@ def test_a_checkpoint_that_is_not_the_undisturbed_runs_is_counted(tmp_path):
 def test_the_committed_numbers_are_those_of_the_script():
     """Of at least 100 runs, none of which ended in other bits."""
     result = json.loads((faults.RESULTS / "faults.json").read_text())
-    one, two = result["results"].values()
+    one, two, tiny = result["results"].values()
     assert one["runs"] >= 100
     assert two["runs"] >= 20
-    for column in (one, two):
+    assert tiny["runs"] >= 10
+    for column in (one, two, tiny):
         assert column["corrupted checkpoints accepted"] == 0
         assert column["final states that differ in a bit"] == 0
         kills = [kill for run in column["every run"] for kill in run["kills"]]

@@ -131,7 +131,7 @@ class Trial:
         with Checkpoints(whole / "checkpoints") as checkpoints:
             self._states = {step: self._read(checkpoints, step) for step in checkpoints.steps}
 
-    def run(self, name: str, rng: np.random.Generator, most: int = 3) -> Outcome:
+    def run(self, name: str, rng: np.random.Generator, most: int) -> Outcome:
         """A run that is killed 1 to `most` times, if it does not end before, then left to end."""
         run, kills, resumes = self._directory / name, [], 0
         for _ in range(int(rng.integers(1, most + 1))):
@@ -150,7 +150,7 @@ class Trial:
             resumes=resumes,
             same_state=state == max(self._states.items()),
             same_log=_lines(run) == self._log,
-            leftovers=_saves_under_way(run),
+            leftovers=len(_saves_under_way(run)),
         )
         shutil.rmtree(run)
         return outcome
@@ -159,7 +159,8 @@ class Trial:
         self, processes: list[subprocess.Popen[bytes]], run: Path, rng: np.random.Generator
     ) -> Kill | None:
         """Kills one process at a random moment; None if they had ended before."""
-        kind, come, delay = self._moment(rng)
+        before = _saves_under_way(run)  # of the process that was killed last
+        kind, come, delay = self._moment(rng, before)
         while not come(run) and processes[0].poll() is None:
             time.sleep(0.005)
         time.sleep(delay)
@@ -168,7 +169,7 @@ class Trial:
             self._finish(processes)
             return None
         processes[number].kill()
-        saving = _saves_under_way(run) > 0
+        saving = bool(_saves_under_way(run) - before)
         began = time.monotonic()
         for process in processes:
             process.wait(LIMIT)
@@ -178,7 +179,9 @@ class Trial:
         done = max((line["step"] for line in _lines(run)), default=0)
         return Kill(kind, number, done, newest, saving, damaged, wrong, round(ended, 2))
 
-    def _moment(self, rng: np.random.Generator) -> tuple[str, Callable[[Path], bool], float]:
+    def _moment(
+        self, rng: np.random.Generator, before: set[str]
+    ) -> tuple[str, Callable[[Path], bool], float]:
         """Its kind, what to wait for, and for how many seconds after that."""
         kind = str(rng.choice(["any time", "after a step", "during a save"]))
         step, delay = int(rng.integers(1, self._program.steps)), float(rng.uniform(0, 0.2))
@@ -188,7 +191,7 @@ class Trial:
             return kind, lambda run: _logged(run) >= step, delay
         return (
             kind,
-            lambda run: _logged(run) >= step // 2 and bool(_saves_under_way(run)),
+            lambda run: _logged(run) >= step // 2 and bool(_saves_under_way(run) - before),
             delay / 4,
         )
 
@@ -235,9 +238,9 @@ def _lines(run: Path) -> list[dict[str, Any]]:
     return [{name: row[name] for name in row if name not in TIMING} for row in rows]
 
 
-def _saves_under_way(run: Path) -> int:
+def _saves_under_way(run: Path) -> set[str]:
     """Orbax's temporary directories."""
     try:
-        return sum("tmp" in name for name in os.listdir(run / "checkpoints"))
+        return {name for name in os.listdir(run / "checkpoints") if "tmp" in name}
     except FileNotFoundError:
-        return 0
+        return set()

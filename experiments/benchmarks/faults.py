@@ -4,7 +4,7 @@ Question:  does a run that SIGKILL ends at random moments, also while it saves, 
            until it is done, end in the same bits as one that is left alone? How many steps does a
            kill cost? And if two processes share a run and one is killed?
 Command:   python experiments/benchmarks/faults.py
-Time:      about an hour of 2 cores.
+Time:      about 50 minutes of 2 cores.
 Result:    experiments/results/faults.md; every kill is in the .json beside it.
 
 A third of the kills come at any time after the start of a process, a third up to 0.2 s after some
@@ -12,6 +12,7 @@ step, a third up to 0.05 s after the beginning of a save. After each, the newest
 compared with the state of the undisturbed run at the same step.
 """
 
+import csv
 import dataclasses
 import json
 import statistics
@@ -22,8 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import stand_in
 import tyro
 from fault_trials import Kill, Outcome, Program, Trial
+from PIL import Image
 from tqdm import trange
 
 from depthsi.machine import describe_machine
@@ -31,11 +34,14 @@ from depthsi.runs import write_text
 from depthsi.training.state import abstract_state
 
 RESULTS = Path(__file__).parents[1] / "results"
+STAND_IN = Path(__file__).with_name("stand_in.py")
 SETTINGS = (
-    "--model.width 0.01 --data.train 4 --data.val 1 --schedule.batch-size 2"
-    " --schedule.coarse-samples 48 --schedule.fine-samples 32 --schedule.log-every 1"
-    " --schedule.eval-every 6 --schedule.save-every 4"
+    "--data.kind folder --data.root PAIRS --schedule.batch-size 2 --schedule.coarse-samples 48"
+    " --schedule.fine-samples 32 --schedule.log-every 1 --schedule.save-every 4"
 )
+TINY = f"--model.width 0.01 {SETTINGS} --schedule.eval-every 6"
+NO_NETWORKS = f"{SETTINGS} --schedule.eval-every 0"
+STEPS = 40
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,36 +49,58 @@ class Arguments:
     """Kills trainings."""
 
     runs: int = 100
-    """Runs of one process."""
+    """Runs of one process, of stand-in networks."""
     pairs: int = 20
-    """Runs of two processes."""
+    """Runs of two processes, of the same."""
+    tiny: int = 10
+    """Runs of one process, of the paper's networks at a hundredth of their width."""
+    kills: int = 2
+    """The most kills in a run, each of which has one at least if it does not end before."""
     seed: int = 0
     """Of the moments."""
     out: str = str(RESULTS / "faults")
     """Where the .json and the .md go."""
 
+    def trainings(self, directory: Path, pairs: Path) -> dict[str, tuple[int, Program]]:
+        """How many runs of which programs; both compile for all their starts once."""
+        environment = {
+            "JAX_PLATFORMS": "cpu",
+            "JAX_COMPILATION_CACHE_DIR": str(directory / "compiled"),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        }
+        slowly = environment | {"SECONDS_PER_STEP": "0.05"}
+        words = [sys.executable, str(STAND_IN), "train", "tiny"]
+        settings = NO_NETWORKS.replace("PAIRS", str(pairs)).split()
+        stand_ins = [Program(words, settings, STEPS, stand_in.abstract_state, processes, slowly)
+                     for processes in (1, 2)]  # fmt: skip
+        words = [sys.executable, "-m", "depthsi", "train", "tiny"]
+        settings = TINY.replace("PAIRS", str(pairs)).split()
+        tiny = Program(words, settings, STEPS, abstract_state, 1, environment)
+        return {
+            "one process": (self.runs, stand_ins[0]),
+            "two processes, one killed": (self.pairs, stand_ins[1]),
+            "the paper's networks": (self.tiny, tiny),
+        }
+
 
 def main(arguments: Arguments) -> None:
     machine = describe_machine()
     results = {}
-    with tempfile.TemporaryDirectory() as directory:
-        for processes, runs in ((1, arguments.runs), (2, arguments.pairs)):
+    with tempfile.TemporaryDirectory() as temporary:
+        directory = Path(temporary)
+        trainings = arguments.trainings(directory, write_pairs(directory / "pairs"))
+        for name, (runs, program) in trainings.items():
             if not runs:
                 continue
-            name = "one process" if processes == 1 else "two processes, one killed"
-            program = Program(
-                [sys.executable, "-m", "depthsi", "train", "tiny"], SETTINGS.split(), 40,
-                abstract_state, processes, _environment(directory),
-            )  # fmt: skip
             began = time.perf_counter()
-            outcomes = _trial(program, Path(directory) / str(processes), runs, arguments.seed)
+            outcomes = _trial(program, directory / name, runs, arguments)
             seconds = round(time.perf_counter() - began)
             results[name] = summary(outcomes) | {"seconds": seconds}
             results[name]["every run"] = [dataclasses.asdict(outcome) for outcome in outcomes]
     result = {
-        "command": f"python experiments/benchmarks/faults.py --runs {arguments.runs}"
-        f" --pairs {arguments.pairs} --seed {arguments.seed}",
-        "training": f"depthsi train tiny {SETTINGS}",
+        "command": f"python experiments/benchmarks/faults.py --runs {arguments.runs} --pairs"
+        f" {arguments.pairs} --tiny {arguments.tiny} --kills {arguments.kills} --seed"
+        f" {arguments.seed}",
         "machine": machine,
         "results": results,
     }
@@ -82,20 +110,32 @@ def main(arguments: Arguments) -> None:
     print(report(result))
 
 
-def _environment(directory: str) -> dict[str, str]:
-    """One cache of compiled programs for all starts, which are otherwise the larger part."""
-    return {
-        "JAX_PLATFORMS": "cpu",
-        "JAX_COMPILATION_CACHE_DIR": f"{directory}/compiled",
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
+def write_pairs(folder: Path, count: int = 5) -> Path:
+    """A folder of pictures with depth, the last one of the split val: cheaper than rooms."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    rows = [["rgb", "depth", "split", "depth_units_per_metre"]]
+    for i in range(count):
+        metres = np.exp(rng.uniform(0, 2) + rng.normal(0, 0.1, (240, 320)))
+        picture = np.clip(40 * metres[..., None] + rng.normal(0, 9, (240, 320, 3)), 0, 255)
+        Image.fromarray(picture.astype(np.uint8)).save(folder / f"{i}.png", compress_level=1)
+        depth = Image.fromarray((1000 * metres).astype(np.uint16))
+        depth.save(folder / f"{i}d.png", compress_level=1)
+        split = "val" if i == count - 1 else "train"
+        rows.append([f"{i}.png", f"{i}d.png", split, "1000"])
+    with (folder / "index.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+    return folder
 
 
-def _trial(program: Program, directory: Path, runs: int, seed: int) -> list[Outcome]:
+def _trial(program: Program, directory: Path, runs: int, arguments: Arguments) -> list[Outcome]:
     Trial(program, directory / "warm-up")  # fills the cache, whose time the moments shall not know
     trial = Trial(program, directory / "trial")
-    rngs = np.random.default_rng([seed, program.processes]).spawn(runs)
-    return [trial.run(f"run{number}", rngs[number]) for number in trange(runs, disable=None)]
+    rngs = np.random.default_rng([arguments.seed, program.processes]).spawn(runs)
+    return [
+        trial.run(f"run{number}", rngs[number], arguments.kills)
+        for number in trange(runs, disable=None)
+    ]
 
 
 def summary(outcomes: list[Outcome]) -> dict[str, Any]:
@@ -133,8 +173,12 @@ def report(result: dict[str, Any]) -> str:
         "# Faults\n",
         f"`{result['command']}`, {machine['processor']}, jax {machine['jax']},"
         f" Python {machine['python']}.\n",
-        f"Each run is `{result['training']}`: 40 steps, a checkpoint every 4 and wherever the"
-        " evaluation, every 6, is the best so far.\n",
+        f"Each run is of {STEPS} steps with a checkpoint every 4, on five made-up pictures. The"
+        " paper's networks at a hundredth of their width are `depthsi train tiny"
+        f" {TINY}`, with more checkpoints where the evaluation is the best so far. The other runs"
+        " are of the same program, whose networks and step were replaced by a random walk of 8192"
+        " numbers that depends on state, seed, step and pictures, without evaluations, so that"
+        " there can be many.\n",
         *table,
     ]) + "\n"  # fmt: skip
 
