@@ -118,10 +118,11 @@ def test_a_star_of_three(ends, three, monkeypatch):
     for thread in threads:
         thread.join(30)
     assert {index: sorted(of) for index, of in held.items()} == {0: [1, 2], 1: [0], 2: [0]}
-    Lifelines(held[0])
+    watched = Lifelines(held[0])
     held[1][0].close()
     wait_until(lambda: ends)
     assert "(process 1: its connection ended)" in ends[0]
+    watched.let_go()  # or the end of the other one would be said in the next test
     held[2][0].close()
 
 
