@@ -1,6 +1,7 @@
 """Reading a compiled program's exchanges, and the table of programs compiled for TPUs."""
 
 import importlib.metadata
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -196,7 +197,7 @@ def test_the_committed_table_is_of_the_committed_numbers():
     assert set(saved["rows"]) <= {case.title for case in compile_tpu.CASES}
 
     quoted = (EXPERIMENTS / "launch" / "README.md").read_text()
-    for layers, images in (("copies", 32), ("split in 16", 32), ("copies", 4)):
+    for layers, images in itertools.product(("copies", "split in 16"), (32, 4)):
         row = saved["rows"][f"v5e:16x16 | coarse | {layers} | {images}"]
         sent = sum(Exchange(**each).sent for each in row["exchanges"])
         numbers = f"{row['flops'] / 1e9:.1f} | {row['needed_bytes'] / 1e9:.2f} | {sent / 1e6:.1f} |"
