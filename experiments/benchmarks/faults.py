@@ -8,8 +8,9 @@ Time:      about 50 minutes of 2 cores.
 Result:    experiments/results/faults.md; every kill is in the .json beside it.
 
 A third of the kills come at any time after the start of a process, a third up to 0.2 s after some
-step, a third up to 0.05 s after the beginning of a save. After each, the newest checkpoint is
-compared with the state of the undisturbed run at the same step.
+step was logged (by this process or the one before it, hence also at once), a third up to 0.05 s
+after the beginning of a save. After each, the newest checkpoint is compared with the state of the
+undisturbed run at the same step.
 """
 
 import csv
@@ -180,6 +181,8 @@ def report(result: dict[str, Any]) -> str:
         " numbers that depends on state, seed, step and pictures, without evaluations, so that"
         " there can be many.\n",
         *table,
+        "\nOf two processes the other one ends within a second once they have met; if one is killed"
+        " before that, it waits for it as long as `cluster.timeout` says, here 100 s.",
     ]) + "\n"  # fmt: skip
 
 
