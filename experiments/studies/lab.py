@@ -140,6 +140,22 @@ class Lab:
             cell_batches(predict, batches, config.model.sizes, protocol), protocol, edges=edges
         )
 
+    def numbers(
+        self,
+        data: str,
+        metrics: Sequence[str],
+        *,
+        protocol: Protocol = PROTOCOL,
+        **changes: Any,
+    ) -> dict[str, list[float]]:
+        """On the test pictures of `data`, metric -> a number for each seed; see `config`."""
+        configs = [self.config(data, seed, **changes) for seed in self.options.seeds]
+        found = [
+            self.scores(config, self.pairs(config.data, "test"), protocol=protocol).compute()
+            for config in configs
+        ]
+        return {metric: [each[metric] for each in found] for metric in metrics}
+
 
 def changed(pairs: Pairs, image: Callable[[Any], Any], depth: Callable[[Any], Any]) -> InMemory:
     """The same samples with all pictures, uint8, and all depths, metres, changed."""

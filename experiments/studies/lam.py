@@ -25,19 +25,11 @@ def measure(lab: Lab) -> dict[str, Any]:
     """Data set -> lambda -> metric -> a number for each seed."""
     return {
         name: {
-            str(lam): _numbers(lab, name, lam)
+            str(lam): lab.numbers(name, METRICS, loss=LossConfig(lam=lam))
             for lam in lab.some(LAMBDAS)
         }
         for name in lab.data
     }  # fmt: skip
-
-
-def _numbers(lab: Lab, data: str, lam: float) -> dict[str, list[float]]:
-    found = []
-    for seed in lab.options.seeds:
-        config = lab.config(data, seed, loss=LossConfig(lam=lam))
-        found.append(lab.scores(config, lab.pairs(config.data, "test")).compute())
-    return {metric: [each[metric] for each in found] for metric in METRICS}
 
 
 def report(found: dict[str, Any]) -> str:

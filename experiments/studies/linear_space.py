@@ -18,6 +18,7 @@ from figures import panels
 from lab import PROTOCOL, Lab, conduct, main, markdown, spread
 
 from depthsi.config import LossConfig
+from depthsi.protocols import Protocol
 
 LOSSES = {
     "log, lam 0.5": LossConfig(lam=0.5),
@@ -33,23 +34,20 @@ def measure(lab: Lab) -> dict[str, Any]:
     """Data set -> loss -> alignment -> metric -> a number for each seed."""
     return {
         data: {
-            name: {how: _numbers(lab, data, loss, how) for how in ALIGNMENTS}
+            name: {
+                how: lab.numbers(data, METRICS, protocol=_protocol(how), loss=loss)
+                for how in ALIGNMENTS
+            }
             for name, loss in lab.some(list(LOSSES.items()))
         }
         for data in lab.data
     }
 
 
-def _numbers(lab: Lab, data: str, loss: LossConfig, how: str) -> dict[str, list[float]]:
+def _protocol(alignment: str) -> Protocol:
     # scaled and shifted depths may be negative, for which logarithms and ratios do not exist
-    clamp = (0.1, 20.0) if how == "scale_shift" else None
-    protocol = dataclasses.replace(PROTOCOL, alignment=how, clamp=clamp)
-    found = []
-    for seed in lab.options.seeds:
-        config = lab.config(data, seed, loss=loss)
-        pairs = lab.pairs(config.data, "test")
-        found.append(lab.scores(config, pairs, protocol=protocol).compute())
-    return {metric: [each[metric] for each in found] for metric in METRICS}
+    clamp = (0.1, 20.0) if alignment == "scale_shift" else None
+    return dataclasses.replace(PROTOCOL, alignment=alignment, clamp=clamp)
 
 
 def report(found: dict[str, Any]) -> str:

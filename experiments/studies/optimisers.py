@@ -46,17 +46,12 @@ def settings(lab: Lab, kind: Kind, rate: float) -> dict[str, Any]:
 def measure(lab: Lab) -> dict[str, Any]:
     """Optimiser -> rate -> metric -> a number for each seed, on rooms."""
     return {
-        kind: {str(rate): _numbers(lab, kind, rate) for rate in lab.some(rates)}
+        kind: {
+            str(rate): lab.numbers("rooms", METRICS, **settings(lab, kind, rate))
+            for rate in lab.some(rates)
+        }
         for kind, rates in RATES.items()
     }
-
-
-def _numbers(lab: Lab, kind: Kind, rate: float) -> dict[str, list[float]]:
-    found = []
-    for seed in lab.options.seeds:
-        config = lab.config("rooms", seed, **settings(lab, kind, rate))
-        found.append(lab.scores(config, lab.pairs(config.data, "test")).compute())
-    return {metric: [each[metric] for each in found] for metric in METRICS}
 
 
 def report(found: dict[str, Any]) -> str:
