@@ -113,6 +113,8 @@ class Evaluate:
     """Of predictions: the array in files that hold several."""
     baselines: str = ""
     """Of predictions: split of the data whose mean depth is scored as well, such as train."""
+    mirrored: bool = False
+    """Of a run: score the mean log depth of each picture and its mirror image as well."""
     edges: bool = False
     """Score the edges of depth as well."""
     seed: int = 0

@@ -95,16 +95,27 @@ def upsample_cells(cells: Num[Array, "b h w"], resize: str = "nearest") -> Num[A
     return jax.image.resize(cells, shape, "bilinear")
 
 
-def make_predictor(config: ModelConfig, output: str) -> Callable[[Any, Any], Any]:
+def make_predictor(
+    config: ModelConfig, output: str, *, mirrored: bool = False
+) -> Callable[[Any, Any], Any]:
     """The network, compiled: (params, raw pictures) -> metres at its output cells.
 
-    `output` is one of the outputs of `config.kind`: coarse or fine, unet, hourglass.
+    Args:
+      config: of the network.
+      output: one of the outputs of `config.kind`: coarse or fine, unet, hourglass.
+      mirrored: whether to take the mean log depth of each picture and of its mirror image.
     """
     model = make_model(config)
 
-    def predict(params: Any, image: jax.Array) -> jax.Array:
+    def log_depth(params: Any, image: jax.Array) -> jax.Array:
         batch = centre(image, jnp.ones(image.shape[:3]), config.sizes)
-        return jnp.exp(jnp.asarray(model.apply({"params": params}, batch.image, output=output)))
+        return jnp.asarray(model.apply({"params": params}, batch.image, output=output))
+
+    def predict(params: Any, image: jax.Array) -> jax.Array:
+        found = log_depth(params, image)
+        if mirrored:
+            found = (found + log_depth(params, image[:, :, ::-1])[:, :, ::-1]) / 2
+        return jnp.exp(found)
 
     return jit(predict)
 

@@ -65,7 +65,7 @@ class Row:
         if latest_step(RunDirectory(nyu)) is not None:
             for which in ("newest", "best") if self._was_evaluated(nyu) else ("newest",):
                 out = str(nyu / f"val_{which}")
-                evaluate(Request(str(nyu), split="val", checkpoint=which, out=out))
+                evaluate(Request(str(nyu), split="val", checkpoint=which, out=out, mirrored=True))
         if not self.settings.test:
             return
         tested = self.path / ("final" if self.settings.final else "nyu")
@@ -75,7 +75,7 @@ class Row:
             print(f"{tested} is not complete: it is not evaluated on test yet.")
         else:
             which, out = self.settings.checkpoint, str(tested / "test")
-            evaluate(Request(str(tested), split="test", checkpoint=which, out=out))
+            evaluate(Request(str(tested), checkpoint=which, out=out, mirrored=True))
 
     def _pre_train(self) -> str:
         """Trains on rooms; the run to start from, "" for none."""

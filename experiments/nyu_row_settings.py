@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from depthsi import presets
 from depthsi.config import (
+    AugmentConfig,
     ComputeConfig,
     Config,
     DataConfig,
@@ -55,6 +56,7 @@ class Settings:
     dropout: float = _setting(0.5, "on the pairs, of two_scale")
     rooms_coarse: int = _setting(14_800, "rooms for the coarse network; 0 for no pre-training")
     rooms_fine: int = _setting(2_000, "rooms for the fine network")
+    rooms_kept: int = _setting(0, "render so many rooms once and vary them; 0: each sample is new")
     coarse: int = _setting(80_000, "samples of pairs for the coarse network")
     fine: int = _setting(24_000, "samples of pairs for the fine network")
     seed: int = _setting(0, "of everything random")
@@ -72,7 +74,7 @@ class Settings:
     def __post_init__(self) -> None:
         if not self.root:
             raise DepthsiError("--root is missing: name the folder of pairs with index.csv.")
-        for name in ("rooms_coarse", "rooms_fine", "minutes", "reserve"):
+        for name in ("rooms_coarse", "rooms_fine", "rooms_kept", "minutes", "reserve"):
             if not getattr(self, name) >= 0:
                 raise DepthsiError(f"{name} is {getattr(self, name)}; it must be at least 0.")
         if not 0 < self.rooms_share < 1:
@@ -114,12 +116,17 @@ def parse(words: Sequence[str] | None = None) -> Settings:
 
 
 def rooms_config(settings: Settings, weights: str) -> Config:
-    """Of the pre-training on endless rooms, which starts from the run `weights` if it is named."""
-    preset = presets.rooms()
+    """Of the pre-training on rooms, which starts from the run `weights` if it is named."""
+    preset, kept = presets.rooms(), settings.rooms_kept
+    if kept:
+        data, augment = DataConfig(train=kept, val=64), AugmentConfig()
+    else:
+        data, augment = DataConfig(endless=True, train=64, val=64), preset.augment
     return _shared(
         dataclasses.replace(
             preset,
-            data=DataConfig(endless=True, train=64, val=64),  # train: only for the mean predictor
+            data=data,  # of endless rooms, train is only for the mean predictor
+            augment=augment,
             optim=dataclasses.replace(preset.optim, learning_rate=settings.rooms_rate),
         ),
         settings,

@@ -1,6 +1,30 @@
-"""Strict settings for every test: four virtual CPU devices and no silent broadcasting of ranks."""
+"""Strict settings for every test: four virtual CPU devices and no silent broadcasting of ranks.
+
+Programs that are compiled once in a session are kept for its other tests and processes: compiling
+is most of what the tests do. The directory is new in every session, so that nothing old is tested.
+"""
+
+import os
+import shutil
+import tempfile
 
 import jax
+import pytest
 
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+KEPT = {
+    "jax_persistent_cache_min_compile_time_secs": 0.2,
+    "jax_compilation_cache_max_size": 8 * 2**30,  # without a limit, jax takes no lock
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):  # of pytest-xdist: it has the environment below
+        return
+    directory = tempfile.mkdtemp(prefix="depthsi-tests-")
+    config.add_cleanup(lambda: shutil.rmtree(directory, ignore_errors=True))
+    for name, value in {"jax_compilation_cache_dir": directory, **KEPT}.items():
+        os.environ[name.upper()] = str(value)
+        jax.config.update(name, value)

@@ -38,12 +38,21 @@ def arguments(run, data, *more, steps=(12, 8), save_every=5):
     ]  # fmt: skip
 
 
-def start(words, **environment):
+def environment(**more):
+    """Variables of a process that is killed, on top of this one's."""
+    return {
+        "JAX_PLATFORMS": "cpu",
+        "PYTHONPATH": str(PROGRAM.parents[1]),
+        # apart from what other tests read: a killed process may leave half a program
+        "JAX_COMPILATION_CACHE_DIR": os.environ["JAX_COMPILATION_CACHE_DIR"] + "/killed",
+    } | {name: str(value) for name, value in more.items()}
+
+
+def start(words, **variables):
     """The process, with everything it prints in one pipe."""
-    variables = {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(PROGRAM.parents[1])}
     return subprocess.Popen(
         [sys.executable, str(PROGRAM), *words],
-        env=os.environ | variables | {name: str(value) for name, value in environment.items()},
+        env=os.environ | environment(**variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -138,6 +138,16 @@ def test_protocols_of_a_run(run, capsys):
     assert (run / "evaluation.json").exists()
 
 
+def test_the_mean_with_the_mirror_image_is_a_row_of_its_own(run, capsys, tmp_path):
+    printed = evaluated(capsys, run, "--mirrored", "--out", tmp_path)
+    assert "Mirrored too: mean log depth of each picture and of its mirror image." in printed
+    assert "Oracle scale: coarse + fine, mirrored too with" in printed
+    found = json.loads((tmp_path / "evaluation.json").read_text())["results"]
+    assert list(found)[1:3] == ["coarse + fine", "coarse + fine, mirrored too"]
+    alone, both = list(found.values())[1:3]
+    assert alone["image"]["rmse"] != both["image"]["rmse"]
+
+
 def test_a_chosen_checkpoint(run, capsys, tmp_path):
     assert "run, step 1: " in evaluated(capsys, run, "--checkpoint", 1, "--out", tmp_path)
     scores = {}
@@ -224,6 +234,7 @@ def test_mistakes(run, truth, capsys, tmp_path):
     with_data = (made, "--data", truth)
     assert "no split 'tset'" in refusal(capsys, *with_data, "--split", "tset")
     assert "352x1216" in refusal(capsys, *with_data, "--protocol", "kitti_benchmark")
+    assert "is no run: leave it out" in refusal(capsys, *with_data, "--mirrored")
     assert "no split 'x'" in refusal(capsys, *with_data, "--baselines", "x")
     assert "/nowhere" in refusal(capsys, made, "--data", "/nowhere")
     (made / "5.npy").unlink()

@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from depthsi.evaluation import (
     describe,
     evaluate_predictor,
     evaluated_region,
+    make_predictor,
     map_batches,
     mean_depth,
     score,
@@ -26,6 +28,8 @@ from depthsi.evaluation import (
 )
 from depthsi.geometry import Crop, kitti, nyu
 from depthsi.metrics import METRICS
+from depthsi.models import make_model
+from depthsi.presets import from_scratch
 from depthsi.protocols import PROTOCOLS, Protocol
 
 NYU = Path(__file__).parents[2] / "shared" / "data" / "nyu_labelled"
@@ -107,6 +111,20 @@ def test_a_prediction_at_the_cells_own_pixels_is_found_perfect():
     total = evaluate_predictor(lambda image: cells, in_batches(truth), nyu(), EIGEN)
     assert total.compute("pixel")["rmse"] == 0
     assert total.compute("pixel")["d1"] == 1
+
+
+def test_a_mirrored_picture_has_the_mirrored_map_when_both_are_seen():
+    """A theorem about the mean over a group; the mean is of logarithms."""
+    config = from_scratch(kind="unet", size="small")
+    images = np.random.default_rng(0).integers(0, 256, (2, 240, 320, 3), np.uint8)
+    params = jax.jit(make_model(config).init)(jax.random.key(0), jnp.zeros((1, 228, 304, 3)))
+    params = params["params"]
+    both, alone = (make_predictor(config, "unet", mirrored=each) for each in (True, False))
+    found, mirrored = both(params, images), both(params, images[:, :, ::-1])
+    np.testing.assert_allclose(mirrored[:, :, ::-1], found, rtol=1e-5)
+    ways = alone(params, images), alone(params, images[:, :, ::-1])[:, :, ::-1]
+    np.testing.assert_allclose(found, np.sqrt(ways[0] * ways[1]), rtol=1e-5)
+    assert np.abs(ways[0] - ways[1]).max() > 1e-3
 
 
 def test_bilinear_cells_lie_between_their_centres():

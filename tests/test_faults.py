@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from killed_runs import PROGRAM, arguments, write_pairs
+from killed_runs import PROGRAM, arguments, environment, write_pairs
 from small_training import abstract_state
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "experiments" / "benchmarks"))
@@ -22,7 +22,7 @@ def program(data, processes=1):
     return fault_trials.Program(
         [sys.executable, str(PROGRAM), *words[:2]], words[2:], 20,
         abstract_state, processes,
-        {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(PROGRAM.parents[1]), "SECONDS_PER_STEP": "0.05"},
+        environment(SECONDS_PER_STEP=0.05),
     )  # fmt: skip
 
 

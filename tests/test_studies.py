@@ -75,6 +75,14 @@ def test_a_study_runs_and_leaves_its_numbers_table_and_picture(name, tmp_path, m
         assert len(np.unique(np.asarray(picture).reshape(-1, 4), axis=0)) > 10
 
 
+def test_the_command_names_the_data_as_seen_from_here(tmp_path, monkeypatch):
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    options = lab.Options(root=str(tmp_path / "pairs"), seeds=(0, 1, 2), runs=str(tmp_path))
+    expected = "python experiments/studies/lam.py --root ../pairs --seeds 0 1 2"
+    assert lab.command("lam", options) == expected
+
+
 def leaves(found):
     """All numbers of nested dictionaries and lists."""
     if isinstance(found, dict | list):

@@ -25,6 +25,7 @@ class Request:
       pattern: how files of predictions are named.
       variable: array in files of predictions that hold several.
       baselines: split of the data whose mean depth is evaluated beside predictions; "" for none.
+      mirrored: of a run: evaluate the mean log depth of each picture and its mirror image, too.
       edges: evaluate depth edges, too.
       seed: of the intervals.
     """
@@ -42,6 +43,7 @@ class Request:
     pattern: str = "{name}"
     variable: str = ""
     baselines: str = ""
+    mirrored: bool = False
     edges: bool = False
     seed: int = 0
 
@@ -74,6 +76,11 @@ def evaluate(request: Request) -> Evaluation:
         raise DepthsiError(
             f"{request.what} is a run, which has its own data: leave out --data, or give a folder"
             " of predictions in its place."
+        )
+    if request.mirrored and not is_run:
+        raise DepthsiError(
+            f"--mirrored needs a network that sees mirrored pictures, but {request.what} is no run:"
+            " leave it out."
         )
     if not request.data and not is_run:
         raise DepthsiError(

@@ -1,6 +1,7 @@
 """`depthsi evaluate` for a run: its networks and the baselines of its training data."""
 
 import dataclasses
+import functools
 import math
 from typing import Any
 
@@ -47,7 +48,9 @@ def evaluate_run(request: Request) -> Evaluation:
     pairs = open_pairs(source, sizes.image, request.split)
 
     notes = [describe(protocol, box, sizes.image), truth_note(protocol, config)]
-    scores, predictors = {}, _predictors(config, params, step)
+    scores, predictors = {}, _predictors(config, params, step, request.mirrored)
+    if request.mirrored:
+        notes.append("Mirrored too: mean log depth of each picture and of its mirror image.")
     for row, predict in predictors.items():
         scores[row] = _score(predict, pairs, config, protocol, request.edges)
     main, predict = list(predictors.items())[-1]
@@ -111,14 +114,16 @@ def _open_source(config: Config, split: str, protocol: Protocol) -> tuple[Config
     return config, split_source(config, split)
 
 
-def _predictors(config: Config, params: Any, step: int) -> dict[str, Predictor]:
-    """Row -> network, for every network that has been trained."""
-    found: dict[str, Predictor] = {}
-    for output in trained_outputs(config, step):
-        network = make_predictor(config.model, output)
+def _predictors(config: Config, params: Any, step: int, mirrored: bool) -> dict[str, Predictor]:
+    """Row -> network, for every network that has been trained, and the last one `mirrored`."""
+    networks, outputs = {}, trained_outputs(config, step)
+    for output in outputs:
         row = "coarse + fine" if output == "fine" else output
-        found[row] = lambda image, network=network: network(params, image)
-    return found
+        networks[row] = make_predictor(config.model, output)
+    if mirrored:
+        row = f"{list(networks)[-1]}, mirrored too"
+        networks[row] = make_predictor(config.model, outputs[-1], mirrored=True)
+    return {row: functools.partial(network, params) for row, network in networks.items()}
 
 
 def _score(

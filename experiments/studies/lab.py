@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -201,7 +202,9 @@ def conduct(
 
 
 def command(name: str, options: Options) -> str:
-    """What to type for the same study."""
+    """What to type for the same study, from here."""
+    if options.root:  # where it lies on this machine is nobody's business
+        options = dataclasses.replace(options, root=os.path.relpath(options.root))
     words = ["python", f"experiments/studies/{name}.py"]
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
