@@ -124,17 +124,32 @@ def test_the_sharpness_of_a_map_is_that_of_its_slopes():
     """Against plain loops; a flat map has none, and where it is not valid nothing counts."""
     rng = np.random.default_rng(0)
     maps, valid = rng.normal(size=(2, 5, 6)), rng.random((2, 5, 6)) < 0.7
-    expected = []
-    for one, known in zip(maps, valid, strict=True):
-        squares = []
+    others, expected = rng.normal(size=(2, 5, 6)), []
+    for one, two, known in zip(maps, others, valid, strict=True):
+        products = []
         for i in range(5):
             for j in range(6):
                 for other in ((i + 1, j), (i, j + 1)):
                     if other[0] < 5 and other[1] < 6 and known[i, j] and known[other]:
-                        squares.append((one[other] - one[i, j]) ** 2)
-        expected.append(np.mean(squares))
-    np.testing.assert_allclose(detail.slopes(np.where(valid, maps, 1e6), valid), expected)
-    assert np.all(detail.slopes(np.ones((1, 4, 4)), np.ones((1, 4, 4), bool)) == 0)
+                        products.append((one[other] - one[i, j]) * (two[other] - two[i, j]))
+        expected.append(np.mean(products))
+    found = detail.slopes(np.where(valid, maps, 1e6), np.where(valid, others, -1e6), valid)
+    np.testing.assert_allclose(found, expected)
+    flat = np.ones((1, 4, 4))
+    assert np.all(detail.slopes(flat, flat, np.ones((1, 4, 4), bool)) == 0)
+
+
+def test_the_detail_of_maps_that_are_the_truth_but_half_as_steep(monkeypatch):
+    here = lab.Lab(lab.Options(fast=True))
+    config = here.config("rooms", 0)
+    pairs = made_up(here, None, "test")
+    images, depths = pairs.read(slice(0, 4))
+    cells = np.asarray(detail.centre(images, depths, config.model.sizes).log_depth)
+    monkeypatch.setattr(here, "params", lambda config: None)
+    monkeypatch.setattr(here, "predict", lambda *_: lambda image: np.exp(1 - cells / 2))
+    found = detail.detail(here, config, pairs, "coarse")
+    assert found["sharpness"] == pytest.approx(0.5, rel=1e-4)
+    assert found["slope_match"] == pytest.approx(-1, rel=1e-4)  # steep in the wrong direction
 
 
 def test_the_share_of_one_scale_by_kind_of_room():
@@ -152,7 +167,7 @@ def test_the_share_of_one_scale_by_kind_of_room():
     whole = math.log(1.3) ** 2 / (math.log(1.3) ** 2 + math.log(1.1) ** 2)
     assert found["all"] == pytest.approx(whole, rel=1e-5)
     assert scale_share.kinds_of(("3", "4"), 2) == ("", "")
-    assert set(scale_share.shares(scores, ("rare",) * 3 + ("",) * 17)) == {"all", ""}
+    assert set(scale_share.shares(scores, ("rare",) * 3 + ("",) * 17)) == {"all"}
 
 
 def test_tints_go_one_way_for_each_picture():

@@ -26,25 +26,27 @@ from depthsi.commands.shared import BATCH
 from depthsi.config import Config
 from depthsi.data.pipeline import Pairs, ordered_batches
 
-METRICS = ("rmse_log", "rmse_log_si", "d1", "sharpness", "boundary_f", "dbe_acc", "dbe_com")
+METRICS = (
+    "rmse_log", "rmse_log_si", "d1", "sharpness", "slope_match", "boundary_f", "dbe_acc", "dbe_com",
+)  # fmt: skip
 SMOOTH = dataclasses.replace(PROTOCOL, resize="bilinear")  # the sides of cells are no edges
 
 
-def slopes(log_depth: ArrayLike, valid: ArrayLike) -> Float[np.ndarray, " n"]:
-    """Mean square difference of each map's neighbouring cells, where both are valid.
+def slopes(first: ArrayLike, second: ArrayLike, valid: ArrayLike) -> Float[np.ndarray, " n"]:
+    """Mean product of two maps' differences of neighbouring cells, where both are valid.
 
     Args:
-      log_depth: (n, h, w) log metres.
+      first, second: (n, h, w) log metres; the same map twice for its mean square slope.
       valid: bool (n, h, w).
     """
-    log_depth, valid = np.asarray(log_depth, np.float64), np.asarray(valid)
-    square, count = np.zeros(len(valid)), np.zeros(len(valid))
+    valid = np.asarray(valid)
+    total, count = np.zeros(len(valid)), np.zeros(len(valid))
     for axis in (1, 2):
         both = np.minimum(*_neighbours(valid, axis))
-        first, second = _neighbours(log_depth, axis)
-        square += np.sum(np.where(both, second - first, 0) ** 2, axis=(1, 2))
+        one, other = (np.diff(np.asarray(x, np.float64), axis=axis) for x in (first, second))
+        total += np.sum(np.where(both, one * other, 0), axis=(1, 2))
         count += both.sum(axis=(1, 2))
-    return square / np.maximum(count, 1)
+    return total / np.maximum(count, 1)
 
 
 def _neighbours(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
@@ -52,15 +54,20 @@ def _neighbours(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
     return values.take(range(size - 1), axis), values.take(range(1, size), axis)
 
 
-def sharpness(lab: Lab, config: Config, pairs: Pairs, output: str) -> float:
-    """Root of the predicted maps' mean square slope over that of the true ones: 0 flat, 1 alike."""
+def detail(lab: Lab, config: Config, pairs: Pairs, output: str) -> dict[str, float]:
+    """How steep the predicted maps are beside the true ones, and how well the slopes agree."""
     predict, sizes = lab.predict(config.model, lab.params(config), output), config.model.sizes
-    predicted, true = 0.0, 0.0
+    predicted, true, shared = 0.0, 0.0, 0.0
     for image, depth in ordered_batches(pairs, BATCH):
         batch = jax.device_get(centre(image, depth, sizes))
-        predicted += slopes(np.log(predict(image)), batch.valid).sum()
-        true += slopes(np.where(batch.valid, batch.log_depth, 0), batch.valid).sum()
-    return float(np.sqrt(predicted / true))
+        found, truth = np.log(predict(image)), np.where(batch.valid, batch.log_depth, 0)
+        predicted += slopes(found, found, batch.valid).sum()
+        true += slopes(truth, truth, batch.valid).sum()
+        shared += slopes(found, truth, batch.valid).sum()
+    return {
+        "sharpness": float(np.sqrt(predicted / true)),
+        "slope_match": float(shared / np.sqrt(predicted * true)),
+    }
 
 
 def measure(lab: Lab) -> dict[str, Any]:
@@ -82,7 +89,7 @@ def _networks(lab: Lab, data: str) -> dict[str, Any]:
         pairs = lab.pairs(config.data, "test")
         for row, output in zip(found, ("coarse", "fine"), strict=True):
             numbers = lab.scores(config, pairs, output, protocol=SMOOTH, edges=True).compute()
-            found[row].append(numbers | {"sharpness": sharpness(lab, config, pairs, output)})
+            found[row].append(numbers | detail(lab, config, pairs, output))
     return {
         row: {metric: [each[metric] for each in numbers] for metric in METRICS}
         for row, numbers in found.items()
@@ -95,6 +102,7 @@ def report(found: dict[str, Any]) -> str:
         "Mean over the test pictures, maps interpolated between the cells' centres; in brackets the"
         " seeds. `sharpness`: root mean square difference of neighbouring cells in log depth, over"
         " that of the true maps, so 0 is flat and 1 as steep as the truth, rightly or wrongly."
+        " `slope_match`: correlation of these differences with the true ones (about 0)."
         " `boundary_f`: how well edges are met; `dbe_acc`, `dbe_com`: distances between predicted"
         " and true edges in pixels."
     ]
@@ -108,8 +116,8 @@ def report(found: dict[str, Any]) -> str:
 
 
 def draw(found: dict[str, Any], path: Path) -> None:
-    """Sharpness, edges and error of both networks."""
-    shown = {"rmse_log_si": "RMSE log SI", "sharpness": "sharpness", "boundary_f": "edge F"}
+    """Error, sharpness and agreement of the slopes, of both networks."""
+    shown = {"rmse_log_si": "RMSE log SI", "sharpness": "sharpness", "slope_match": "slope match"}
     curves = {
         title: {
             data: ([0, 1], [numbers[metric] for numbers in networks.values()])

@@ -17,9 +17,10 @@ def panels(
     y: Sequence[str],
     logarithmic: bool = False,
     ticks: Sequence[str] | None = None,
+    joined: bool = True,
     width: float = 4.4,
 ) -> None:
-    """One panel for each title, with curves through the means and a dot for every seed.
+    """One panel for each title, with a mark at the mean of the seeds and a dot for every one.
 
     Args:
       path: of the PNG.
@@ -28,6 +29,7 @@ def panels(
       y: label of each panel's vertical axis.
       logarithmic: whether the horizontal axes are.
       ticks: names of the positions 0, 1, ... in place of numbers.
+      joined: whether lines join the means; without, labels stand side by side.
       width: of a panel, inches.
     """
     require_matplotlib()
@@ -38,9 +40,12 @@ def panels(
     FigureCanvasAgg(figure)
     for i, (title, curves) in enumerate(found.items()):
         axes: Any = figure.add_subplot(1, len(found), i + 1)
-        for label, (positions, values) in curves.items():
+        for place, (label, (positions, values)) in enumerate(curves.items()):
+            if not joined:
+                positions = [x + 0.6 * ((place + 0.5) / len(curves) - 0.5) for x in positions]
             means = [sum(each) / len(each) for each in values]
-            (line,) = axes.plot(positions, means, label=label, linewidth=1.5)
+            style = "-" if joined else "_"
+            (line,) = axes.plot(positions, means, style, label=label, markersize=9)
             for position, each in zip(positions, values, strict=True):
                 axes.plot([position] * len(each), each, "o", color=line.get_color(), markersize=3.5)
         axes.set(title=title, xlabel=x, ylabel=y[i])

@@ -46,7 +46,7 @@ class Options:
     """Of each training: of parameters, order, augmentation and dropout."""
     width: float = 0.125
     """Of the networks."""
-    samples: int = 4000
+    samples: int = 6400
     """That each network trains on."""
     rooms: int = 2000
     """Procedural rooms to train on."""
@@ -60,7 +60,7 @@ class Options:
     @property
     def batch(self) -> int:
         """Images in a step."""
-        return 4 if self.fast else 32
+        return 4 if self.fast else 16
 
     @property
     def test(self) -> int:

@@ -32,7 +32,9 @@ ALL = "all"
 def shares(scores: ImageScores, kinds: tuple[str, ...]) -> dict[str, float]:
     """Sum of mean(d)^2 over sum of mean(d^2), of the pictures of each kind and of all."""
     groups = {ALL: np.ones(len(scores), bool)}
-    groups |= {kind: np.array([each == kind for each in kinds]) for kind in sorted(set(kinds))}
+    groups |= {
+        kind: np.array([each == kind for each in kinds]) for kind in sorted(set(kinds) - {""})
+    }
     return {
         kind: float(scores.means["scale"][these].sum() / scores.means["square_log"][these].sum())
         for kind, these in groups.items()
@@ -106,7 +108,9 @@ def draw(found: dict[str, Any], path: Path) -> None:
         name: (list(range(len(kinds))), [by_kind[kind] for kind in kinds])
         for name, by_kind in each["shares"].items()
     }
-    panels(path, {data: curves}, x="", y=["share of one scale"], ticks=kinds, width=8.0)
+    panels(
+        path, {data: curves}, x="", y=["share of one scale"], ticks=kinds, joined=False, width=9.0
+    )
 
 
 study = functools.partial(conduct, "scale_share", measure=measure, report=report, draw=draw)
