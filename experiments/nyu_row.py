@@ -4,13 +4,22 @@ Question:  how far do 719 labelled NYU pictures and any number of procedural roo
            networks, and a U-Net beside them, without any other weights or data?
 Command:   python experiments/nyu_row.py --root FOLDER --run runs/nyu_row/two_scale
            python experiments/nyu_row.py --root FOLDER --run runs/nyu_row/unet --kind unet
+           --size small --batch 16 --rooms-kept 6000 --rooms-coarse 20000 --coarse 24000 --fine 0
            on a GPU: --sizes gpu --minutes 8 --shorten
-Hardware:  2 CPU cores, or one GPU; experiments/gpu_run.sh does all of it there.
-Time:      not measured.
-Result:    none yet. A try leaves in its directory row.json, and in rooms/, nyu/ and final/ a run
+Hardware:  2 CPU cores, or one GPU; experiments/gpu_run.sh does all of it there (not run yet).
+Time:      on one core of a CPU with AVX-512: two_scale 27 minutes on rooms and 26 on pairs, the
+           small U-Net 20 and 21.
+Result:    experiments/results/nyu_two_scale.* and nyu_unet.* (test), nyu_tries.json (val).
+           A try leaves in its directory row.json, and in rooms/, nyu/ and final/ a run
            each, with evaluations inside; tries.json beside it has the numbers of all tries.
+Tried:     without rooms, with AdamW (experiments/nyu_labelled.py): d1 0.483 on test, where this
+           has 0.564. Rooms of which none comes twice, 64 000 of them, then 40 000 samples of pairs
+           in batches of 16: d1 0.51, RMSE log 0.317, SI 0.241 on val, no better than kept ones.
+           On val the coarse network gains nothing any more after a quarter of its 60 000 samples of
+           pairs (SI 0.242 at step 450, 0.239 at 1875). The hourglass is slower by four and was
+           not tried; nor were more than one seed, and --final.
 
-A network is trained on endless rooms and goes on from there on the split `train`. It is evaluated
+A network is trained on rooms and goes on from there on the split `train`. It is evaluated
 on `val`, where everything is chosen; on `test` only with --test, once. With --final the chosen
 training is done again on the pairs of train and val, 719 + 76, and it is that run which is tested.
 The same line continues what was stopped. With --shorten the rooms end after their part of the

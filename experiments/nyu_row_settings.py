@@ -19,16 +19,16 @@ from depthsi.config import (
 )
 from depthsi.errors import DepthsiError
 
-# What --sizes stands for. The samples of cpu are those of experiments/nyu_labelled.py and of the
-# preset rooms; those of gpu are upper bounds that --shorten brings down to what the time allows.
+# What --sizes stands for. Those of cpu are the row's in experiments/results; the samples of gpu are
+# upper bounds that --shorten brings down to what the time allows.
 SIZES: dict[str, dict[str, Any]] = {
     "cpu": {},
     "gpu": {
-        "width": 1.0, "batch": 64, "precision": "bfloat16",
+        "width": 1.0, "batch": 64, "precision": "bfloat16", "rooms_kept": 0,
         "rooms_coarse": 400_000, "rooms_fine": 60_000, "coarse": 400_000, "fine": 80_000,
     },
     "tiny": {
-        "width": 0.0625, "size": "small", "batch": 4,
+        "width": 0.0625, "size": "small", "batch": 4, "rooms_kept": 0,
         "rooms_coarse": 8, "rooms_fine": 4, "coarse": 8, "fine": 4, "reserve": 1.0,
     },
 }  # fmt: skip
@@ -47,18 +47,18 @@ class Settings:
     kind: Literal["two_scale", "unet", "hourglass"] = _setting("two_scale", "the network")
     width: float = _setting(0.25, "of two_scale")
     size: Literal["small", "medium", "large"] = _setting("medium", "of unet and hourglass")
-    batch: int = _setting(16, "pictures in a step")
+    batch: int = _setting(32, "pictures in a step")
     precision: Literal["float32", "bfloat16"] = _setting("float32", "of the networks' arithmetic")
     optimiser: Literal["muon", "adamw"] = _setting("muon", "of the training on the pairs")
     rooms_rate: float = _setting(0.012, "learning rate on rooms, of muon")
     rate: float = _setting(0.006, "learning rate on the pairs")
     weight_decay: float = _setting(0.05, "on the pairs")
     dropout: float = _setting(0.5, "on the pairs, of two_scale")
-    rooms_coarse: int = _setting(14_800, "rooms for the coarse network; 0 for no pre-training")
-    rooms_fine: int = _setting(2_000, "rooms for the fine network")
-    rooms_kept: int = _setting(0, "render so many rooms once and vary them; 0: each sample is new")
-    coarse: int = _setting(80_000, "samples of pairs for the coarse network")
-    fine: int = _setting(24_000, "samples of pairs for the fine network")
+    rooms_coarse: int = _setting(57_600, "rooms for the coarse network; 0 for no pre-training")
+    rooms_fine: int = _setting(0, "rooms for the fine network")
+    rooms_kept: int = _setting(11_900, "render so many rooms and vary them; 0: each sample is new")
+    coarse: int = _setting(60_000, "samples of pairs for the coarse network")
+    fine: int = _setting(12_000, "samples of pairs for the fine network")
     seed: int = _setting(0, "of everything random")
     minutes: float = _setting(0.0, "of training, after which it saves and stops; 0 for no limit")
     shorten: bool = _setting(False, "bring the samples down to what the minutes allow")

@@ -56,6 +56,11 @@ def test_settings_from_words():
     assert config.data.resident
     assert config.compute.precision == "bfloat16"
     assert [stage.steps for stage in make_stages(config)] == [16, 1]
+    few = parse(["--root", "data", "--rooms-kept", "100"])
+    kept = rooms_config(few, "")
+    assert (kept.data.endless, kept.data.train) == (False, 100)
+    assert kept.augment == pairs_config(few, "", (1000, 10)).augment
+    assert kept.augment != rooms.augment  # a new room needs no variation
     unet = pairs_config(parse(["--root", "data", "--kind", "unet"]), "", (1000, 10))
     assert [stage.name for stage in make_stages(unet)] == ["unet"]
 
@@ -203,6 +208,7 @@ def test_a_row_is_trained_evaluated_and_recorded(pairs, tmp_path, monkeypatch, c
 def test_a_row_fits_into_the_minutes(pairs, tmp_path, monkeypatch, capsys):
     fake, run = FakeTrainings(monkeypatch), tmp_path / "row"
     words = ["--root", str(pairs), "--run", str(run), "--minutes", "2", "--shorten"]
+    words += ["--coarse", "80000", "--fine", "24000"]
     fake.late = "rooms"  # what there is of them will do
     nyu_row.main(words)
     (rooms, _, _), (nyu, config, _) = fake.trained

@@ -51,9 +51,13 @@ def panels(
         axes.set(title=title, xlabel=x, ylabel=y[i])
         if logarithmic:
             axes.set_xscale("log")
+            numbers = sorted({x for positions, _ in curves.values() for x in positions})
+            axes.set_xticks(numbers, [f"{x:g}" for x in numbers], fontsize=8)
+            axes.minorticks_off()
         if ticks is not None:
             axes.set_xticks(range(len(ticks)), ticks, rotation=25, ha="right")
         axes.grid(alpha=0.3)
         if len(curves) > 1:
-            axes.legend(fontsize=8)
+            beside = {} if joined else {"loc": "upper left", "bbox_to_anchor": (1, 1)}
+            axes.legend(fontsize=8, **beside)
     figure.savefig(path)

@@ -149,7 +149,7 @@ def _expected(kind: str, amount: float) -> float:
     """How far a prediction is off that stays at the nearest distance of the trained range."""
     if kind == "enlarged":
         return math.log(max(amount / TRAINED[1], 1.0))
-    return -math.log(amount)
+    return math.log(1 / amount)
 
 
 def draw(found: dict[str, Any], path: Path) -> None:
