@@ -16,8 +16,8 @@ Tried:     without rooms, with AdamW (experiments/nyu_labelled.py): d1 0.483 on 
            has 0.564. Rooms of which none comes twice, 64 000 of them, then 40 000 samples of pairs
            in batches of 16: d1 0.51, RMSE log 0.317, SI 0.241 on val, no better than kept ones.
            On val the coarse network gains nothing any more after a quarter of its 60 000 samples of
-           pairs (SI 0.242 at step 450, 0.239 at 1875). The hourglass is slower by four and was
-           not tried; nor were more than one seed, and --final.
+           pairs (SI 0.242 at step 450, 0.239 at 1875). The hourglass, which takes twice
+           the U-Net's time, was not tried; nor were more than one seed, and --final.
 
 A network is trained on rooms and goes on from there on the split `train`. It is evaluated
 on `val`, where everything is chosen; on `test` only with --test, once. With --final the chosen

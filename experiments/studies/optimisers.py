@@ -77,7 +77,7 @@ def draw(found: dict[str, Any], path: Path) -> None:
         places = range(position, position + len(by_rate))
         curves[kind] = (list(places), [each["rmse_log_si"] for each in by_rate.values()])
         position += len(by_rate)
-    panels(path, {"rooms": curves}, x="", y=["RMSE log SI"], ticks=names, joined=False)
+    panels(path, {"rooms": curves}, x="", y=["RMSE log SI"], ticks=names)
 
 
 study = functools.partial(conduct, "optimisers", measure=measure, report=report, draw=draw)
