@@ -5,7 +5,7 @@ Question:  the paper multiplies red, green and blue by random factors in [0.8, 1
            tint: can a linear probe of its frozen features tell a tinted picture from a natural one?
 Command:   python experiments/studies/colour.py --root ../shared/data/nyu_labelled
 Hardware:  2 CPU cores; --width and --samples raise it to a GPU.
-Time:      four trainings of about a minute, half of which other studies share.
+Time:      four trainings of about two minutes of one core, half of which other studies share.
 Result:    experiments/results/studies/colour.md, .json and .png.
 
 A tint of strength t multiplies the channels of a picture by 1 + t u, where u is drawn for each

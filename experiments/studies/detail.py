@@ -5,7 +5,7 @@ Question:  the paper's fine network hardly changes its numbers, and its maps hav
            are?
 Command:   python experiments/studies/detail.py --root ../shared/data/nyu_labelled
 Hardware:  2 CPU cores; --width and --samples raise it to a GPU.
-Time:      four trainings of two minutes, and as much again for the edges.
+Time:      four trainings of three minutes of one core, and as much again for the edges.
 Result:    experiments/results/studies/detail.md, .json and .png.
 """
 

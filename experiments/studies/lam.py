@@ -4,7 +4,7 @@ Question:  the paper trains with lambda = 0.5 and gives no numbers for any other
            trained with 0, 0.25, 0.5, 0.75 and 1 compare, in error with and without the scale?
 Command:   python experiments/studies/lam.py --root ../shared/data/nyu_labelled
 Hardware:  2 CPU cores; --width and --samples raise it to a GPU.
-Time:      20 trainings of about a minute, shared with the other studies.
+Time:      20 trainings of about two minutes of one core, shared with the other studies.
 Result:    experiments/results/studies/lam.md, .json and .png.
 """
 

@@ -5,7 +5,7 @@ Question:  Domain Separation Networks (Bousmalis et al. 2016) took the formula o
            depth network lose or gain by that, once each picture's free constant is fitted?
 Command:   python experiments/studies/linear_space.py --root ../shared/data/nyu_labelled
 Hardware:  2 CPU cores; --width and --samples raise it to a GPU.
-Time:      about a minute for each training, half of which other studies share.
+Time:      about two minutes of one core for each training, half of which other studies share.
 Result:    experiments/results/studies/linear_space.md, .json and .png.
 """
 

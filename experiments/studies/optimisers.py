@@ -5,7 +5,7 @@ Question:  with the samples of a small machine, how far do the paper's SGD and i
            scale of its rates "to a factor of 5".
 Command:   python experiments/studies/optimisers.py
 Hardware:  2 CPU cores; --width and --samples raise it to a GPU.
-Time:      about a minute for each training.
+Time:      about two minutes of one core for each training.
 Result:    experiments/results/studies/optimisers.md, .json and .png.
 """
 

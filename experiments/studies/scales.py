@@ -6,7 +6,7 @@ Question:  a picture enlarged by s shows a world s times nearer. A network train
            to rooms that are larger as a whole, which no picture shows?
 Command:   python experiments/studies/scales.py
 Hardware:  2 CPU cores; --width and --samples raise it to a GPU.
-Time:      four trainings of about a minute.
+Time:      four trainings of about two minutes of one core.
 Result:    experiments/results/studies/scales.md, .json and .png.
 """
 
