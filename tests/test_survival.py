@@ -317,6 +317,8 @@ def watched(monkeypatch, minutes, act):
     monkeypatch.setattr(hang, "give_up", messages.append)
     with hang.HangWatch(minutes) as watch:
         act(watch)
+    if minutes:  # its last words are not to be taken for those of the next watch
+        watch._thread.join()
     return messages
 
 
