@@ -13,11 +13,12 @@ Result:    experiments/results/nyu_two_scale.* and nyu_unet.* (test), nyu_tries.
            A try leaves in its directory row.json, and in rooms/, nyu/ and final/ a run
            each, with evaluations inside; tries.json beside it has the numbers of all tries.
 Tried:     without rooms, with AdamW (experiments/nyu_labelled.py): d1 0.483 on test, where this
-           has 0.564; rooms, muon and batch were not taken apart. Rooms of which none comes twice, 64 000 of them, then 40 000 samples of pairs
-           in batches of 16: d1 0.51, RMSE log 0.317, SI 0.241 on val, about as good as kept ones.
-           On val the coarse network hardly gains any more after a quarter of its 60 000 samples of
-           pairs (SI 0.242 at step 450, 0.239 at 1875). The hourglass, which takes twice
-           the U-Net's time, was not tried; nor were more than one seed, and --final.
+           has 0.564; rooms, muon and batch were not taken apart. Rooms of which none comes twice,
+           64 000 of them, then 40 000 samples of pairs in batches of 16: d1 0.51, RMSE log 0.317,
+           SI 0.241 on val, about as good as kept ones. On val the coarse network hardly gains any
+           more after a quarter of its 60 000 samples of pairs (SI 0.242 at step 450, 0.239 at end).
+           The hourglass, which takes twice the U-Net's time, was not tried; nor were more than one
+           seed, and --final.
 
 A network is trained on rooms and goes on from there on the split `train`. It is evaluated
 on `val`, where everything is chosen; on `test` only with --test, once. With --final the chosen
