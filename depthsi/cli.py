@@ -17,7 +17,7 @@ from depthsi.commands.prepare import DataSetOptions
 from depthsi.config import Config
 from depthsi.errors import DepthsiError, DepthsiWarning, StoppedError
 from depthsi.presets import PRESETS
-from depthsi.training.processes import Cluster
+from depthsi.training.processes.cluster import Cluster
 
 if TYPE_CHECKING:
     _Preset = Config
@@ -69,9 +69,9 @@ class Train:
     def __call__(self) -> None:
         from depthsi.commands.dry_run import dry_run
         from depthsi.commands.train import train
-        from depthsi.training.watch import WatchOptions
+        from depthsi.training.logs.metrics_log import LogOptions
 
-        options = WatchOptions(self.tensorboard, self.profile)
+        options = LogOptions(self.tensorboard, self.profile)
         if self.dry_run:
             dry_run(self.preset, self.run, resume=self.resume, cluster=self.cluster)
         else:
@@ -121,7 +121,8 @@ class Evaluate:
     """Of the bootstrap intervals."""
 
     def __call__(self) -> None:
-        from depthsi.commands.evaluate import Request, evaluate
+        from depthsi.commands.evaluate import evaluate
+        from depthsi.evaluation.request import Request
 
         if self.seed < 0:
             raise DepthsiError(f"seed is {self.seed}; it must be at least 0.")

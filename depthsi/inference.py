@@ -1,4 +1,4 @@
-"""Depth of a picture of any size: windows of the network's size, blended."""
+"""From images to depth: the network on images of its own size, and windows of it on any other."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,12 +9,38 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 from PIL import Image
 
+from depthsi.augment import centre
 from depthsi.compilation import jit
 from depthsi.config import ModelConfig
 from depthsi.geometry import CELL_STRIDE, Geometry
 from depthsi.models import make_model
 
 MOST_WINDOWS = 16  # in one batch
+
+
+def make_predictor(
+    config: ModelConfig, output: str, *, mirrored: bool = False
+) -> Callable[[Any, Any], Any]:
+    """The network, compiled: (params, raw pictures) -> metres at its output cells.
+
+    Args:
+      config: of the network.
+      output: one of the outputs of `config.kind`: coarse or fine, unet, hourglass.
+      mirrored: whether to take the mean log depth of each picture and of its mirror image.
+    """
+    model = make_model(config)
+
+    def log_depth(params: Any, image: jax.Array) -> jax.Array:
+        batch = centre(image, jnp.ones(image.shape[:3]), config.sizes)
+        return jnp.asarray(model.apply({"params": params}, batch.image, output=output))
+
+    def predict(params: Any, image: jax.Array) -> jax.Array:
+        found = log_depth(params, image)
+        if mirrored:
+            found = (found + log_depth(params, image[:, :, ::-1])[:, :, ::-1]) / 2
+        return jnp.exp(found)
+
+    return jit(predict)
 
 
 def make_window_network(

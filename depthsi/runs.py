@@ -11,8 +11,9 @@ import numpy as np
 from depthsi.config import Config
 from depthsi.config_json import from_dict, to_dict
 from depthsi.errors import DepthsiError
+from depthsi.files import write_bytes, write_text
 
-LOCK_FILE = ".lock"  # held by a training, see depthsi.training.run_lock
+LOCK_FILE = ".lock"  # held by a training, see depthsi.training.processes.run_lock
 
 
 class RunDirectory:
@@ -130,18 +131,6 @@ def check_same_settings(saved: dict[str, Any], config: Config, where: str) -> No
             f"{where} was started with {name} = {here!r}, not {asked!r}: resume it with its own"
             " settings or start another --run."
         )
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replaces the file at `path` in one move: readers see the old text or the new."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Like `write_text`."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
 
 
 def _step(line: str) -> float:

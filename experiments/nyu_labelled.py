@@ -2,22 +2,23 @@
 
 Question:  how far do 719 labelled pictures carry the paper's networks, without its 120 000 video
            frames and without ImageNet?
-Command:   python experiments/nyu_labelled.py --root ../shared/data/nyu_labelled
+Command:   python -m experiments.nyu_labelled --root ../shared/data/nyu_labelled
 Hardware:  2 CPU cores; on a GPU use --width 1 and more samples.
 Time:      about half an hour on an idle machine.
 Result:    experiments/results/nyu_labelled.md and .json; the settings were chosen on the split
-           `val`, the split `test` was evaluated once. `python experiments/record.py` wrote them.
+           `val`, the split `test` was evaluated once. `python -m experiments.record` wrote them.
            Random keys have been derived otherwise since: the same command gives other bits.
-           experiments/nyu_row.py, which begins on rooms, goes further.
+           experiments/nyu_row/run.py, which begins on rooms, goes further.
 """
 
 import dataclasses
 
 import tyro
 
-from depthsi.commands.evaluate import Request, evaluate
+from depthsi.commands.evaluate import evaluate
 from depthsi.commands.train import train
 from depthsi.config import Config, DataConfig, OptimConfig, ScheduleConfig
+from depthsi.evaluation.request import Request
 from depthsi.presets import from_scratch
 
 

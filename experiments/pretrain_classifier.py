@@ -2,10 +2,10 @@
 
 Question:  what do convolutions that learned to name things, as the authors' did on ImageNet, give
            to the coarse network? The paper finds random weights "not very" much worse.
-Command:   python experiments/pretrain_classifier.py --data imagenet2012 --data-dir DIR \
+Command:   python -m experiments.pretrain_classifier --data imagenet2012 --data-dir DIR \
              --out convs.safetensors
            or, for pictures in DIR/train/CLASS and DIR/val/CLASS:
-           python experiments/pretrain_classifier.py --data folder --data-dir DIR --out FILE
+           python -m experiments.pretrain_classifier --data folder --data-dir DIR --out FILE
            then: depthsi train nyu --init.coarse-convs convs.safetensors ...
 Hardware:  one GPU for ImageNet; folders of some hundred pictures run on a CPU.
 Time:      not measured. 90 passes over ImageNet are 115 million pictures.
@@ -36,18 +36,18 @@ from PIL import Image
 from tqdm import tqdm
 
 from depthsi import compilation
-from depthsi.coarse_convs import SHAPES, to_caffe
 from depthsi.config import Config, ModelConfig, OptimConfig, ScheduleConfig
-from depthsi.data.decoding import read_image
+from depthsi.data.formats.decoding import read_image
 from depthsi.data.pipeline import OnDemand, training_batches
 from depthsi.errors import DepthsiError
 from depthsi.geometry import Geometry, Variant
 from depthsi.models.coarse import coarse_features
 from depthsi.presets import from_scratch
-from depthsi.training.checkpoints import Checkpoints
+from depthsi.training.checkpoints.start_from_caffe import SHAPES, to_caffe
+from depthsi.training.checkpoints.store import Checkpoints
+from depthsi.training.checkpoints.weight_files import write_safetensors
 from depthsi.training.parallel import make_mesh, replicated, split
 from depthsi.training.state import State
-from depthsi.weight_files import write_safetensors
 
 SIDE, CROP = 256, 224
 Pictures = Any  # len(), and [i] -> (RGB uint8 (H, W, 3), number of its class)

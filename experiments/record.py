@@ -1,6 +1,6 @@
 """Keeps the numbers of an evaluated run among the results, with the paper's below them.
 
-Command:   python experiments/record.py RUN --name NAME --command "what trained the run"
+Command:   python -m experiments.record RUN --name NAME --command "what trained the run"
 Result:    experiments/results/NAME.json and NAME.md
 """
 
@@ -12,11 +12,11 @@ from typing import Annotated, Any
 import tyro
 
 from depthsi.errors import DepthsiError
-from depthsi.evaluation_report import GROUPS, HOW
+from depthsi.evaluation.paper_tables import PAPER_TABLES
+from depthsi.evaluation.report import GROUPS, HOW
+from depthsi.evaluation.tables import LEGEND, format_table
+from depthsi.files import write_text
 from depthsi.machine import describe_machine
-from depthsi.paper_tables import PAPER_TABLES
-from depthsi.runs import write_text
-from depthsi.tables import LEGEND, format_table
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -40,7 +40,6 @@ import numpy as np
 import optax
 from matplotlib.colors import ListedColormap, LogNorm
 
-from depthsi.data.rooms import RoomsSource, room, room_key
 from depthsi.losses import (
     optimal_log_scale,
     scale_invariant_alpha,
@@ -50,7 +49,8 @@ from depthsi.losses import (
     scale_invariant_pairwise,
 )
 from depthsi.metrics import depth_metrics
-from depthsi.viz import colour_depth, depth_limits
+from depthsi.rooms.source import RoomsSource, room, room_key
+from depthsi.viz.depth_maps import colour_depth, depth_limits
 
 FAST = os.environ.get("DEPTHSI_FAST") == "1"  # tiny sizes, to check that everything runs
 plt.rcParams.update({"figure.dpi": 96, "savefig.dpi": 96, "font.size": 10, "axes.titlesize": 10})

@@ -5,7 +5,7 @@ import functools
 
 import numpy as np
 
-from depthsi.data.frames import DataSet, Frame, Record
+from depthsi.data.prepared.frames import DataSet, Frame, Record
 from depthsi.errors import DepthsiError
 
 BAD = -1

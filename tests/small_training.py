@@ -6,17 +6,11 @@ one from which on the disk takes no files of 8 kB; BEAT is the time between two 
 
 import os
 import resource
-import sys
 import time
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "experiments" / "benchmarks"))
-from stand_in import abstract_state, initial_state, install
-
-sys.path.pop(0)
 
 from depthsi.cli import main
-from depthsi.training import lifelines
+from depthsi.training.processes import lifelines
+from experiments.benchmarks.stand_in import abstract_state, initial_state, install
 
 __all__ = ["abstract_state", "initial_state"]
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from depthsi.bootstrap import bootstrap_intervals
 from depthsi.errors import DepthsiError
 from depthsi.metrics import METRICS, ImageScores, image_terms
+from depthsi.metrics.bootstrap import bootstrap_intervals
 
 
 def some_scores(count, seed=0, extras=None):

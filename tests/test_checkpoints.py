@@ -14,9 +14,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceShardin
 from depthsi.config import HIGHER_IS_BETTER, LOWER_IS_BETTER, Config, ScheduleConfig
 from depthsi.errors import DepthsiError, DepthsiWarning
 from depthsi.metrics import METRICS
-from depthsi.training.checkpoints import Checkpoints
-from depthsi.training.digests import digests
-from depthsi.training.records import DamagedError
+from depthsi.training.checkpoints.digests import digests
+from depthsi.training.checkpoints.record import DamagedError
+from depthsi.training.checkpoints.store import Checkpoints
 from depthsi.training.state import State
 
 CONFIG = Config(schedule=ScheduleConfig(keep=2))

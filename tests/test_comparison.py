@@ -12,7 +12,7 @@ from PIL import Image
 from depthsi.cli import main
 from depthsi.config import Config, ModelConfig, OptimConfig, ScheduleConfig
 from depthsi.models import hourglass, make_model
-from depthsi.training.optim import PAPER_RATES, RATES, layer_group, make_optimizer
+from depthsi.training.optimisers import PAPER_RATES, RATES, layer_group, make_optimizer
 from depthsi.training.stages import Stage, make_stages
 from depthsi.training.state import initial_state
 

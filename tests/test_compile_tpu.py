@@ -3,7 +3,6 @@
 import importlib.metadata
 import itertools
 import json
-import sys
 from pathlib import Path
 
 import jax
@@ -15,12 +14,11 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from depthsi.config import ComputeConfig, Config
 from depthsi.errors import DepthsiError
 from depthsi.presets import from_scratch
+from experiments.benchmarks import compile_tpu
+from experiments.benchmarks.compile_tpu import Arguments, Case, compile_step
+from experiments.benchmarks.exchanges import Exchange, array_bytes, exchanges
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
-sys.path.insert(0, str(EXPERIMENTS))
-import compile_tpu  # noqa: E402
-from compile_tpu import Arguments, Case, compile_step  # noqa: E402
-from exchanges import Exchange, array_bytes, exchanges  # noqa: E402
 
 # As the compilers for TPUs, GPUs and CPUs write them, shortened.
 PROGRAM = """\

@@ -10,8 +10,8 @@ import pytest
 from pictures import counts, saved, smooth_picture
 from PIL import Image
 
-from depthsi.data import files
-from depthsi.data.decoding import read_depth, read_image
+from depthsi import files
+from depthsi.data.formats.decoding import read_depth, read_image
 from depthsi.data.samples import Sample, validate_sample
 from depthsi.errors import DepthsiError
 

@@ -11,8 +11,8 @@ from exr_files import exr_file
 from pictures import counts, saved, smooth_picture
 from PIL import Image
 
-from depthsi.data import depth_arrays
-from depthsi.data.decoding import read_depth
+from depthsi.data.formats import numpy_files as depth_arrays
+from depthsi.data.formats.decoding import read_depth
 from depthsi.errors import DepthsiError
 
 DTYPES = ["<f2", ">f4", "<f8", "<u2", ">u2"]

@@ -11,10 +11,16 @@ from test_cli import refusal
 from depthsi.cli import main
 from depthsi.commands import dry_run
 from depthsi.config import ComputeConfig, ModelConfig
-from depthsi.flops import as_flops, count_flops
 from depthsi.presets import kitti, nyu, tiny
 from depthsi.runs import RunDirectory
-from depthsi.training.costs import StepMemory, forward_flops, step_flops, step_memory
+from depthsi.training.costs import (
+    StepMemory,
+    as_flops,
+    count_flops,
+    forward_flops,
+    step_flops,
+    step_memory,
+)
 from depthsi.training.parallel import make_mesh
 from depthsi.training.stages import make_stages
 

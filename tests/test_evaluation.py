@@ -8,10 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from depthsi.data.folder import FolderSource
+from depthsi.data.folder.source import FolderSource
 from depthsi.data.pipeline import InMemory, ordered_batches
 from depthsi.errors import DepthsiError
-from depthsi.evaluation import (
+from depthsi.geometry import Crop, kitti, nyu
+from depthsi.inference import make_predictor
+from depthsi.metrics import METRICS
+from depthsi.metrics.compare import (
     align,
     cell_batches,
     compare,
@@ -20,17 +23,14 @@ from depthsi.evaluation import (
     describe,
     evaluate_predictor,
     evaluated_region,
-    make_predictor,
     map_batches,
     mean_depth,
     score,
     upsample_cells,
 )
-from depthsi.geometry import Crop, kitti, nyu
-from depthsi.metrics import METRICS
+from depthsi.metrics.protocols import PROTOCOLS, Protocol
 from depthsi.models import make_model
 from depthsi.presets import from_scratch
-from depthsi.protocols import PROTOCOLS, Protocol
 
 NYU = Path(__file__).parents[2] / "shared" / "data" / "nyu_labelled"
 EIGEN = PROTOCOLS["eigen2014_nyu"]

@@ -2,18 +2,13 @@
 
 import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from killed_runs import PROGRAM, arguments, environment, write_pairs
 from small_training import abstract_state
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "experiments" / "benchmarks"))
-import fault_trials
-import faults
-
-sys.path.pop(0)
+from experiments.benchmarks import fault_trials, faults
 
 
 def program(data, processes=1):

@@ -12,7 +12,7 @@ from pictures import counts, saved, smooth_picture
 from PIL import Image
 
 from depthsi.data.fitting import fit_to
-from depthsi.data.folder import FolderSource
+from depthsi.data.folder.source import FolderSource
 from depthsi.errors import DepthsiError
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -20,7 +20,7 @@ HEADER = "rgb,depth,split,depth_units_per_metre"
 
 
 def write_folder(root, lines, header=HEADER, names=("a", "b", "c")):
-    """Pairs a, b, c with depth in millimetres, and an index of `lines`."""
+    """Samples a, b, c with depth in millimetres, and an index of `lines`."""
     for seed, name in enumerate(names):
         Image.fromarray(smooth_picture(12, 16)).save(root / f"{name}.jpg", quality=95)
         Image.fromarray(counts(12, 16, seed)).save(root / f"{name}.png")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from pictures import counts, saved, smooth_picture
 
-from depthsi.data.folder import FolderSource
-from depthsi.data.unit_guess import guess_units
+from depthsi.data.folder.source import FolderSource
+from depthsi.data.folder.units import guess_units
 from depthsi.errors import DepthsiError, DepthsiWarning
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -1,4 +1,4 @@
-"""A short share of `experiments/fuzz_readers.py`: every reader on damaged files, and the script."""
+"""A short share of `experiments/fuzz/run.py`: every reader on damaged files, and the script."""
 
 import subprocess
 import sys
@@ -9,12 +9,9 @@ import numpy as np
 import pytest
 
 from depthsi.errors import DepthsiError
-
-EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
-sys.path.insert(0, str(EXPERIMENTS))
-import fuzz_readers  # noqa: E402
-import fuzz_targets  # noqa: E402
-from fuzz_readers import ALL_TARGETS, _kind, run_cases  # noqa: E402
+from experiments.fuzz import run as fuzz_readers
+from experiments.fuzz import targets as fuzz_targets
+from experiments.fuzz.run import ALL_TARGETS, _kind, run_cases
 
 CASES = 10  # of each reader
 

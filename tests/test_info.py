@@ -102,7 +102,7 @@ def test_info_by_pattern_says_what_unit_was_assumed(folder, capsys):
 def test_info_of_prepared_data(tmp_path, capsys):
     from prepared_pictures import data_set
 
-    from depthsi.data.preparing import prepare
+    from depthsi.data.prepared.prepare import prepare
 
     prepare(data_set({"train": 4, "test": 2}), tmp_path, report=lambda *_: None)
     main(["info", str(tmp_path)])

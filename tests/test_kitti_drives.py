@@ -19,9 +19,9 @@ from kitti_files import (
 from pictures import counts, saved, smooth_picture
 
 from depthsi.data.fitting import fit_to
-from depthsi.data.kitti_depth import open_kitti_depth
-from depthsi.data.kitti_depth.drives import eigen_drives
-from depthsi.data.preparing import prepare
+from depthsi.data.prepared.prepare import prepare
+from depthsi.datasets.kitti_depth import open_kitti_depth
+from depthsi.datasets.kitti_depth.drives import eigen_drives
 from depthsi.errors import DepthsiError
 
 DRIVES_FILE = Path(__file__).resolve().parents[2] / "shared/data/splits/kitti_eigen_drives.json"
@@ -248,7 +248,7 @@ def test_annotated_maps_are_stored_exactly(source, tmp_path):
 def test_scans_are_stored_to_half_a_unit(source, tmp_path):
     import tensorflow_datasets as tfds
 
-    from depthsi.data.kitti_depth.kitti_depth_dataset_builder import Builder
+    from depthsi.datasets.kitti_depth.kitti_depth_dataset_builder import Builder
 
     builder = Builder(source=source, data_dir=tmp_path / "out")
     builder.download_and_prepare(report=lambda text: None)

@@ -17,10 +17,10 @@ from kitti_files import (
 from PIL import Image
 
 from depthsi.data.fitting import fit_to
-from depthsi.data.kitti_depth.calibration import object_matrix, read_camera
-from depthsi.data.kitti_depth.projection import project
-from depthsi.data.kitti_depth.sweeps import Sweep, times
-from depthsi.data.kitti_depth.velodyne import read_scan
+from depthsi.datasets.kitti_depth.calibration import object_matrix, read_camera
+from depthsi.datasets.kitti_depth.projection import project
+from depthsi.datasets.kitti_depth.sweeps import Sweep, times
+from depthsi.datasets.kitti_depth.velodyne import read_scan
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "kitti_velodyne"
 NAMES = ("000003", "002155", "007347")

@@ -18,12 +18,12 @@ from kitti_files import (
 )
 from pictures import saved
 
-from depthsi.data.kitti_depth.annotated import list_annotated, read_annotated
-from depthsi.data.kitti_depth.calibration import object_matrix, read_calibration, read_camera
-from depthsi.data.kitti_depth.lists import read_list, read_lists
-from depthsi.data.kitti_depth.oxts import read_motion
-from depthsi.data.kitti_depth.sweeps import read_timestamps
-from depthsi.data.kitti_depth.velodyne import read_scan
+from depthsi.datasets.kitti_depth.annotated import list_annotated, read_annotated
+from depthsi.datasets.kitti_depth.calibration import object_matrix, read_calibration, read_camera
+from depthsi.datasets.kitti_depth.oxts import read_motion
+from depthsi.datasets.kitti_depth.split_lists import read_list, read_lists
+from depthsi.datasets.kitti_depth.sweeps import read_timestamps
+from depthsi.datasets.kitti_depth.velodyne import read_scan
 from depthsi.errors import DepthsiError
 
 SPLITS = Path(__file__).resolve().parents[2] / "shared" / "data" / "splits"

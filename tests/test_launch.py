@@ -10,11 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from depthsi.launch import launch, one_machine, tpu_slice
+
 FOLDER = Path(__file__).resolve().parents[1] / "experiments" / "launch"
-sys.path.insert(0, str(FOLDER))
-import launch  # noqa: E402
-import one_machine  # noqa: E402
-import tpu_slice  # noqa: E402
 
 TRAINING = ["--", "nyu", "--run", "/mnt/a run", "--data.root", "/mnt/nyu"]
 

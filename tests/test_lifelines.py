@@ -10,8 +10,8 @@ import jax
 import pytest
 
 from depthsi.errors import DepthsiWarning
-from depthsi.training import lifelines
-from depthsi.training.lifelines import Lifelines, hold_lifelines
+from depthsi.training.processes import lifelines
+from depthsi.training.processes.lifelines import Lifelines, hold_lifelines
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_silence_counts_as_an_end_and_beats_do_not(ends):
     assert len(ends) == 1
     assert "(process 2: no sign of life for 0.5 s)" in ends[0]
     for one in both:
-        one.let_go()
+        one.stop_watching()
     for each in (pairs[0][1], pairs[1][1]):
         each.close()
 
@@ -66,7 +66,7 @@ def test_nothing_is_said_after_letting_go(ends):
         if moment:
             there.close()
             time.sleep(moment)
-        held.let_go()
+        held.stop_watching()
         there.close()
         time.sleep(0.6)
         assert ends == []
@@ -122,7 +122,7 @@ def test_a_star_of_three(ends, three, monkeypatch):
     held[1][0].close()
     wait_until(lambda: ends)
     assert "(process 1: its connection ended)" in ends[0]
-    watched.let_go()  # or the end of the other one would be said in the next test
+    watched.stop_watching()  # or the end of the other one would be said in the next test
     held[2][0].close()
 
 

@@ -4,10 +4,10 @@ import h5py
 import numpy as np
 import pytest
 
-from depthsi.data.nyu_fastdepth import open_nyu_fastdepth
-from depthsi.data.nyu_fastdepth.listing import read_pair
-from depthsi.data.prepared import PreparedSource
-from depthsi.data.preparing import prepare
+from depthsi.data.prepared.prepare import prepare
+from depthsi.data.prepared.source import PreparedSource
+from depthsi.datasets.nyu_fastdepth import open_nyu_fastdepth
+from depthsi.datasets.nyu_fastdepth.data_set import read_pair
 from depthsi.errors import DepthsiError
 
 RNG = np.random.default_rng(8)
@@ -72,7 +72,7 @@ def test_truncated_file_is_named_or_skipped(tmp_path):
     bad.write_bytes(bad.read_bytes()[:-30])
     with pytest.raises(DepthsiError, match=r"00004\.h5 is not HDF5, damaged or cut short"):
         prepare(open_nyu_fastdepth(tmp_path), tmp_path / "out", report=list)
-    directory = prepare(open_nyu_fastdepth(tmp_path), tmp_path / "out", policy="skip", report=list)
+    directory = prepare(open_nyu_fastdepth(tmp_path), tmp_path / "out", on_bad="skip", report=list)
     assert len(PreparedSource(directory, "train")) == 149
 
 

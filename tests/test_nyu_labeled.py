@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import scipy.io
 
-from depthsi.data.frame_changes import hold_out_scenes
-from depthsi.data.frames import Frame, Record
-from depthsi.data.nyu_depth_v2_labeled import open_nyu_depth_v2_labeled
-from depthsi.data.nyu_depth_v2_labeled.listing import read_pair
-from depthsi.data.nyu_depth_v2_labeled.splits import read_split, read_variables
-from depthsi.data.prepared import PreparedSource
-from depthsi.data.preparing import prepare
+from depthsi.data.prepared.frame_changes import hold_out_scenes
+from depthsi.data.prepared.frames import Frame, Record
+from depthsi.data.prepared.prepare import prepare
+from depthsi.data.prepared.source import PreparedSource
+from depthsi.datasets.nyu_depth_v2_labeled import open_nyu_depth_v2_labeled
+from depthsi.datasets.nyu_depth_v2_labeled.data_set import read_pair
+from depthsi.datasets.nyu_depth_v2_labeled.splits import read_split, read_variables
 from depthsi.errors import DepthsiError
 
 SPLITS = Path(__file__).resolve().parents[2] / "shared" / "data" / "splits"

@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
-from depthsi.data.nyu_depth_v2_raw import open_nyu_depth_v2_raw
-from depthsi.data.nyu_depth_v2_raw.kinect import project_disparity, undistort_picture
-from depthsi.data.nyu_depth_v2_raw.netpbm import read_disparity, read_ppm
-from depthsi.data.nyu_depth_v2_raw.pairing import pair_nearest, timestamp
-from depthsi.data.prepared import PreparedSource
-from depthsi.data.preparing import prepare
+from depthsi.data.prepared.prepare import prepare
+from depthsi.data.prepared.source import PreparedSource
+from depthsi.datasets.nyu_depth_v2_raw import open_nyu_depth_v2_raw
+from depthsi.datasets.nyu_depth_v2_raw.kinect import project_disparity, undistort_picture
+from depthsi.datasets.nyu_depth_v2_raw.nearest_in_time import pair_nearest, timestamp
+from depthsi.datasets.nyu_depth_v2_raw.netpbm import read_disparity, read_ppm
 from depthsi.errors import DepthsiError
 
 SIZE = HEIGHT, WIDTH = 480, 640

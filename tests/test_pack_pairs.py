@@ -1,25 +1,19 @@
 """What travels: packed pairs, weights in half precision, and val as training data."""
 
-import sys
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from labelled_pairs import SPLITS, write_labelled_pairs
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "experiments"))
-import pack_pairs
-import small_weights
-from merge_splits import with_val_for_training
-
 from depthsi.config import Config
-from depthsi.data.folder import FolderSource
+from depthsi.data.folder.source import FolderSource
 from depthsi.errors import DepthsiError
-from depthsi.training.checkpoints import Checkpoints
+from depthsi.training.checkpoints.start_from_run import read_weights
+from depthsi.training.checkpoints.store import Checkpoints
 from depthsi.training.state import State
-from depthsi.training.warm_start import read_weights
+from experiments.nyu_row import pack_pairs, small_weights
+from experiments.nyu_row.merge_splits import with_val_for_training
 
 
 @pytest.fixture(scope="module")

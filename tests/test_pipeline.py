@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 
 from depthsi.config import DataConfig
-from depthsi.data.ordering import Order
+from depthsi.data.order import Order
 from depthsi.data.pipeline import (
     InMemory,
     OnDemand,
-    open_pairs,
+    open_samples,
     ordered_batches,
     to_devices,
     training_batches,
 )
-from depthsi.data.rooms import RoomsSource
 from depthsi.data.samples import Sample
 from depthsi.errors import DepthsiError
+from depthsi.rooms.source import RoomsSource
 from depthsi.training.parallel import make_mesh, split
 
 
@@ -235,11 +235,11 @@ def test_ordered_batches_are_every_sample_once(monkeypatch):
 
 
 def test_open_pairs_keeps_what_fits_and_knows_its_scenes(monkeypatch):
-    pairs = open_pairs(Numbered(), (2, 3), "train")
+    pairs = open_samples(Numbered(), (2, 3), "train")
     assert isinstance(pairs, InMemory)
     assert pairs.scenes == Numbered.scenes
     monkeypatch.setattr("depthsi.data.pipeline.KEEP_BYTES", 7 * 2 * 3 * 7 - 1)
-    pairs = open_pairs(Numbered(), (2, 3), "train")
+    pairs = open_samples(Numbered(), (2, 3), "train")
     assert isinstance(pairs, OnDemand)
     assert pairs.scenes == Numbered.scenes
     assert pickle.loads(pickle.dumps(pairs)).scenes == Numbered.scenes

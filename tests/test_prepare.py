@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from prepared_pictures import data_set, loads, record
 
-from depthsi.data import preparing, shards
-from depthsi.data.frames import Record
-from depthsi.data.prepared import PreparedSource
-from depthsi.data.preparing import prepare
+from depthsi.data.prepared import prepare as preparing
+from depthsi.data.prepared import shards
+from depthsi.data.prepared.frames import Record
+from depthsi.data.prepared.prepare import prepare
+from depthsi.data.prepared.source import PreparedSource
 from depthsi.errors import DepthsiError
 
 COUNTS = {"train": 7, "test": 3}
@@ -142,7 +143,7 @@ def test_skip_leaves_bad_frames_out_and_lists_them(tmp_path, monkeypatch):
     said = []
     directory = prepare(
         data_set({"train": 120, "test": 80}, bad=[3, 150]),
-        tmp_path, policy="skip", report=said.append,
+        tmp_path, on_bad="skip", report=said.append,
     )  # fmt: skip
     train = PreparedSource(directory, "train")
     assert len(train) == 119
@@ -157,12 +158,12 @@ def test_skip_leaves_bad_frames_out_and_lists_them(tmp_path, monkeypatch):
 
 def test_skip_stops_beyond_one_per_cent_also_across_interruptions(tmp_path):
     with pytest.raises(DepthsiError, match=r"More than 1% is not skipped"):
-        prepare(data_set({"train": 99}, bad=[7]), tmp_path / "a", policy="skip", report=list)
+        prepare(data_set({"train": 99}, bad=[7]), tmp_path / "a", on_bad="skip", report=list)
     many = {"train": 150}
     with pytest.raises(DepthsiError, match=r"2 of 150"):
-        prepare(data_set(many, bad=[7, 100]), tmp_path / "b", policy="skip", report=list)
+        prepare(data_set(many, bad=[7, 100]), tmp_path / "b", on_bad="skip", report=list)
     with pytest.raises(DepthsiError, match=r"2 of 150"):  # 7 was counted before
-        prepare(data_set(many, bad=[100]), tmp_path / "b", policy="skip", report=list)
+        prepare(data_set(many, bad=[100]), tmp_path / "b", on_bad="skip", report=list)
     with pytest.raises(DepthsiError, match=r"file 7 is damaged"):  # and strict does not accept it
         prepare(data_set(many), tmp_path / "b", report=list)
 
@@ -212,8 +213,8 @@ KILLED = """
 import sys, time, functools, dataclasses
 sys.path[:0] = {paths!r}
 from prepared_pictures import data_set, load
-from depthsi.data import shards
-from depthsi.data.preparing import prepare
+from depthsi.data.prepared import shards
+from depthsi.data.prepared.prepare import prepare
 shards.FRAMES = 3
 def slow(inner):
     time.sleep(0.15)

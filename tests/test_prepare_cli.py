@@ -15,11 +15,11 @@ from depthsi.commands.prepare import (
     Rooms,
 )
 from depthsi.data.fitting import fit_to
-from depthsi.data.frame_changes import fit_frames
-from depthsi.data.prepared import PreparedSource
-from depthsi.data.rooms import RoomsSource
-from depthsi.data.rooms_prepared import open_rooms
+from depthsi.data.prepared.frame_changes import fit_frames
+from depthsi.data.prepared.source import PreparedSource
+from depthsi.datasets.rooms import open_rooms
 from depthsi.errors import DepthsiError
+from depthsi.rooms.source import RoomsSource
 
 ROOMS = ["rooms", "--train", "3", "--val", "2", "--test", "1", "--seed", "5"]
 
@@ -104,7 +104,7 @@ def test_missing_source_is_one_sentence(tmp_path, capsys):
 
 
 def test_tfds_builder_prepares_and_reads(tmp_path, capsys):
-    from depthsi.data.rooms_prepared.rooms_dataset_builder import Builder
+    from depthsi.datasets.rooms.rooms_dataset_builder import Builder
 
     builder = Builder(data_dir=tmp_path, train=2, val=0, test=1)
     assert builder.name == "rooms"
@@ -121,10 +121,12 @@ def test_tfds_builder_prepares_and_reads(tmp_path, capsys):
 
 
 def test_builders_have_the_names_of_their_data_sets():
-    from depthsi.data.kitti_depth import kitti_depth_dataset_builder as kitti
-    from depthsi.data.nyu_depth_v2_labeled import nyu_depth_v2_labeled_dataset_builder as labeled
-    from depthsi.data.nyu_depth_v2_raw import nyu_depth_v2_raw_dataset_builder as raw
-    from depthsi.data.nyu_fastdepth import nyu_fastdepth_dataset_builder as fastdepth
+    from depthsi.datasets.kitti_depth import kitti_depth_dataset_builder as kitti
+    from depthsi.datasets.nyu_depth_v2_labeled import (
+        nyu_depth_v2_labeled_dataset_builder as labeled,
+    )
+    from depthsi.datasets.nyu_depth_v2_raw import nyu_depth_v2_raw_dataset_builder as raw
+    from depthsi.datasets.nyu_fastdepth import nyu_fastdepth_dataset_builder as fastdepth
 
     names = [module.Builder.name for module in (kitti, labeled, raw, fastdepth)]
     assert names == ["kitti_depth", "nyu_depth_v2_labeled", "nyu_depth_v2_raw", "nyu_fastdepth"]

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from prepared_pictures import data_set, record
 
-from depthsi.data import shards
 from depthsi.data.fitting import fit_to
-from depthsi.data.prepared import PreparedSource
-from depthsi.data.preparing import prepare
+from depthsi.data.prepared import shards
+from depthsi.data.prepared.prepare import prepare
+from depthsi.data.prepared.source import PreparedSource
 from depthsi.data.samples import Source
 from depthsi.data.sources import open_source
 from depthsi.errors import DepthsiError

@@ -14,10 +14,10 @@ import pytest
 from comparison_network import random_params
 from PIL import Image
 
-from depthsi.coarse_convs import read_coarse_convs
 from depthsi.compilation import jit
 from depthsi.errors import DepthsiError
 from depthsi.presets import from_scratch
+from depthsi.training.checkpoints.start_from_caffe import read_coarse_convs
 from depthsi.training.state import State
 
 SCRIPT = Path(__file__).parents[1] / "experiments" / "pretrain_classifier.py"

@@ -17,9 +17,9 @@ from PIL import Image
 
 from depthsi.errors import DepthsiError
 from depthsi.runs import RunDirectory
-from depthsi.training import processes
-from depthsi.training.checkpoints import Checkpoints
-from depthsi.training.processes import Cluster, on_leader, start, together
+from depthsi.training.checkpoints.store import Checkpoints
+from depthsi.training.processes import cluster as processes
+from depthsi.training.processes.cluster import Cluster, join_cluster, on_leader, start
 from depthsi.training.stages import make_stages
 from depthsi.training.state import abstract_state
 
@@ -171,7 +171,7 @@ def test_a_refusal_ends_all_processes(two_by_two, folder):
 def test_processes_that_do_not_meet_give_up_in_time():
     """The coordinator that nobody comes to, and the one that cannot be reached."""
     code = (
-        "import sys; from depthsi.training.processes import Cluster, start\n"
+        "import sys; from depthsi.training.processes.cluster import Cluster, start\n"
         "start(Cluster(f'127.0.0.1:{sys.argv[1]}', 2, int(sys.argv[2]), timeout=2))"
     )
     environment = os.environ | {"PYTHONPATH": str(PACKAGE)}
@@ -208,7 +208,7 @@ def test_clusters_that_cannot_be(values, words):
 
 def test_no_cluster_where_one_should_be_found():
     code = (
-        "from depthsi.training.processes import *\n"
+        "from depthsi.training.processes.cluster import *\n"
         "try: start(Cluster('auto'))\n"
         "except DepthsiError as error: print(error)"
     )
@@ -225,7 +225,7 @@ def test_one_process_needs_nobody():
     done = []
     on_leader(lambda: done.append(1))
     assert done == [1]
-    with pytest.raises(DepthsiError, match="said"), together(Cluster()):
+    with pytest.raises(DepthsiError, match="said"), join_cluster(Cluster()):
         on_leader(refuse)
 
 
@@ -254,6 +254,6 @@ def test_of_several_processes_the_first_one_acts_and_all_hear_of_it(monkeypatch,
     )
     monkeypatch.setattr(processes, "give_up", ended.append)
     monkeypatch.setattr(processes, "LAST_WORDS", 0.0)
-    with together(Cluster()):
+    with join_cluster(Cluster()):
         on_leader(lambda: ended.append("acted"))
     assert ended == (["acted"] if index == 0 else []) + ["said so"]

@@ -7,10 +7,17 @@ import numpy as np
 import pytest
 
 from depthsi.errors import DepthsiError
-from depthsi.evaluation import cell_batches, cropped_region, score
+from depthsi.evaluation.map_checks import resized
 from depthsi.geometry import nyu
-from depthsi.prediction_checks import resized
-from depthsi.protocols import ALIGNMENTS, DEFAULT_PROTOCOLS, PROTOCOLS, TRUTHS, Protocol, protocol
+from depthsi.metrics.compare import cell_batches, cropped_region, score
+from depthsi.metrics.protocols import (
+    ALIGNMENTS,
+    DEFAULT_PROTOCOLS,
+    PROTOCOLS,
+    TRUTHS,
+    Protocol,
+    protocol,
+)
 
 FULL = (480, 640)
 

@@ -13,19 +13,25 @@ from depthsi import compilation
 from depthsi.commands import train as command
 from depthsi.config import ComputeConfig, Config, DataConfig, ScheduleConfig
 from depthsi.data import resident
-from depthsi.data.endless import render_rooms
-from depthsi.data.ordering import Order
+from depthsi.data.order import Order
 from depthsi.data.pipeline import InMemory, OnDemand, training_batches
 from depthsi.data.resident import place, read_resident, to_counts
-from depthsi.data.rooms import RoomsSource
 from depthsi.data.samples import Sample
 from depthsi.errors import DepthsiError
 from depthsi.presets import from_scratch
+from depthsi.rooms.endless import render_rooms
+from depthsi.rooms.source import RoomsSource
 from depthsi.runs import RunDirectory
 from depthsi.training import loop
-from depthsi.training.checkpoints import Checkpoints
-from depthsi.training.dispatch import make_dispatch, make_drawn_step
-from depthsi.training.feeds import check_feed, longest_call, open_feed, steps_to_pause
+from depthsi.training.checkpoints.store import Checkpoints
+from depthsi.training.feeds import (
+    check_feed,
+    longest_call,
+    make_drawn_step,
+    make_many_steps,
+    open_feed,
+    steps_to_pause,
+)
 from depthsi.training.parallel import make_mesh
 from depthsi.training.stages import Stage, make_stages
 from depthsi.training.state import State, initial_state
@@ -121,17 +127,17 @@ def stopped_and_resumed(path, config, data, monkeypatch, stop):
     class Stopped(Exception):
         pass
 
-    watched = loop.Watch.after
+    watched = loop.MetricsLog.after
 
     def after(watch, step, stage, metrics):
         if step > stop:
             raise Stopped
         watched(watch, step, stage, metrics)
 
-    monkeypatch.setattr(loop.Watch, "after", after)
+    monkeypatch.setattr(loop.MetricsLog, "after", after)
     with pytest.raises(Stopped):
         loop.train(config, run, data, None)
-    monkeypatch.setattr(loop.Watch, "after", watched)
+    monkeypatch.setattr(loop.MetricsLog, "after", watched)
     with Checkpoints(run.checkpoints) as checkpoints:
         assert checkpoints.latest == stop
     return run, jax.device_get(loop.train(config, run, data, None))
@@ -290,7 +296,7 @@ def test_how_steps_are_cut_into_calls_changes_no_bit():
     drawn = make_drawn_step(
         make_train_step(CONFIG, stage), lambda data, numbers: read_resident(data, numbers, mesh)
     )
-    dispatch = compilation.jit(make_dispatch(drawn))
+    dispatch = compilation.jit(make_many_steps(drawn))
     numbers = Order(6, 0).numbers(0, 3).reshape(3, 1).astype(np.int32)
     begin = jax.jit(lambda: initial_state(CONFIG, stage))
 
@@ -415,7 +421,7 @@ def test_the_command_trains_on_endless_rooms(tmp_path, light, plain_rooms, monke
     depths = RoomsSource("train", 8).arrays()[1].astype(np.float64)
     np.testing.assert_allclose(run.mean_depth(), np.exp(np.log(depths).mean(0)), rtol=1e-5)
     opened = []
-    monkeypatch.setattr(command, "open_pairs", lambda *args: opened.append(args))
+    monkeypatch.setattr(command, "open_samples", lambda *args: opened.append(args))
     command.train(ENDLESS, str(path), resume=True)
     assert opened == []
     assert "Trained 11 steps" in capsys.readouterr().out

@@ -7,9 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from depthsi.data import room_scene, room_shade, room_texture, room_trace, rooms
 from depthsi.data.samples import Source, validate_sample
 from depthsi.errors import DepthsiError
+from depthsi.rooms import scene as room_scene
+from depthsi.rooms import shade as room_shade
+from depthsi.rooms import source as rooms
+from depthsi.rooms import texture as room_texture
+from depthsi.rooms import trace as room_trace
 
 SMALL = (60, 80)
 MANY = 64
@@ -352,7 +356,9 @@ def test_a_picture_shows_light_and_texture():
     off = scene._replace(lamp_colour=0 * scene.lamp_colour, window_colour=0 * scene.window_colour)
     dark = np.asarray(shade(off, hits)).astype(int)
     assert abs(lit - dark).mean() > 5
-    other = scene._replace(look=scene.look._replace(seed=scene.look.seed + np.uint32(1)))
+    other = scene._replace(
+        response=scene.response._replace(seed=scene.response.seed + np.uint32(1))
+    )
     assert 0.5 < abs(lit - np.asarray(shade(other, hits)).astype(int)).mean() < 40
 
 
@@ -360,13 +366,13 @@ def test_exposure_and_noise_follow_the_look():
     scene = _scene(2)
     hits = _trace()(scene)
     shade = _shade()
-    look = scene.look._replace(noise=np.float32(0), exposure=np.float32(0.3))
-    dark = np.asarray(shade(scene._replace(look=look), hits)).astype(float)
+    response = scene.response._replace(noise=np.float32(0), exposure=np.float32(0.3))
+    dark = np.asarray(shade(scene._replace(response=response), hits)).astype(float)
     bright = np.asarray(
-        shade(scene._replace(look=look._replace(exposure=np.float32(0.6))), hits)
+        shade(scene._replace(response=response._replace(exposure=np.float32(0.6))), hits)
     ).astype(float)
     assert bright.mean() > 1.4 * dark.mean()
-    noisy = shade(scene._replace(look=look._replace(noise=np.float32(2))), hits)
+    noisy = shade(scene._replace(response=response._replace(noise=np.float32(2))), hits)
     residual = (np.asarray(noisy) - dark)[(dark > 20) & (dark < 235)]
     # 2 grey levels, plus what rounding twice adds.
     assert residual.std() == pytest.approx(np.sqrt(4 + 1 / 6), rel=0.05)

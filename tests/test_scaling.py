@@ -10,10 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from experiments.benchmarks import scaling
+from experiments.benchmarks.scaling import Arguments
+
 BENCHMARKS = Path(__file__).resolve().parents[1] / "experiments" / "benchmarks"
-sys.path.insert(0, str(BENCHMARKS))
-import scaling  # noqa: E402
-from scaling import Arguments  # noqa: E402
 
 SMALL = Arguments(width=0.02, batch=4, devices=(2,), rounds=2, saves=2, starts=2, batches=(4,))
 
@@ -93,7 +93,7 @@ def test_the_tables_say_what_was_measured():
     text = scaling.report(
         {"settings": {"devices": (1, 2), "width": 0.5}, "machine": machine, "seconds": seconds}
     )
-    assert "`python experiments/benchmarks/scaling.py --devices 1 2 --width 0.5`, 2 x P" in text
+    assert "`python -m experiments.benchmarks.scaling --devices 1 2 --width 0.5`, 2 x P" in text
     assert "| 1 | 200 | 1.00 | 2.000 | - |" in text
     assert "| 2 | 300 | 1.50 | 1.000 | 2.000 |" in text
     assert "takes 1.000 of the time of plain" in text

@@ -3,10 +3,10 @@
 import pytest
 from pictures import counts, saved, smooth_picture
 
-from depthsi.data import rooms
-from depthsi.data.folder import FolderSource
+from depthsi.data.folder.source import FolderSource
 from depthsi.data.sources import open_source
 from depthsi.errors import DepthsiError
+from depthsi.rooms import source as rooms
 
 
 def test_open_source_knows_its_kinds(tmp_path):

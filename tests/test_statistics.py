@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_folder import real
 
-from depthsi.data.folder import FolderSource
+from depthsi.data.folder.source import FolderSource
 from depthsi.data.samples import Sample
 from depthsi.data.statistics import (
     QUANTILES,

@@ -5,8 +5,6 @@ import functools
 import importlib
 import json
 import math
-import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -14,19 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-STUDIES = Path(__file__).resolve().parents[1] / "experiments" / "studies"
-sys.path.insert(0, str(STUDIES))
-import colour  # noqa: E402
-import detail  # noqa: E402
-import lab  # noqa: E402
-import probe  # noqa: E402
-import scale_share  # noqa: E402
-import scales  # noqa: E402
-
-from depthsi.data.pipeline import InMemory  # noqa: E402
-from depthsi.metrics import ImageScores, image_terms  # noqa: E402
-from depthsi.models import make_model  # noqa: E402
-from depthsi.presets import from_scratch  # noqa: E402
+from depthsi.data.pipeline import InMemory
+from depthsi.metrics import ImageScores, image_terms
+from depthsi.models import make_model
+from depthsi.presets import from_scratch
+from experiments.studies import colour, detail, lab, probe, scale_share, scales
 
 NAMES = ("lam", "detail", "scale_share", "colour", "scales", "optimisers", "linear_space")
 
@@ -58,7 +48,7 @@ def untrained(config):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_study_runs_and_leaves_its_numbers_table_and_picture(name, tmp_path, monkeypatch):
     """On networks that are not trained: what a training is to a study is tested below."""
-    module = importlib.import_module(name)
+    module = importlib.import_module(f"experiments.studies.{name}")
     monkeypatch.setattr(lab, "train", lambda config, *_: untrained(config.model))
     options = lab.Options(fast=True, seeds=(0,), runs=str(tmp_path), out=str(tmp_path))
     result = module.study(options)
@@ -67,7 +57,7 @@ def test_a_study_runs_and_leaves_its_numbers_table_and_picture(name, tmp_path, m
     numbers = list(leaves(saved["results"]))
     assert len(numbers) >= 5
     assert all(map(math.isfinite, numbers))
-    assert saved["command"] == f"python experiments/studies/{name}.py --seeds 0 --fast"
+    assert saved["command"] == f"python -m experiments.studies.{name} --seeds 0 --fast"
     page = (tmp_path / f"{name}.md").read_text()
     assert page == lab.page(saved, module.report)
     assert page.count("\n| ") >= 3
@@ -79,7 +69,7 @@ def test_the_command_names_the_data_as_seen_from_here(tmp_path, monkeypatch):
     (tmp_path / "project").mkdir()
     monkeypatch.chdir(tmp_path / "project")
     options = lab.Options(root=str(tmp_path / "pairs"), seeds=(0, 1, 2), runs=str(tmp_path))
-    expected = "python experiments/studies/lam.py --root ../pairs --seeds 0 1 2"
+    expected = "python -m experiments.studies.lam --root ../pairs --seeds 0 1 2"
     assert lab.command("lam", options) == expected
 
 
@@ -99,7 +89,7 @@ def test_the_committed_page_is_of_the_committed_numbers(name):
         pytest.skip("not measured yet")
     saved = json.loads(file.read_text())
     assert not saved["settings"]["fast"]
-    page = lab.page(saved, importlib.import_module(name).report)
+    page = lab.page(saved, importlib.import_module(f"experiments.studies.{name}").report)
     assert page == file.with_suffix(".md").read_text()
     assert file.with_suffix(".png").exists()
 

@@ -12,8 +12,8 @@ import pytest
 from killed_runs import arguments, cluster, finish, start, steps_logged, wait_for, write_pairs
 
 from depthsi.cli import main
-from depthsi.training import hang
-from depthsi.training.checkpoints import Checkpoints
+from depthsi.training.checkpoints.store import Checkpoints
+from depthsi.training.processes import hang
 
 TIMING = ("images_per_second", "waiting_share")
 

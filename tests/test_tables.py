@@ -2,9 +2,9 @@
 
 import pytest
 
+from depthsi.evaluation.paper_tables import PAPER_TABLES, TABLE_1_NYU, TABLE_2_KITTI
+from depthsi.evaluation.tables import COLUMNS, format_table
 from depthsi.metrics import BOUNDARY_METRICS, METRICS, PAPER_METRICS
-from depthsi.paper_tables import PAPER_TABLES, TABLE_1_NYU, TABLE_2_KITTI
-from depthsi.tables import COLUMNS, format_table
 
 
 def total(table):

@@ -18,7 +18,7 @@ from depthsi.losses import si_mse
 from depthsi.presets import from_scratch
 from depthsi.runs import RunDirectory
 from depthsi.training import loop, steps
-from depthsi.training.checkpoints import Checkpoints
+from depthsi.training.checkpoints.store import Checkpoints
 from depthsi.training.loop import train
 from depthsi.training.parallel import make_mesh
 from depthsi.training.stages import Stage, make_stages, stage_of
@@ -168,8 +168,8 @@ def test_a_resumed_run_ends_in_the_same_bits(tmp_path, monkeypatch, stop, whole_
             raise Stopped
         watched(watch, step, stage, metrics)
 
-    data, watched = pairs(), loop.Watch.after
-    monkeypatch.setattr(loop.Watch, "after", after)
+    data, watched = pairs(), loop.MetricsLog.after
+    monkeypatch.setattr(loop.MetricsLog, "after", after)
     with pytest.raises(Stopped):
         train(CONFIG, run2, data, pairs(4, seed=1))
     monkeypatch.undo()

@@ -9,9 +9,9 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from PIL import Image
 
-from depthsi import figure_grid
 from depthsi.errors import DepthsiError
-from depthsi.viz import (
+from depthsi.viz import grid
+from depthsi.viz.depth_maps import (
     GREY,
     colour_depth,
     colour_error,
@@ -55,9 +55,9 @@ def opened(path):
 def figures(monkeypatch):
     """The figures that were written, for their texts."""
     seen = []
-    write = figure_grid._write
+    write = grid._write
     monkeypatch.setattr(
-        figure_grid, "_write", lambda path, figure: seen.append(figure) or write(path, figure)
+        grid, "_write", lambda path, figure: seen.append(figure) or write(path, figure)
     )
     return seen
 
@@ -303,10 +303,10 @@ def test_without_matplotlib_the_remedy_is_named(tmp_path, monkeypatch):
 
 def test_importing_is_light_and_pyplot_is_left_alone(tmp_path):
     script = f"""
-import sys, numpy, depthsi.viz
+import sys, numpy, depthsi.viz.depth_maps
 assert "matplotlib" not in sys.modules
 image, depth = numpy.zeros((3, 4, 3), numpy.uint8), numpy.ones((3, 4))
-depthsi.viz.save_panel({str(tmp_path / "p.png")!r}, image, depth)
+depthsi.viz.depth_maps.save_panel({str(tmp_path / "p.png")!r}, image, depth)
 assert "matplotlib" in sys.modules and "matplotlib.pyplot" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", script], check=True)

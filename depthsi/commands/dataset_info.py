@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from depthsi import runs
-from depthsi.data.policy import READERS, BadSamples
+from depthsi import files
+from depthsi.data.bad_samples import READERS, BadSamples
+from depthsi.data.prepared.metadata import is_prepared
 from depthsi.data.samples import Sample, Source, validate_sample
 from depthsi.data.statistics import Statistics, coarse_histogram, merge, sample_statistics, summary
 from depthsi.errors import DepthsiError
-from depthsi.viz import require_matplotlib
-from depthsi.viz_data import save_data_sheet, save_histogram
+from depthsi.viz.data_sheet import save_data_sheet, save_histogram
+from depthsi.viz.depth_maps import require_matplotlib
 
 ROOMS = 64  # of each split, where no limit says more
 SHOWN = 6  # pictures of a split on the contact sheet
@@ -60,35 +61,26 @@ def dataset_info(request: Request) -> None:
     shown: dict[str, list[Sample]] = {}
     bad: dict[str, BadSamples] = {}
     for split, source in _open_splits(request).items():
-        found[split], shown[split], bad[split] = _look(source, split, request)
+        found[split], shown[split], bad[split] = _read_split(source, split, request)
     print(_report(request.data, found, bad))
     if request.json:
         numbers = {split: summary(each) | {"bad": bad[split].messages}
                    for split, each in found.items()}  # fmt: skip
-        runs.write_text(Path(request.json), json.dumps(numbers, indent=2) + "\n")
+        files.write_text(Path(request.json), json.dumps(numbers, indent=2) + "\n")
         print(f"Numbers: {request.json}")
     if request.out:
         name = Path(request.data).resolve().name if request.data != "rooms" else "rooms"
         _write_pictures(Path(request.out), name, found, shown)
 
 
-def is_prepared(path: Path) -> bool:
-    """Whether the directory holds prepared data rather than a folder of pairs."""
-    from depthsi.data.preparing import SUMMARY
-
-    if (path / "index.csv").exists():  # the directory itself is the one or the other
-        return (path / SUMMARY).exists()
-    return any((*path.glob(f"*/{SUMMARY}"), *path.glob(f"*/*/{SUMMARY}")))
-
-
 def _open_splits(request: Request) -> dict[str, Source]:
     if request.data == "rooms":
-        from depthsi.data.rooms import SPLITS, RoomsSource
+        from depthsi.rooms.source import SPLITS, RoomsSource
 
         return {split: RoomsSource(split, request.limit or ROOMS, 0) for split in SPLITS}
     if is_prepared(Path(request.data)):
         return _prepared_splits(request.data)
-    from depthsi.data.folder import ALL, FolderSource
+    from depthsi.data.folder.source import ALL, FolderSource
 
     opened = functools.partial(FolderSource, request.data, pattern=request.pattern)
     everything = opened(ALL, units_per_metre=request.units_per_metre)
@@ -104,8 +96,8 @@ def _place(split: str) -> tuple[int, str]:
 
 
 def _prepared_splits(directory: str) -> dict[str, Source]:
-    from depthsi.data.prepared import PreparedSource
-    from depthsi.data.preparing import SPLITS
+    from depthsi.data.prepared.prepare import SPLITS
+    from depthsi.data.prepared.source import PreparedSource
 
     problem = DepthsiError(f"{directory} has no split.")
     for first in SPLITS:
@@ -118,7 +110,7 @@ def _prepared_splits(directory: str) -> dict[str, Source]:
     raise problem
 
 
-def _look(
+def _read_split(
     source: Source, split: str, request: Request
 ) -> tuple[Statistics, list[Sample], BadSamples]:
     """One pass over a split: its numbers, some samples to show, and what is bad."""

@@ -8,20 +8,20 @@ import jax
 from jax.sharding import Mesh
 
 from depthsi.config import Config, DataConfig
-from depthsi.flops import as_flops
 from depthsi.runs import RunDirectory
+from depthsi.training.checkpoints.start_from_run import check_coarse_convs, check_init
 from depthsi.training.costs import (
     StepMemory,
+    as_flops,
     count_parameters,
     forward_flops,
     step_flops,
     step_memory,
 )
 from depthsi.training.parallel import DATA, MODEL, make_mesh
-from depthsi.training.processes import Cluster, together
+from depthsi.training.processes.cluster import Cluster, join_cluster
 from depthsi.training.stages import make_stages
 from depthsi.training.state import abstract_state
-from depthsi.training.warm_start import check_coarse_convs, check_init
 
 
 def dry_run(
@@ -37,7 +37,7 @@ def dry_run(
       DepthsiError: settings or a run directory that a training would refuse, too.
     """
     run = RunDirectory(path)
-    with together(cluster):
+    with join_cluster(cluster):
         if resume:
             run.check_same(config)
         else:

@@ -4,12 +4,11 @@ from pathlib import Path
 
 import depthsi
 from depthsi.commands.dataset_info import Request, dataset_info
-from depthsi.commands.shared import latest_step
 from depthsi.errors import DepthsiError
-from depthsi.flops import as_flops
 from depthsi.machine import describe_machine
 from depthsi.runs import RunDirectory
-from depthsi.training.costs import count_parameters, forward_flops, step_flops
+from depthsi.training.checkpoints.trained import latest_step
+from depthsi.training.costs import as_flops, count_parameters, forward_flops, step_flops
 from depthsi.training.stages import make_stages
 from depthsi.training.state import abstract_state
 

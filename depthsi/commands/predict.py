@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from depthsi import runs
-from depthsi.commands.shared import trained_outputs, trained_params
-from depthsi.data.decoding import read_image
+from depthsi import files
+from depthsi.data.formats.decoding import read_image
 from depthsi.errors import DepthsiError
 from depthsi.inference import make_window_network, predict_depth
 from depthsi.runs import RunDirectory
-from depthsi.viz import require_matplotlib, save_panel
+from depthsi.training.checkpoints.trained import trained_outputs, trained_params
+from depthsi.viz.depth_maps import require_matplotlib, save_panel
 
 
 def predict(path: str, photos: Sequence[str], out: str) -> None:
@@ -45,6 +45,6 @@ def _save_depth(depth: np.ndarray, png: Path, npy: Path) -> None:
     """uint16 millimetres (0 where unknown, 65.535 m at most) and float32 metres (NaN there)."""
     millimetres = np.clip(np.nan_to_num(depth * 1000), 0, 65535).round().astype(np.uint16)
     Image.fromarray(millimetres).save(buffer := io.BytesIO(), format="PNG")
-    runs.write_bytes(png, buffer.getvalue())
+    files.write_bytes(png, buffer.getvalue())
     np.save(buffer := io.BytesIO(), depth.astype(np.float32))
-    runs.write_bytes(npy, buffer.getvalue())
+    files.write_bytes(npy, buffer.getvalue())

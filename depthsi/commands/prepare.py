@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-from depthsi.data.frame_changes import fit_frames
-from depthsi.data.frames import DataSet
-from depthsi.data.preparing import prepare as prepare_data_set
+from depthsi.data.prepared.frame_changes import fit_frames
+from depthsi.data.prepared.frames import DataSet
+from depthsi.data.prepared.prepare import prepare as prepare_data_set
 from depthsi.errors import DepthsiError
 
 Source = Annotated[str, tyro.conf.arg(metavar="PATH")]
@@ -27,7 +27,7 @@ class NyuDepthV2Labeled:
     """Training scenes that become the split val."""
 
     def open(self) -> DataSet:
-        from depthsi.data.nyu_depth_v2_labeled import open_nyu_depth_v2_labeled
+        from depthsi.datasets.nyu_depth_v2_labeled import open_nyu_depth_v2_labeled
 
         return open_nyu_depth_v2_labeled(**vars(self))
 
@@ -49,7 +49,7 @@ class NyuDepthV2Raw:
     """Count the least and the greatest depth of each frame as missing."""
 
     def open(self) -> DataSet:
-        from depthsi.data.nyu_depth_v2_raw import open_nyu_depth_v2_raw
+        from depthsi.datasets.nyu_depth_v2_raw import open_nyu_depth_v2_raw
 
         return open_nyu_depth_v2_raw(**vars(self))
 
@@ -64,7 +64,7 @@ class NyuFastdepth:
     """Training scenes that become the split val."""
 
     def open(self) -> DataSet:
-        from depthsi.data.nyu_fastdepth import open_nyu_fastdepth
+        from depthsi.datasets.nyu_fastdepth import open_nyu_fastdepth
 
         return open_nyu_fastdepth(**vars(self))
 
@@ -95,7 +95,7 @@ class KittiDepth:
     """Training drives that become the split val."""
 
     def open(self, size: tuple[int, int] | None = None) -> DataSet:
-        from depthsi.data.kitti_depth import open_kitti_depth
+        from depthsi.datasets.kitti_depth import open_kitti_depth
 
         lists = {"train": self.train_list, "val": self.val_list, "test": self.test_list}
         return open_kitti_depth(
@@ -127,7 +127,7 @@ class Rooms:
     """Each room as a whole is made larger by a log-uniform factor from this range."""
 
     def open(self) -> DataSet:
-        from depthsi.data.rooms_prepared import open_rooms
+        from depthsi.datasets.rooms import open_rooms
 
         return open_rooms(**vars(self))
 
@@ -157,7 +157,7 @@ def prepare(
     data_set = options.open(size) if isinstance(options, KittiDepth) else options.open()
     if size not in (None, data_set.size):
         data_set = fit_frames(data_set, size)
-    directory = prepare_data_set(data_set, data_dir, policy=on_bad)
+    directory = prepare_data_set(data_set, data_dir, on_bad=on_bad)
     preset = {"kitti_depth": "kitti", "rooms": "rooms"}.get(data_set.name, "nyu")
     print(f"Next: depthsi train {preset} --data.kind prepared --data.root {directory} --run DIR")
     return directory

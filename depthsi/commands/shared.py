@@ -4,18 +4,14 @@ import functools
 import json
 import sys
 from collections.abc import Mapping
-from typing import Any
 
-from depthsi import runs
+from depthsi import files
 from depthsi.config import Config
-from depthsi.data.policy import BadSamples, GoodSamples, good_samples
+from depthsi.data.bad_samples import BadSamples, GoodSamples, good_samples
 from depthsi.data.samples import Source
 from depthsi.data.sources import open_source
 from depthsi.errors import DepthsiError
 from depthsi.runs import RunDirectory
-from depthsi.training.checkpoints import Checkpoints
-from depthsi.training.stages import make_stages, stage_of
-from depthsi.training.state import abstract_state
 
 BATCH = 16  # pictures evaluated at a time
 
@@ -66,7 +62,7 @@ def record_left_out(run: RunDirectory, sources: Mapping[str, Source]) -> None:
     if not bad:
         return
     if not file.exists():
-        runs.write_text(file, json.dumps(bad, indent=2, ensure_ascii=False) + "\n")
+        files.write_text(file, json.dumps(bad, indent=2, ensure_ascii=False) + "\n")
         return
     try:
         before = json.loads(file.read_text(encoding="utf-8"))
@@ -78,30 +74,3 @@ def record_left_out(run: RunDirectory, sources: Mapping[str, Source]) -> None:
             f"{file} names other samples than are bad now: restore the data as it was when the "
             "run started, or start another run."
         )
-
-
-def trained_params(config: Config, run: RunDirectory) -> tuple[dict[str, Any], int]:
-    """Parameters and step of the newest whole checkpoint; warns of damaged ones."""
-    abstract = abstract_state(config, make_stages(config)[0]).params
-    newest = None
-    if run.checkpoints.is_dir():
-        with Checkpoints(run.checkpoints) as checkpoints:
-            newest = checkpoints.newest_params(abstract)
-    if newest is None:
-        raise DepthsiError(f"{run.path} has no checkpoint yet: train it first.")
-    return newest
-
-
-def latest_step(run: RunDirectory) -> int | None:
-    """Step of the newest checkpoint; writes nothing where there is none."""
-    if not run.checkpoints.is_dir():
-        return None
-    with Checkpoints(run.checkpoints) as checkpoints:
-        return checkpoints.latest
-
-
-def trained_outputs(config: Config, step: int) -> list[str]:
-    """The outputs whose stage has begun by `step`, the last one the best trained."""
-    stages = make_stages(config)
-    reached = stage_of(stages, step)
-    return [stage.output for stage in stages if stage.start <= reached.start]

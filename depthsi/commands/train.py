@@ -6,19 +6,19 @@ import jax
 
 from depthsi.commands.shared import BATCH, record_left_out, split_source
 from depthsi.config import Config
-from depthsi.data.pipeline import Pairs, open_pairs, ordered_batches
+from depthsi.data.pipeline import Samples, open_samples, ordered_batches
 from depthsi.data.samples import Source
-from depthsi.evaluation import mean_depth
+from depthsi.metrics.compare import mean_depth
 from depthsi.runs import RunDirectory
+from depthsi.training.checkpoints.start_from_run import check_coarse_convs, check_init
 from depthsi.training.feeds import check_feed
+from depthsi.training.logs.metrics_log import LogOptions
 from depthsi.training.loop import train as run_training
 from depthsi.training.parallel import make_mesh, state_sharding
-from depthsi.training.processes import Cluster, on_leader, together
-from depthsi.training.run_lock import run_lock
+from depthsi.training.processes.cluster import Cluster, join_cluster, on_leader
+from depthsi.training.processes.run_lock import run_lock
 from depthsi.training.stages import make_stages
 from depthsi.training.state import abstract_state
-from depthsi.training.warm_start import check_coarse_convs, check_init
-from depthsi.training.watch import WatchOptions
 
 
 def train(
@@ -26,12 +26,12 @@ def train(
     path: str,
     *,
     resume: bool,
-    options: WatchOptions = WatchOptions(),  # noqa: B008 (frozen)
+    options: LogOptions = LogOptions(),  # noqa: B008 (frozen)
     cluster: Cluster = Cluster(),  # noqa: B008 (frozen)
 ) -> None:
     """`depthsi train`: all stages into the run directory `path`."""
     run = RunDirectory(path)
-    with together(cluster), contextlib.ExitStack() as held:
+    with join_cluster(cluster), contextlib.ExitStack() as held:
 
         def lock() -> None:
             held.enter_context(run_lock(run.path))
@@ -43,8 +43,8 @@ def train(
 
         def describe_data() -> None:
             record_left_out(run, sources)
-            if train_pairs is not None and not run.mean_depth_file.exists():
-                run.save_mean_depth(mean_depth(ordered_batches(train_pairs, BATCH)))
+            if train_samples is not None and not run.mean_depth_file.exists():
+                run.save_mean_depth(mean_depth(ordered_batches(train_samples, BATCH)))
 
         if resume:
             run.check_same(config)
@@ -58,25 +58,25 @@ def train(
             check_init(config.init)
             check_coarse_convs(config)
         sources, pairs = _open(config, run)
-        train_pairs, val_pairs = pairs.get("train"), pairs.get("val")
-        check_feed(config, train_pairs, mesh)
+        train_samples, val_samples = pairs.get("train"), pairs.get("val")
+        check_feed(config, train_samples, mesh)
         if not resume:
             on_leader(begin)
         on_leader(describe_data)
-        run_training(config, run, train_pairs, val_pairs, options)
+        run_training(config, run, train_samples, val_samples, options)
         if jax.process_index() == 0:
             steps = make_stages(config)[-1].end
             print(f"Trained {steps} steps. Next: depthsi evaluate {path}")
 
 
-def _open(config: Config, run: RunDirectory) -> tuple[dict[str, Source], dict[str, Pairs]]:
+def _open(config: Config, run: RunDirectory) -> tuple[dict[str, Source], dict[str, Samples]]:
     """The splits that this run still needs, by name, and what was read of them."""
     # a run on endless rooms takes no more than the mean predictor from `data.train` of them
     train = not config.data.endless or not run.mean_depth_file.exists()
     needed = {"train": train, "val": config.schedule.eval_every > 0}
     sources = {split: split_source(config, split) for split in needed if needed[split]}
     pairs = {
-        split: open_pairs(source, config.model.sizes.image, split)
+        split: open_samples(source, config.model.sizes.image, split)
         for split, source in sources.items()
     }
     return sources, pairs

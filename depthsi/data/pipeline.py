@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Array
 from tqdm import tqdm
 
-from depthsi.data.ordering import Order
-from depthsi.data.policy import most_samples
+from depthsi.data.bad_samples import most_samples
+from depthsi.data.order import Order
 from depthsi.data.samples import Source
 from depthsi.errors import DepthsiError
 
@@ -59,10 +59,10 @@ class OnDemand:
         return np.stack([s.image for s in samples]), np.stack([s.depth for s in samples])
 
 
-Pairs = InMemory | OnDemand
+Samples = InMemory | OnDemand
 
 
-def open_pairs(source: Source, size: tuple[int, int], label: str) -> Pairs:
+def open_samples(source: Source, size: tuple[int, int], label: str) -> Samples:
     """The samples of `source`, decoded once with a progress bar if they fit in memory.
 
     Args:
@@ -87,7 +87,7 @@ class _Batches:
     """What Grain reads from: batch k of one process; pickles, for worker processes."""
 
     def __init__(
-        self, pairs: Pairs, order: Order, batch_size: int, process: int, processes: int
+        self, pairs: Samples, order: Order, batch_size: int, process: int, processes: int
     ) -> None:
         self._pairs, self._order = pairs, order
         self._batch, self._share = batch_size, batch_size // processes
@@ -102,7 +102,7 @@ class _Batches:
 
 
 def training_batches(
-    pairs: Pairs,
+    pairs: Samples,
     batch_size: int,
     seed: int,
     first_step: int = 0,
@@ -125,7 +125,7 @@ def training_batches(
       first_step: number of the first batch.
       even_scenes: see `Order`.
       workers: processes that read samples ahead; 0 for threads of this process, which suit decoders
-        that release the interpreter. Pairs in memory are never sent to another process.
+        that release the interpreter. Samples in memory are never sent to another process.
       process_index: which contiguous part of each global batch to read.
       process_count: in how many parts global batches are cut.
 
@@ -187,7 +187,7 @@ def to_devices(
     yield from waiting
 
 
-def ordered_batches(pairs: Pairs, batch_size: int) -> Iterator[RawBatch]:
+def ordered_batches(pairs: Samples, batch_size: int) -> Iterator[RawBatch]:
     """Every sample once, in order; the last batch may be smaller."""
     for start in range(0, len(pairs), batch_size):
         yield pairs.read(slice(start, min(start + batch_size, len(pairs))))

@@ -21,7 +21,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float32, Int, UInt8, UInt16
 from tqdm import tqdm
 
-from depthsi.data.pipeline import InMemory, Pairs
+from depthsi.data.pipeline import InMemory, Samples
 from depthsi.data.samples import FARTHEST, valid_depth
 from depthsi.errors import DepthsiError
 
@@ -61,7 +61,7 @@ def to_counts(depth: Float32[np.ndarray, "H W"]) -> tuple[UInt16[np.ndarray, "H 
     return np.where(valid, np.clip(counts, 1, LARGEST_COUNT), 0).astype(np.uint16), per_metre
 
 
-def place(pairs: Pairs, size: tuple[int, int], mesh: Mesh) -> Resident:
+def place(pairs: Samples, size: tuple[int, int], mesh: Mesh) -> Resident:
     """Reads every sample once and leaves it on the devices, with a progress bar.
 
     Args:
@@ -90,7 +90,7 @@ def place(pairs: Pairs, size: tuple[int, int], mesh: Mesh) -> Resident:
 
 
 def _block(
-    pairs: Pairs, start: int, rows: int, size: tuple[int, int], progress: Callable[[int], object]
+    pairs: Samples, start: int, rows: int, size: tuple[int, int], progress: Callable[[int], object]
 ) -> Resident:
     """Samples start .. start + rows - 1, as far as there are so many, in host memory."""
     images = np.zeros((rows, *size, 3), np.uint8)

@@ -33,7 +33,7 @@ def open_source(
       count: number of scenes; rooms only.
       seed: of the scenes; rooms only.
       scale_range: each scene is made larger by a log-uniform factor from it; rooms only.
-      pattern: how the files are named, as `depthsi.data.pairing` takes it; folder only.
+      pattern: how the files are named, as `depthsi.data.folder.names` takes it; folder only.
       units_per_metre: of depth files of whole numbers, where no index says; folder only.
       depth: which of the stored depth maps, the first if empty; prepared only.
 
@@ -43,7 +43,7 @@ def open_source(
     """
     # Each kind is imported when it is used: rooms need jax, a folder does not.
     if kind == "rooms":
-        from depthsi.data.rooms import SIZE, RoomsSource
+        from depthsi.rooms.source import SIZE, RoomsSource
 
         if size not in (None, SIZE):
             raise DepthsiError(
@@ -52,7 +52,7 @@ def open_source(
             )
         return RoomsSource(split, count, seed, scale_range)
     if kind == "folder":
-        from depthsi.data.folder import FolderSource
+        from depthsi.data.folder.source import FolderSource
 
         if not os.fspath(root):
             raise DepthsiError("data of kind 'folder' needs its directory; give it as root.")
@@ -60,7 +60,7 @@ def open_source(
             root, split, size=size, pattern=pattern, units_per_metre=units_per_metre
         )
     if kind == "prepared":
-        from depthsi.data.prepared import PreparedSource
+        from depthsi.data.prepared.source import PreparedSource
 
         if not os.fspath(root):
             raise DepthsiError("data of kind 'prepared' needs its directory; give it as root.")

@@ -11,27 +11,34 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
+from jaxtyping import Array, Float, Int, Shaped, UInt8
 
 from depthsi.compilation import loops_on_device
 from depthsi.config import Config, ScheduleConfig
-from depthsi.data.endless import render_rooms
-from depthsi.data.ordering import Order
-from depthsi.data.pipeline import Pairs, to_devices, training_batches
+from depthsi.data.order import Order
+from depthsi.data.pipeline import Samples, to_devices, training_batches
 from depthsi.data.resident import check_fits, place, read_resident
-from depthsi.training.dispatch import (
-    Draw,
-    make_dispatch,
-    make_drawn_step,
-)
+from depthsi.rooms.endless import render_rooms
 from depthsi.training.parallel import bind, compile_step, split
 from depthsi.training.stages import Stage
 from depthsi.training.state import State
-from depthsi.training.steps import TrainStep
+from depthsi.training.steps import Metrics, TrainStep
 
 Update = Callable[[State, int], tuple[State, int, Any]]
 """(state, its step) -> (later state, its step, metrics: scalars, or vectors over the steps)."""
+
+
+Draw = Callable[
+    [Any, Int[Array, " b"]], tuple[UInt8[Array, "b H W 3"], Float[Array, "b H W"]]
+]  # what lies on the devices, sample numbers -> image, depth in metres
+DrawnStep = Callable[[State, Any, Int[Array, " b"]], tuple[State, Metrics]]
+ManySteps = Callable[
+    [State, Any, Int[Array, "most b"], Int[Array, ""]],
+    tuple[State, dict[str, Shaped[Array, " most"]]],
+]
 
 
 @runtime_checkable
@@ -49,7 +56,7 @@ class Feed(Protocol):
         ...
 
 
-def check_feed(config: Config, pairs: Pairs | None, mesh: Mesh) -> None:
+def check_feed(config: Config, pairs: Samples | None, mesh: Mesh) -> None:
     """Raises what `open_feed` would find wrong before it reads a sample."""
     if pairs is None or config.data.endless:
         return
@@ -59,7 +66,7 @@ def check_feed(config: Config, pairs: Pairs | None, mesh: Mesh) -> None:
 
 
 @contextlib.contextmanager
-def open_feed(config: Config, pairs: Pairs | None, mesh: Mesh, step: int) -> Iterator[Feed]:
+def open_feed(config: Config, pairs: Samples | None, mesh: Mesh, step: int) -> Iterator[Feed]:
     """The feed that `config.data` asks for, beginning with the batch after global step `step`.
 
     Args:
@@ -128,7 +135,7 @@ class _DeviceFeed:
         step_of = make_drawn_step(bind(train_step, self._mesh, self._compute), self._draw)
         if not loops_on_device():
             return self._single(compile_step(step_of, self._mesh, sharding))
-        return self._looped(compile_step(make_dispatch(step_of), self._mesh, sharding), stage)
+        return self._looped(compile_step(make_many_steps(step_of), self._mesh, sharding), stage)
 
     def _single(self, compiled: Callable[..., Any]) -> Update:
         batch = self._schedule.batch_size
@@ -168,7 +175,7 @@ def _pauses(schedule: ScheduleConfig) -> list[int]:
     return [steps for steps in every if steps]
 
 
-def _resident(config: Config, pairs: Pairs, mesh: Mesh) -> tuple[Any, Numbers, Draw]:
+def _resident(config: Config, pairs: Samples, mesh: Mesh) -> tuple[Any, Numbers, Draw]:
     data = place(pairs, config.model.sizes.image, mesh)
 
     def draw(data: Any, numbers: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -177,7 +184,7 @@ def _resident(config: Config, pairs: Pairs, mesh: Mesh) -> tuple[Any, Numbers, D
     return data, _order(config, pairs).numbers, draw
 
 
-def _order(config: Config, pairs: Pairs) -> Order:
+def _order(config: Config, pairs: Samples) -> Order:
     share = config.data.even_scenes
     return Order(len(pairs), config.seed, scenes=pairs.scenes, even_scenes=share)
 
@@ -190,3 +197,38 @@ def _rooms(config: Config, mesh: Mesh) -> tuple[Any, Numbers, Draw]:
         return render_rooms(numbers, seed, scale_range, mesh)
 
     return (), lambda first, count: np.arange(first, first + count), draw
+
+
+def make_drawn_step(train_step: TrainStep, draw: Draw) -> DrawnStep:
+    """(state, data, numbers) -> (state, metrics): one step on the samples of these numbers."""
+
+    def step(state: State, data: Any, numbers: Array) -> tuple[State, Metrics]:
+        # The barrier keeps the compiler from rounding the step by where its batch comes from.
+        return train_step(state, *jax.lax.optimization_barrier(draw(data, numbers)))
+
+    return step
+
+
+def make_many_steps(step: DrawnStep) -> ManySteps:
+    """(state, data, numbers, count) -> the state `count` steps later, metrics of each step.
+
+    Row i of `numbers` is the batch of step i; rows from `count` on are not used, and the metrics
+    there are 0. How many steps to take is no part of the program: it is compiled once, and however
+    a run is cut into calls, each step is the same machine code and gives the same bits. (A
+    `lax.scan` would be another program for each length.)
+    """
+
+    def dispatch(
+        state: State, data: Any, numbers: Array, count: Array
+    ) -> tuple[State, dict[str, Array]]:
+        _, shapes = jax.eval_shape(step, state, data, numbers[0])
+        empty = {name: jnp.zeros(len(numbers), one.dtype) for name, one in shapes.items()}
+
+        def body(i: Array, carry: tuple[State, dict[str, Array]]) -> tuple[State, dict[str, Array]]:
+            state, kept = carry
+            state, metrics = step(state, data, numbers[i])
+            return state, {name: kept[name].at[i].set(metrics[name]) for name in kept}
+
+        return jax.lax.fori_loop(0, count, body, (state, empty))
+
+    return dispatch

@@ -7,38 +7,39 @@ import jax
 from jax.sharding import Mesh
 
 from depthsi.config import Config
-from depthsi.data.pipeline import Pairs, ordered_batches
+from depthsi.data.pipeline import Samples, ordered_batches
 from depthsi.errors import StoppedError
-from depthsi.evaluation import evaluate_predictor, make_predictor
-from depthsi.protocols import DEFAULT_PROTOCOLS
+from depthsi.inference import make_predictor
+from depthsi.metrics.compare import evaluate_predictor
+from depthsi.metrics.protocols import DEFAULT_PROTOCOLS
 from depthsi.runs import RunDirectory
-from depthsi.training.checkpoints import Checkpoints
+from depthsi.training.checkpoints.start_from_run import take_coarse_convs, warm_start
+from depthsi.training.checkpoints.store import Checkpoints
 from depthsi.training.feeds import open_feed
-from depthsi.training.hang import PATIENCE, HangWatch, lost_processes_end_this_one
+from depthsi.training.logs.metrics_log import LogOptions, MetricsLog
 from depthsi.training.parallel import make_mesh, place_batch, state_sharding
-from depthsi.training.processes import on_leader
+from depthsi.training.processes.cluster import on_leader
+from depthsi.training.processes.hang import PATIENCE, HangWatch, lost_processes_end_this_one
+from depthsi.training.processes.stopping import StopRequest, stop_requests
 from depthsi.training.stages import Stage, make_stages, stage_of
 from depthsi.training.state import State, abstract_state, enter_stage, initial_state
 from depthsi.training.steps import make_train_step
-from depthsi.training.stopping import StopRequest, stop_requests
-from depthsi.training.warm_start import take_coarse_convs, warm_start
-from depthsi.training.watch import Watch, WatchOptions
 
 
 def train(
     config: Config,
     run: RunDirectory,
-    train_pairs: Pairs | None,
-    val_pairs: Pairs | None,
-    options: WatchOptions = WatchOptions(),  # noqa: B008 (frozen)
+    train_samples: Samples | None,
+    val_samples: Samples | None,
+    options: LogOptions = LogOptions(),  # noqa: B008 (frozen)
 ) -> dict[str, Any]:
     """Trains every stage, from the newest checkpoint of `run` on if there is one.
 
     Args:
       config: of the run.
       run: its directory, which exists.
-      train_pairs: samples to train on; None for endless rooms.
-      val_pairs: samples to evaluate on along the way; None for no such evaluation.
+      train_samples: samples to train on; None for endless rooms.
+      val_samples: samples to evaluate on along the way; None for no such evaluation.
       options: what to tell besides metrics.jsonl.
 
     Returns:
@@ -63,10 +64,10 @@ def train(
         step = int(state.step)
         on_leader(lambda: run.forget_after(step))
         with (
-            open_feed(config, train_pairs, mesh, step) as feed,
-            Watch(config, run, checkpoints, feed, step, options) as watch,
+            open_feed(config, train_samples, mesh, step) as feed,
+            MetricsLog(config, run, checkpoints, feed, step, options) as log,
         ):
-            pauses = _Pauses(config, checkpoints, watch, hang, stop)
+            between_steps = _BetweenSteps(config, checkpoints, log, hang, stop)
             for stage in stages:
                 if step >= stage.end:
                     continue
@@ -74,12 +75,12 @@ def train(
                     state = _enter(state, config, stage, mesh)
                 train_step = make_train_step(config, stage)
                 sharding = state_sharding(state, mesh)
-                update = watch.wrap(feed.update(train_step, stage, sharding), stage)
-                evaluate = _evaluator(config, stage, val_pairs, mesh, hang)
+                update = log.wrap(feed.update(train_step, stage, sharding), stage)
+                evaluate = _evaluator(config, stage, val_samples, mesh, hang)
                 hang.alive(f"step {step}", patience=PATIENCE)
                 while step < stage.end:
                     state, step, metrics = update(state, step)
-                    pauses.after(step, stage, state, metrics, evaluate)
+                    between_steps.run(step, stage, state, metrics, evaluate)
         hang.alive(f"step {step}", patience=PATIENCE)
     return state.params
 
@@ -87,37 +88,37 @@ def train(
 Evaluate = Callable[[Any], dict[str, float]]  # parameters -> numbers on the split `val`
 
 
-class _Pauses:
+class _BetweenSteps:
     """What the host does between two steps: it logs, evaluates, saves, and stops when asked to."""
 
     def __init__(
         self,
         config: Config,
         checkpoints: Checkpoints,
-        watch: Watch,
+        log: MetricsLog,
         hang: HangWatch,
         stop: StopRequest,
     ) -> None:
         self._schedule, self._last = config.schedule, make_stages(config)[-1].end
-        self._checkpoints, self._watch, self._hang, self._stop = checkpoints, watch, hang, stop
+        self._checkpoints, self._log, self._hang, self._stop = checkpoints, log, hang, stop
 
-    def after(
+    def run(
         self, step: int, stage: Stage, state: State, metrics: Any, evaluate: Evaluate | None
     ) -> None:
         """To be called after each update; raises StoppedError if a signal came."""
-        self._watch.after(step, stage, metrics)
+        self._log.after(step, stage, metrics)
         self._hang.alive(f"step {step}")
         signal = self._stop.due()
         val = {}
         if evaluate and self._is_due(step, stage, self._schedule.eval_every):
-            self._watch.settle()
+            self._log.flush()
             val = evaluate(state.params)
-            self._watch.evaluated(step, stage, val)
+            self._log.evaluated(step, stage, val)
         save = self._is_due(step, stage, self._schedule.save_every)
         if save or signal or self._checkpoints.improves(val):
-            self._watch.settle()  # what is not finite is never saved
+            self._log.flush()  # what is not finite is never saved
             self._hang.alive(f"step {step}", patience=PATIENCE)
-            self._checkpoints.save(step, state, stage.name, val, self._watch.so_far)
+            self._checkpoints.save(step, state, stage.name, val, self._log.so_far)
         if signal and step < self._last:
             self._checkpoints.wait()
             raise StoppedError(step, signal)
@@ -158,7 +159,7 @@ def _enter(state: State, config: Config, stage: Stage, mesh: Mesh) -> State:
 
 
 def _evaluator(
-    config: Config, stage: Stage, pairs: Pairs | None, mesh: Mesh, hang: HangWatch
+    config: Config, stage: Stage, pairs: Samples | None, mesh: Mesh, hang: HangWatch
 ) -> Evaluate | None:
     if pairs is None or not config.schedule.eval_every:
         return None

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from depthsi.config import Config
 from depthsi.models import make_model
-from depthsi.training.optim import make_optimizer
+from depthsi.training.optimisers import make_optimizer
 from depthsi.training.stages import Stage
 
 

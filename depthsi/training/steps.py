@@ -13,8 +13,8 @@ from depthsi.compilation import loops_on_device
 from depthsi.config import Config, LossConfig
 from depthsi.losses import scale_invariant_loss, valid_count, weigh_images
 from depthsi.models import make_model
-from depthsi.training.norms import norm_metrics
-from depthsi.training.optim import make_optimizer, rate_schedule
+from depthsi.training.logs.norms import norm_metrics
+from depthsi.training.optimisers import make_optimizer, rate_schedule
 from depthsi.training.parallel import DATA
 from depthsi.training.stages import Stage
 from depthsi.training.state import State

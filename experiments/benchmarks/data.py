@@ -3,7 +3,7 @@
 Question:  how many images a second does each stage give (read, decode, augment, batch, transfer),
            the whole path from files with 0, 1 and 2 workers, and resident mode, beside the same
            work by OpenCV and PyTorch's DataLoader? How much does resident mode add to a step?
-Command:   python experiments/benchmarks/data.py   (needs the extra `bench`)
+Command:   python -m experiments.benchmarks.data   (needs the extra `bench`)
            --root FOLDER for a data folder of one's own instead of rooms written to files;
            on a GPU: --batch 256 --width 1.0 --calls 20
 Time:      about 10 minutes on 2 cores.
@@ -34,18 +34,18 @@ from depthsi import compilation
 from depthsi.augment import augment
 from depthsi.compilation import loops_on_device
 from depthsi.config import Config, OptimConfig, ScheduleConfig
-from depthsi.data.decoding import read_depth, read_image
-from depthsi.data.endless import render_rooms
-from depthsi.data.folder import FolderSource
-from depthsi.data.index import read_index
-from depthsi.data.ordering import Order
+from depthsi.data.folder.index import read_index
+from depthsi.data.folder.source import FolderSource
+from depthsi.data.formats.decoding import read_depth, read_image
+from depthsi.data.order import Order
 from depthsi.data.pipeline import InMemory, OnDemand, to_devices, training_batches
 from depthsi.data.resident import place, read_resident
-from depthsi.data.rooms import RoomsSource
+from depthsi.files import write_text
 from depthsi.machine import describe_machine
 from depthsi.presets import from_scratch
-from depthsi.runs import write_text
-from depthsi.training.dispatch import make_dispatch, make_drawn_step
+from depthsi.rooms.endless import render_rooms
+from depthsi.rooms.source import RoomsSource
+from depthsi.training.feeds import make_drawn_step, make_many_steps
 from depthsi.training.parallel import make_mesh, split
 from depthsi.training.stages import make_stages
 from depthsi.training.state import initial_state
@@ -65,7 +65,7 @@ class Arguments:
     split: str = "train"
     """Its split."""
     images: int = 256
-    """Pairs used."""
+    """Samples used."""
     batch: int = 32
     """Images in a batch."""
     calls: int = 8
@@ -187,7 +187,7 @@ def steps(data: Data, calls: int) -> dict[str, Contestant]:
     found = {}
     for name, (kept, draw) in draws.items():
         step: Any = make_drawn_step(make_train_step(data.config, stage), draw)
-        program = make_dispatch(step) if loops_on_device() else step
+        program = make_many_steps(step) if loops_on_device() else step
         compiled = compilation.jit(program, donate_argnums=0)
         state = jax.jit(lambda: initial_state(data.config, stage))()
         found[name] = functools.partial(advance, [state], compiled, kept, data.numbers[:calls])
@@ -269,7 +269,7 @@ def report(result: dict[str, Any]) -> str:
     machine, tables = result["machine"], result["images_per_second"]
     settings = " ".join(f"--{k} {v}" for k, v in result["settings"].items() if v != "")
     lines = [
-        f"`python experiments/benchmarks/data.py {settings}`, {machine['processor']}, devices: "
+        f"`python -m experiments.benchmarks.data {settings}`, {machine['processor']}, devices: "
         f"{machine['devices']}, jax {machine['jax']}, Python {machine['python']}.",
         "Images a second, medians. The two augmentations differ by "
         f"{result['mean_difference_of_augmentations']:.2f} grey levels on average.",

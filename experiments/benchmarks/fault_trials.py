@@ -16,8 +16,8 @@ import numpy as np
 
 from depthsi.config import Config
 from depthsi.runs import RunDirectory
-from depthsi.training.checkpoints import Checkpoints
-from depthsi.training.records import DamagedError
+from depthsi.training.checkpoints.record import DamagedError
+from depthsi.training.checkpoints.store import Checkpoints
 from depthsi.training.stages import Stage, make_stages, stage_of
 from depthsi.training.state import State
 

@@ -3,7 +3,7 @@
 Question:  does a run that SIGKILL ends at random moments, also while it saves, and that is resumed
            until it is done, end in the same bits as one that is left alone? How many steps does a
            kill cost? And if two processes share a run and one is killed?
-Command:   python experiments/benchmarks/faults.py
+Command:   python -m experiments.benchmarks.faults
 Time:      about 50 minutes of 2 cores.
 Result:    experiments/results/faults.md; every kill is in the .json beside it.
 
@@ -24,15 +24,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import stand_in
 import tyro
-from fault_trials import Kill, Outcome, Program, Trial
 from PIL import Image
 from tqdm import trange
 
+from depthsi.files import write_text
 from depthsi.machine import describe_machine
-from depthsi.runs import write_text
 from depthsi.training.state import abstract_state
+from experiments.benchmarks import stand_in
+from experiments.benchmarks.fault_trials import Kill, Outcome, Program, Trial
 
 RESULTS = Path(__file__).parents[1] / "results"
 STAND_IN = Path(__file__).with_name("stand_in.py")
@@ -99,7 +99,7 @@ def main(arguments: Arguments) -> None:
             results[name] = summary(outcomes) | {"seconds": seconds}
             results[name]["every run"] = [dataclasses.asdict(outcome) for outcome in outcomes]
     result = {
-        "command": f"python experiments/benchmarks/faults.py --runs {arguments.runs} --pairs"
+        "command": f"python -m experiments.benchmarks.faults --runs {arguments.runs} --pairs"
         f" {arguments.pairs} --tiny {arguments.tiny} --kills {arguments.kills} --seed"
         f" {arguments.seed}",
         "machine": machine,

@@ -2,7 +2,7 @@
 
 Question:  how does each form compare with the formula as one would write it in JAX, with PyTorch
            (eager, on the CPU), and with the time it takes merely to move the bytes?
-Command:   python experiments/benchmarks/losses.py   (the PyTorch rows need the extra `bench`)
+Command:   python -m experiments.benchmarks.losses   (the PyTorch rows need the extra `bench`)
            On a GPU: --frames 256
 Time:      about 5 minutes on 2 busy cores.
 Result:    experiments/results/benchmark_losses.md. All contestants run in turn, round after round,
@@ -28,8 +28,8 @@ import numpy as np
 import tyro
 
 from depthsi import losses
+from depthsi.files import write_text
 from depthsi.machine import describe_machine
-from depthsi.runs import write_text
 
 RESULTS = Path(__file__).parents[1] / "results"
 HEAD = (
@@ -281,7 +281,7 @@ def main(arguments: Arguments) -> None:
     results = measure(arguments)
     version = importlib.metadata.version("torch") if importlib.util.find_spec("torch") else "none"
     setting = {
-        "command": f"python experiments/benchmarks/losses.py --frames {arguments.frames} "
+        "command": f"python -m experiments.benchmarks.losses --frames {arguments.frames} "
         f"--rounds {arguments.rounds} --seed {arguments.seed}",
         "machine": describe_machine(),
         "torch": version,

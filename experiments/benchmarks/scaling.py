@@ -4,7 +4,7 @@ Question:  how long is a step on 1, 2, 4 and 8 virtual devices under jit and pma
            one device beside plain `jax.jit`? What do asynchronous checkpoints add? How long is the
            way to the first step? On an accelerator: how many images a second, in float32 and
            bfloat16?
-Command:   python experiments/benchmarks/scaling.py
+Command:   python -m experiments.benchmarks.scaling
            on a GPU: --width 1.0 --batch 256
 Time:      about 5 minutes on 2 cores.
 Result:    experiments/results/benchmark_scaling.md. What is compared takes turns, round after
@@ -28,11 +28,11 @@ from typing import Any
 
 import jax
 import tyro
-from scaling_worker import PLAIN, SPLIT, Training, settings
 
+from depthsi.files import write_text
 from depthsi.machine import describe_machine
-from depthsi.runs import write_text
-from depthsi.training.checkpoints import Checkpoints
+from depthsi.training.checkpoints.store import Checkpoints
+from experiments.benchmarks.scaling_worker import PLAIN, SPLIT, Training, settings
 
 RESULTS = Path(__file__).parents[1] / "results"
 WORKER = Path(__file__).with_name("scaling_worker.py")
@@ -197,7 +197,7 @@ def report(result: dict[str, Any]) -> str:
         for name, value in result["settings"].items()
     )
     parts = [
-        f"`python experiments/benchmarks/scaling.py {options}`, {machine['processor']}, devices:"
+        f"`python -m experiments.benchmarks.scaling {options}`, {machine['processor']}, devices:"
         f" {machine['devices']}, jax {machine['jax']}, Python {machine['python']}.\n",
         "Medians; the contestants of a table took turns, and a ratio is the median of the ratios"
         " of every round.\n",

@@ -62,7 +62,7 @@ def install(before_step_is_seen: Callable[[int], object]) -> None:
     Args:
       before_step_is_seen: called with each step before the loop looks at it.
     """
-    after = loop.Watch.after
+    after = loop.MetricsLog.after
 
     def wait(watch: Any, step: int, *rest: Any) -> None:
         before_step_is_seen(step)
@@ -72,7 +72,7 @@ def install(before_step_is_seen: Callable[[int], object]) -> None:
     replaced.initial_state, replaced.enter_stage = initial_state, enter_stage
     replaced.abstract_state = abstract_state
     replaced.make_train_step = make_train_step
-    replaced.Watch.after = wait
+    replaced.MetricsLog.after = wait
     command.abstract_state = abstract_state
 
 

@@ -2,7 +2,7 @@
 
 Question:  what do the compiler option of `depthsi.compilation` and the pooling of
            `depthsi.models.layers` gain over plain `jax.jit` and `flax.linen.max_pool`?
-Command:   python experiments/benchmarks/step.py --width 0.5 --batch 16
+Command:   python -m experiments.benchmarks.step --width 0.5 --batch 16
 Time:      about 5 minutes on 2 cores.
 Result:    experiments/results/benchmark_step.md; the variants are timed in turn, so that a
            machine whose speed drifts treats all alike. Quote the ratios; absolute times are of
@@ -26,11 +26,11 @@ import tyro
 
 from depthsi import compilation
 from depthsi.config import Config, OptimConfig, ScheduleConfig
+from depthsi.files import write_text
 from depthsi.geometry import Window
 from depthsi.machine import describe_machine
 from depthsi.models import TwoScaleNet
 from depthsi.presets import from_scratch
-from depthsi.runs import write_text
 from depthsi.training.stages import make_stages
 from depthsi.training.state import initial_state
 from depthsi.training.steps import make_train_step
@@ -130,7 +130,7 @@ def main(arguments: Arguments) -> None:
 
     Path(arguments.out).parent.mkdir(parents=True, exist_ok=True)
     setting = {
-        "command": "python experiments/benchmarks/step.py "
+        "command": "python -m experiments.benchmarks.step "
         f"--width {arguments.width} --batch {arguments.batch} --rounds {arguments.rounds}",
         "machine": describe_machine(),
         "median_seconds": seconds,

@@ -3,7 +3,7 @@
 Question:  the paper multiplies red, green and blue by random factors in [0.8, 1.2]. Does that make
            a network robust to tints, also beyond that range? And does the network still notice a
            tint: can a linear probe of its frozen features tell a tinted picture from a natural one?
-Command:   python experiments/studies/colour.py --root ../shared/data/nyu_labelled
+Command:   python -m experiments.studies.colour --root ../shared/data/nyu_labelled
 Hardware:  2 CPU cores; --width and --samples raise it to a GPU.
 Time:      four trainings of about two minutes of one core, half of which other studies share.
 Result:    experiments/results/studies/colour.md, .json and .png.
@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from figures import panels
 from jaxtyping import Bool, Float, UInt8
-from lab import Lab, changed, conduct, main, markdown, spread
-from probe import fc6_features, probe_accuracy
 
 from depthsi.config import AugmentConfig, Config
+from experiments.studies.figures import panels
+from experiments.studies.lab import Lab, changed, conduct, main, markdown, spread
+from experiments.studies.probe import fc6_features, probe_accuracy
 
 STRENGTHS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6)
 PROBED = (0.1, 0.2, 0.4, 0.6)

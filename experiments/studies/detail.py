@@ -3,7 +3,7 @@
 Question:  the paper's fine network hardly changes its numbers, and its maps have been called devoid
            of details. Does the refinement make maps sharper, and are its edges where the true ones
            are?
-Command:   python experiments/studies/detail.py --root ../shared/data/nyu_labelled
+Command:   python -m experiments.studies.detail --root ../shared/data/nyu_labelled
 Hardware:  2 CPU cores; --width and --samples raise it to a GPU.
 Time:      four trainings of three minutes of one core, and as much again for the edges.
 Result:    experiments/results/studies/detail.md, .json and .png.
@@ -16,15 +16,15 @@ from typing import Any
 
 import jax
 import numpy as np
-from figures import panels
 from jax.typing import ArrayLike
 from jaxtyping import Float
-from lab import PROTOCOL, Lab, conduct, main, markdown, spread
 
 from depthsi.augment import centre
 from depthsi.commands.shared import BATCH
 from depthsi.config import Config
-from depthsi.data.pipeline import Pairs, ordered_batches
+from depthsi.data.pipeline import Samples, ordered_batches
+from experiments.studies.figures import panels
+from experiments.studies.lab import PROTOCOL, Lab, conduct, main, markdown, spread
 
 METRICS = (
     "rmse_log", "rmse_log_si", "d1", "sharpness", "slope_match", "boundary_f", "dbe_acc", "dbe_com",
@@ -54,7 +54,7 @@ def _neighbours(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
     return values.take(range(size - 1), axis), values.take(range(1, size), axis)
 
 
-def detail(lab: Lab, config: Config, pairs: Pairs, output: str) -> dict[str, float]:
+def detail(lab: Lab, config: Config, pairs: Samples, output: str) -> dict[str, float]:
     """How steep the predicted maps are beside the true ones, and how well the slopes agree."""
     predict, sizes = lab.predict(config.model, lab.params(config), output), config.model.sizes
     predicted, true, shared = 0.0, 0.0, 0.0

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from depthsi.viz import require_matplotlib
+from depthsi.viz.depth_maps import require_matplotlib
 
 Curves = Mapping[str, tuple[Sequence[float], Sequence[Sequence[float]]]]  # label -> x, seeds by x
 

@@ -21,14 +21,16 @@ import jax
 from depthsi.commands.shared import BATCH, split_source
 from depthsi.config import Config, DataConfig, ModelConfig, OptimConfig, ScheduleConfig
 from depthsi.config_json import to_dict
-from depthsi.data.pipeline import InMemory, Pairs, open_pairs, ordered_batches
+from depthsi.data.pipeline import InMemory, Samples, open_samples, ordered_batches
 from depthsi.errors import DepthsiError
-from depthsi.evaluation import Predictor, cell_batches, make_predictor, score
+from depthsi.files import write_text
+from depthsi.inference import make_predictor
 from depthsi.machine import describe_machine
 from depthsi.metrics import ImageScores
+from depthsi.metrics.compare import Predictor, cell_batches, score
+from depthsi.metrics.protocols import DEFAULT_PROTOCOLS, Protocol
 from depthsi.presets import from_scratch
-from depthsi.protocols import DEFAULT_PROTOCOLS, Protocol
-from depthsi.runs import RunDirectory, write_text
+from depthsi.runs import RunDirectory
 from depthsi.training.loop import train
 
 T = TypeVar("T")
@@ -116,9 +118,9 @@ class Lab:
             run.create(config)
         return train(config, run, self.pairs(config.data, "train"), None)
 
-    def _read(self, data: DataConfig, split: str) -> Pairs:
+    def _read(self, data: DataConfig, split: str) -> Samples:
         config = Config(data=data)
-        return open_pairs(split_source(config, split), config.model.sizes.image, split)
+        return open_samples(split_source(config, split), config.model.sizes.image, split)
 
     def predict(self, model: ModelConfig, params: Any, output: str = "coarse") -> Predictor:
         """Pictures, uint8 (B, H, W, 3), to metres at the output cells."""
@@ -128,7 +130,7 @@ class Lab:
     def scores(
         self,
         config: Config,
-        pairs: Pairs,
+        pairs: Samples,
         output: str = "coarse",
         *,
         protocol: Protocol = PROTOCOL,
@@ -158,7 +160,7 @@ class Lab:
         return {metric: [each[metric] for each in found] for metric in metrics}
 
 
-def changed(pairs: Pairs, image: Callable[[Any], Any], depth: Callable[[Any], Any]) -> InMemory:
+def changed(pairs: Samples, image: Callable[[Any], Any], depth: Callable[[Any], Any]) -> InMemory:
     """The same samples with all pictures, uint8, and all depths, metres, changed."""
     images, depths = pairs.read(slice(0, len(pairs)))
     return InMemory(image(images), depth(depths), pairs.scenes)

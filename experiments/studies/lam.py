@@ -2,7 +2,7 @@
 
 Question:  the paper trains with lambda = 0.5 and gives no numbers for any other. How do networks
            trained with 0, 0.25, 0.5, 0.75 and 1 compare, in error with and without the scale?
-Command:   python experiments/studies/lam.py --root ../shared/data/nyu_labelled
+Command:   python -m experiments.studies.lam --root ../shared/data/nyu_labelled
 Hardware:  2 CPU cores; --width and --samples raise it to a GPU.
 Time:      20 trainings of about two minutes of one core, shared with the other studies.
 Result:    experiments/results/studies/lam.md, .json and .png.
@@ -12,10 +12,9 @@ import functools
 from pathlib import Path
 from typing import Any
 
-from figures import panels
-from lab import Lab, conduct, main, markdown, spread
-
 from depthsi.config import LossConfig
+from experiments.studies.figures import panels
+from experiments.studies.lab import Lab, conduct, main, markdown, spread
 
 LAMBDAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 METRICS = ("rmse_log", "rmse_log_si", "d1", "abs_rel", "rmse", "scale_share")

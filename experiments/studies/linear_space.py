@@ -3,7 +3,7 @@
 Question:  Domain Separation Networks (Bousmalis et al. 2016) took the formula over without the
            logarithm, which makes it blind to an added constant instead of a factor. What does a
            depth network lose or gain by that, once each picture's free constant is fitted?
-Command:   python experiments/studies/linear_space.py --root ../shared/data/nyu_labelled
+Command:   python -m experiments.studies.linear_space --root ../shared/data/nyu_labelled
 Hardware:  2 CPU cores; --width and --samples raise it to a GPU.
 Time:      about two minutes of one core for each training, half of which other studies share.
 Result:    experiments/results/studies/linear_space.md, .json and .png.
@@ -14,11 +14,10 @@ import functools
 from pathlib import Path
 from typing import Any
 
-from figures import panels
-from lab import PROTOCOL, Lab, conduct, main, markdown, spread
-
 from depthsi.config import LossConfig
-from depthsi.protocols import Protocol
+from depthsi.metrics.protocols import Protocol
+from experiments.studies.figures import panels
+from experiments.studies.lab import PROTOCOL, Lab, conduct, main, markdown, spread
 
 LOSSES = {
     "log, lam 0.5": LossConfig(lam=0.5),

@@ -3,7 +3,7 @@
 Question:  with the samples of a small machine, how far do the paper's SGD and its rates per layer
            get, beside AdamW and muon? Each with its rate varied, as the paper tuned the global
            scale of its rates "to a factor of 5".
-Command:   python experiments/studies/optimisers.py
+Command:   python -m experiments.studies.optimisers
 Hardware:  2 CPU cores; --width and --samples raise it to a GPU.
 Time:      about two minutes of one core for each training.
 Result:    experiments/results/studies/optimisers.md, .json and .png.
@@ -13,10 +13,9 @@ import functools
 from pathlib import Path
 from typing import Any, Literal
 
-from figures import panels
-from lab import Lab, conduct, main, markdown, spread
-
 from depthsi.config import LOG_STD, LossConfig, OptimConfig
+from experiments.studies.figures import panels
+from experiments.studies.lab import Lab, conduct, main, markdown, spread
 
 METRICS = ("rmse_log", "rmse_log_si", "d1", "abs_rel", "rmse")
 Kind = Literal["sgd", "adamw", "muon"]

@@ -3,7 +3,7 @@
 Question:  the paper reports that the mean predictor would gain a fifth if it knew each picture's
            mean log depth. How much of the squared log error of a trained network is one factor for
            each picture, and does that depend on the kind of room?
-Command:   python experiments/studies/scale_share.py --root ../shared/data/nyu_labelled
+Command:   python -m experiments.studies.scale_share --root ../shared/data/nyu_labelled
 Hardware:  2 CPU cores; --width and --samples raise it to a GPU.
 Time:      a minute after lam.py and detail.py, whose trainings it looks at.
 Result:    experiments/results/studies/scale_share.md, .json and .png.
@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from detail import settings
-from figures import panels
-from lab import PROTOCOL, Lab, conduct, main, markdown, spread
 
 from depthsi.commands.shared import BATCH
 from depthsi.config import LossConfig
-from depthsi.data.pipeline import Pairs, ordered_batches
-from depthsi.evaluation import evaluated_region, map_batches, mean_depth, score
+from depthsi.data.pipeline import Samples, ordered_batches
 from depthsi.metrics import ImageScores
+from depthsi.metrics.compare import evaluated_region, map_batches, mean_depth, score
+from experiments.studies.detail import settings
+from experiments.studies.figures import panels
+from experiments.studies.lab import PROTOCOL, Lab, conduct, main, markdown, spread
 
 LEAST = 8  # pictures of a kind of room that is told apart
 ALL = "all"
@@ -69,7 +69,7 @@ def measure(lab: Lab) -> dict[str, Any]:
     return found
 
 
-def _networks(lab: Lab, data: str, pairs: Pairs) -> Mapping[str, list[ImageScores]]:
+def _networks(lab: Lab, data: str, pairs: Samples) -> Mapping[str, list[ImageScores]]:
     mean = mean_depth(ordered_batches(lab.pairs(lab.data[data], "train"), BATCH))
     sizes, seeds = lab.config(data, 0).model.sizes, lab.options.seeds
     box = evaluated_region(PROTOCOL, sizes, sizes.image)

@@ -4,7 +4,7 @@ Question:  a picture enlarged by s shows a world s times nearer. A network train
            of s could learn the rule, or only the distances it has seen. What does it predict
            outside that range, trained with the scale (lambda 0) and without (1)? And what happens
            to rooms that are larger as a whole, which no picture shows?
-Command:   python experiments/studies/scales.py
+Command:   python -m experiments.studies.scales
 Hardware:  2 CPU cores; --width and --samples raise it to a GPU.
 Time:      four trainings of about two minutes of one core.
 Result:    experiments/results/studies/scales.md, .json and .png.
@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from figures import panels
 from jaxtyping import Float32, UInt8
-from lab import Lab, changed, conduct, main, markdown, spread
 from PIL import Image
 
 from depthsi.augment import centre
 from depthsi.commands.shared import BATCH
 from depthsi.config import AugmentConfig, Config, LossConfig
-from depthsi.data.pipeline import Pairs, ordered_batches
+from depthsi.data.pipeline import Samples, ordered_batches
+from experiments.studies.figures import panels
+from experiments.studies.lab import Lab, changed, conduct, main, markdown, spread
 
 TRAINED = (1.0, 1.2)  # enlargements
 ZOOMS = (1.0, 1.1, 1.2, 1.5, 2.0, 2.5, 3.0)
@@ -63,7 +63,7 @@ def _middle(height: int, width: int, zoom: float) -> tuple[float, float, float, 
     return left, top, width - left, height - top
 
 
-def offset(lab: Lab, config: Config, pairs: Pairs) -> float:
+def offset(lab: Lab, config: Config, pairs: Samples) -> float:
     """Mean over pictures of mean(d): 0.1 is a prediction 10 % too far."""
     predict = lab.predict(config.model, lab.params(config))
     found = []
@@ -100,7 +100,7 @@ def measure(lab: Lab) -> dict[str, Any]:
     }
 
 
-def _numbers(lab: Lab, lam: float, pairs: Pairs) -> dict[str, list[float]]:
+def _numbers(lab: Lab, lam: float, pairs: Samples) -> dict[str, list[float]]:
     augment = AugmentConfig(scale=TRAINED)
     found = []
     for seed in lab.options.seeds:

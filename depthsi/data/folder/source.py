@@ -1,0 +1,153 @@
+"""A directory of pictures with depth, listed in its `index.csv` or paired by their names.
+
+See `depthsi.data.folder.index` and `depthsi.data.folder.names`.
+"""
+
+import os
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from depthsi.data.decode_all import decode_all
+from depthsi.data.fitting import fit_sample
+from depthsi.data.folder.index import COLUMNS, IndexRow, at_line, read_index
+from depthsi.data.folder.names import EXAMPLE, find_pairs
+from depthsi.data.folder.units import guess_units
+from depthsi.data.formats.decoding import UNITS_PER_METRE, read_depth, read_image
+from depthsi.data.samples import Sample
+from depthsi.errors import DepthsiError, DepthsiWarning
+
+ALL = "all"
+
+
+class FolderSource:
+    """The pairs of one split of a folder.
+
+    Files are read when they are asked for; missing ones are found when the source is made.
+    Missing depth is 0. Links are followed wherever they lead, since large data is often linked in
+    from another disk or a cache; paths written in the index stay inside the folder.
+
+    Attributes:
+      names: the pictures' paths relative to the folder, unique, in the order of the index.
+      scenes: what each picture shows, "" if not known.
+      assumed_units: per metre, of files of whole numbers where no index says; None for none.
+      splits: the splits of the folder with their numbers of pairs, "" for pairs without one.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        split: str,
+        *,
+        size: tuple[int, int] | None = None,
+        pattern: str = "",
+        units_per_metre: float | int | None = None,
+    ) -> None:
+        """Reads and checks the index, or lists the folder.
+
+        Where files hold whole numbers and nobody gives their unit, it is guessed from some of them,
+        with a warning that says what was assumed.
+
+        Args:
+          root: the folder.
+          split: name of a split, or "all" for every pair whatever its split.
+          size: (H, W) every pair is brought to by `fit_to`; None leaves each as it is.
+          pattern: how the files are named, as `find_pairs` takes it; "" for the index or, without
+            one, for the usual names.
+          units_per_metre: of depth files that hold whole numbers, where the index does not say.
+
+        Raises:
+          DepthsiError: whatever `read_index`, `find_pairs` or `guess_units` refuses, an unknown
+            split, or a missing file.
+        """
+        low, high = UNITS_PER_METRE
+        if not (units_per_metre is None or low <= units_per_metre <= high):
+            raise DepthsiError(f"{units_per_metre:g} units per metre make no sense; correct them.")
+        self.root, self.size = Path(root), size
+        self.index, rows = _list_pairs(self.root, pattern)
+        self.splits = dict(Counter(row.split for row in rows))
+        self._rows = tuple(row for row in rows if split in (ALL, row.split or ALL))
+        if not self._rows:
+            raise DepthsiError(f"{self.index} has no split {split!r}; it has {self._choices()}.")
+        self.names = tuple(row.rgb for row in self._rows)
+        self.scenes = tuple(row.scene for row in self._rows)
+        for row in self._rows:
+            self._check_files(row)
+        self.assumed_units = units_per_metre or self._guess(rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Reads pair `index`.
+
+        Raises:
+          DepthsiError: a file that `read_image` or `read_depth` refuses, or a pair that
+            `validate_sample` refuses, before or after it is brought to `size`; names the row.
+        """
+        row = self._rows[index]
+        with at_line(self.index, row.line):
+            image = read_image(self.root / row.rgb)
+            depth = read_depth(
+                self.root / row.depth, row.units_per_metre, assumed=self.assumed_units
+            )
+            return fit_sample(Sample(image, depth, row.rgb), self.size)
+
+    def arrays(
+        self, progress: Callable[[int], object] | None = None
+    ) -> tuple[UInt8[np.ndarray, "n h w 3"], Float32[np.ndarray, "n h w"]]:
+        """All images and all depths (metres), in order, decoded on all cores.
+
+        Args:
+          progress: called with the number of samples finished since its last call, which is what
+            a tqdm bar's `update` takes.
+
+        Raises:
+          DepthsiError: as `__getitem__`, or pairs of different size where no `size` was given.
+        """
+        return decode_all(
+            self, self.size, lambda i: f"{self.index}, row {self._rows[i].line}", progress
+        )
+
+    def _choices(self) -> str:
+        named = [f"{name} ({count})" for name, count in self.splits.items() if name]
+        return ", ".join([*named, f"{ALL} ({sum(self.splits.values())})"])
+
+    def _check_files(self, row: IndexRow) -> None:
+        for file in (self.root / row.rgb, self.root / row.depth):
+            if not os.path.isfile(file):  # unlike Path.is_file, False for impossible names as well
+                link = os.path.islink(file)
+                what = "is a link that leads to no file" if link else "does not exist"
+                with at_line(self.index, row.line):
+                    raise DepthsiError(f"{file} {what}; correct the row.")
+
+    def _guess(self, rows: tuple[IndexRow, ...]) -> float | None:
+        groups: dict[str, list[Path]] = {}
+        for row in rows:
+            file = self.root / row.depth
+            if row.units_per_metre is None and os.path.isfile(file):
+                groups.setdefault(row.split, []).append(file)
+        # All splits are asked, and join_cluster, or each might be read in another unit.
+        guess = guess_units(list(groups.values()))
+        if guess is None:
+            return None
+        warnings.warn(guess.sentence, DepthsiWarning, stacklevel=3)
+        return guess.units_per_metre
+
+
+def _list_pairs(root: Path, pattern: str) -> tuple[Path, tuple[IndexRow, ...]]:
+    """What messages call the list, and its rows."""
+    index = root / "index.csv"
+    if pattern or (root.is_dir() and not index.exists()):
+        rows = find_pairs(root, pattern)
+        if not rows:
+            raise DepthsiError(
+                f"{index} does not exist; write it with the columns {', '.join(COLUMNS)}, name the "
+                f"files {EXAMPLE!r}, or give the pattern of their names."
+            )
+        return root, rows
+    return index, read_index(index)

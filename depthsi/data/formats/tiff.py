@@ -1,0 +1,99 @@
+"""Depth maps in TIFF files: one page of uint16, int32 or float32, in strips or tiles."""
+
+import io
+import struct
+
+import numpy as np
+from PIL.TiffImagePlugin import TiffImageFile
+
+from depthsi.errors import DepthsiError
+from depthsi.files import PathLike, check_pixels
+
+MODES = ("I;16", "I;16B", "I", "F")
+OFFSETS, COUNTS = (273, 324), (279, 325)  # tags of strips and of tiles
+COMPRESSION = 259
+SINGLE = (254, 255, 256, 257, 259, 262, 266, 274, 277, 278, 284, 296, 317, 322, 323)  # tags
+# Bytes of each type of value; the last four are of BigTIFF.
+TYPE_BYTES = {
+    1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8,
+    13: 4, 16: 8, 17: 8, 18: 8,
+}  # fmt: skip
+NUMBERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q"}
+
+
+def parse_tiff(path: PathLike, data: bytes) -> np.ndarray:
+    """The (H, W) array in the bytes of a TIFF file: uint16, int32 or float32.
+
+    Raises:
+      DepthsiError: not a TIFF file, several pages, too large, or values of another type.
+      Exception: of any kind, where the bytes are damaged.
+    """
+    if data[:4] not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        raise DepthsiError(f"{path} is not a TIFF file; convert it or correct its name.")
+    following, compressed = _check_structure(data)
+    if following:
+        raise DepthsiError(f"{path} has several pages; save the depth alone.")
+    if data[:4] == b"MM\0+" or (data[:2] == b"MM" and compressed):
+        # Pillow 13 swaps the bytes of compressed floats once too often.
+        raise DepthsiError(
+            f"{path} is a big-endian BigTIFF or compressed; save it in little-endian order."
+        )
+    try:
+        image = TiffImageFile(io.BytesIO(data))
+    except SyntaxError:  # Pillow's word for a kind of pixel it does not know
+        image = None
+    if image is None or image.mode not in MODES:
+        kind = "a type Pillow does not know" if image is None else f"Pillow's mode {image.mode}"
+        raise DepthsiError(
+            f"{path} is of {kind}, not one channel of uint16, int32 or float32; convert it."
+        )
+    check_pixels(path, image.height, image.width)
+    return np.array(image)
+
+
+def _check_structure(data: bytes) -> tuple[int, bool]:
+    """Raises unless everything the first page refers to lies in the file.
+
+    Returns where the next page begins, 0 for none, and whether the page is compressed.
+
+    Pillow only warns of values that are cut off or too many, and goes on without them.
+    """
+    order = "<" if data[:2] == b"II" else ">"
+    big = 43 in data[2:4]
+    place, entry = (8, 20) if big else (4, 12)
+    (start,) = struct.unpack_from(order + ("Q" if big else "I"), data, place)
+    (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, start)
+    start += 8 if big else 2
+    pieces: dict[int, tuple[int, ...]] = {}
+    for at in range(start, start + entry * count, entry):
+        tag, values = _entry(data, at, order, big)
+        if tag in (*OFFSETS, *COUNTS, COMPRESSION):
+            if tag in pieces:
+                raise ValueError(f"two tags {tag}")
+            pieces[tag] = values
+    for offsets, counts in zip(OFFSETS, COUNTS, strict=True):
+        for begin, length in zip(pieces.get(offsets, ()), pieces.get(counts, ()), strict=True):
+            if begin + length > len(data):
+                raise ValueError("pixel data beyond its end")
+    if not any(pieces.get(tag) for tag in COUNTS):
+        raise ValueError("no pixel data")
+    (following,) = struct.unpack_from(order + ("Q" if big else "I"), data, start + entry * count)
+    return following, pieces.get(COMPRESSION, (1,)) != (1,)
+
+
+def _entry(data: bytes, at: int, order: str, big: bool) -> tuple[int, tuple[int, ...]]:
+    """A tag and, where they are whole numbers, its values."""
+    tag, kind, count = struct.unpack_from(order + ("HHQ" if big else "HHI"), data, at)
+    if kind not in TYPE_BYTES:
+        raise ValueError(f"tag {tag} of unknown type {kind}")
+    room = 8 if big else 4
+    size, place = TYPE_BYTES[kind] * count, at + 4 + room
+    if size > room:
+        (place,) = struct.unpack_from(order + ("Q" if big else "I"), data, place)
+    if place + size > len(data):
+        raise ValueError(f"tag {tag} refers beyond its end")
+    if tag in SINGLE and count != 1:
+        raise ValueError(f"tag {tag} has {count} values")
+    if kind not in NUMBERS:
+        return tag, ()
+    return tag, struct.unpack_from(f"{order}{count}{NUMBERS[kind]}", data, place)

@@ -1,5 +1,0 @@
-"""NYU Depth v2, the labelled pairs: `nyu_depth_v2_labeled.mat` as the authors publish it."""
-
-from depthsi.data.nyu_depth_v2_labeled.listing import open_nyu_depth_v2_labeled
-
-__all__ = ["open_nyu_depth_v2_labeled"]

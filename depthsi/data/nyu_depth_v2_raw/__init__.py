@@ -1,5 +1,0 @@
-"""NYU Depth v2, the raw dump: Kinect pictures and disparities with time stamps in their names."""
-
-from depthsi.data.nyu_depth_v2_raw.listing import open_nyu_depth_v2_raw
-
-__all__ = ["open_nyu_depth_v2_raw"]

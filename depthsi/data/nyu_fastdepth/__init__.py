@@ -1,5 +1,0 @@
-"""NYU Depth v2 as FastDepth's authors preprocessed it: one HDF5 file per frame."""
-
-from depthsi.data.nyu_fastdepth.listing import open_nyu_fastdepth
-
-__all__ = ["open_nyu_fastdepth"]

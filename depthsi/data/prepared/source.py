@@ -1,0 +1,168 @@
+"""A prepared data set, as `depthsi.data.prepared.prepare` leaves it: random access to one split."""
+
+import contextlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from depthsi.data.decode_all import decode_all
+from depthsi.data.fitting import fit_sample
+from depthsi.data.prepared.metadata import INDEX, SUMMARY, read_metadata
+from depthsi.data.prepared.stored_frames import TEXTS, depth_metres
+from depthsi.data.samples import Sample
+from depthsi.errors import DepthsiError
+
+
+class PreparedSource:
+    """The samples of one split of a prepared data set.
+
+    Safe to read from several threads, and to send to other processes, which open it anew.
+
+    Attributes:
+      names: of the samples, unique, in order.
+      scenes: of the samples, in the same order; "" where unknown.
+      splits: the splits with their numbers of samples.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        split: str,
+        *,
+        size: tuple[int, int] | None = None,
+        depth: str | None = None,
+    ) -> None:
+        """Opens it; samples are read when they are asked for.
+
+        Args:
+          directory: what `depthsi prepare` printed, or a directory above it with no other
+            prepared data.
+          split: its name.
+          size: (H, W) every sample is brought to by `fit_to`; None leaves each as it is.
+          depth: which of the stored depth maps; None: the first.
+
+        Raises:
+          DepthsiError: not a prepared data set, or a damaged one; an unknown split or depth map,
+            with the choices.
+        """
+        self.directory = _find(Path(directory))
+        summary, rows = read_metadata(self.directory)
+        depth = depth or summary["depth_names"][0]
+        self.split, self.size, self.depth = split, size, depth
+        self._units = summary["units_per_metre"]
+        if depth not in summary["depth_names"]:
+            raise DepthsiError(
+                f"{self.directory} has no depth map {depth!r}; it has "
+                f"{', '.join(summary['depth_names'])}."
+            )
+        self.splits = dict(Counter(row["split"] for row in rows))
+        if split not in self.splits:
+            choices = ", ".join(f"{name} ({count})" for name, count in self.splits.items())
+            raise DepthsiError(f"{self.directory} has no split {split!r}; it has {choices}.")
+        rows = [row for row in rows if row["split"] == split]
+        self.names = tuple(row["name"] for row in rows)
+        self.scenes = tuple(row["scene"] for row in rows)
+        unused = {*summary["depth_names"], *TEXTS} - {depth}
+        self._records, self._files = _open_records(self.directory, split, unused)
+        if len(self._records) != len(self.names):
+            raise DepthsiError(
+                f"{self.directory}: {INDEX} lists {len(self.names)} samples of split {split}, but "
+                f"the records are {len(self._records)}; prepare it again."
+            )
+
+    def __reduce__(self) -> Any:
+        return _open, (self.directory, self.split, self.size, self.depth)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Reads sample `index`.
+
+        Raises:
+          DepthsiError: a damaged file, named, or a sample that `validate_sample` refuses.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"sample {index} of {len(self)}")
+        name = self.names[index]
+        with _reading(self._files[index], name):
+            record = self._records[index]
+        depth = depth_metres(record[self.depth], self._units)
+        return fit_sample(Sample(record["image"], depth, name), self.size)
+
+    def arrays(
+        self, progress: Callable[[int], object] | None = None
+    ) -> tuple[UInt8[np.ndarray, "n h w 3"], Float32[np.ndarray, "n h w"]]:
+        """All images and all depths (metres), in order, decoded on all cores.
+
+        Args:
+          progress: called with the number of samples finished since its last call.
+
+        Raises:
+          DepthsiError: as `__getitem__`, or samples of different size where no `size` was given.
+        """
+        return decode_all(self, self.size, lambda _: str(self.directory), progress)
+
+
+def _open(directory: Path, split: str, size: tuple[int, int] | None, depth: str) -> PreparedSource:
+    return PreparedSource(directory, split, size=size, depth=depth)
+
+
+def _find(directory: Path) -> Path:
+    """The directory itself, or the only prepared one at most two levels below."""
+    try:
+        found = [
+            file.parent
+            for pattern in (SUMMARY, f"*/{SUMMARY}", f"*/*/{SUMMARY}")
+            for file in sorted(directory.glob(pattern))
+            if not file.parent.parent.name.endswith(".partial")
+        ]
+    except (OSError, ValueError):  # ValueError: a name no directory can have
+        found = []
+    if not found:
+        raise DepthsiError(
+            f"{directory} holds no prepared data: there is no {SUMMARY}. Make it with depthsi "
+            "prepare."
+        )
+    if len(found) > 1:
+        raise DepthsiError(
+            f"{directory} holds several prepared data sets; name one: {', '.join(map(str, found))}."
+        )
+    return found[0]
+
+
+def _open_records(directory: Path, split: str, unused: set[str]) -> tuple[Any, tuple[str, ...]]:
+    """The records of a split without the features `unused`, and the file each record is in."""
+    import tensorflow_datasets as tfds
+
+    with _reading(directory / "dataset_info.json", "the description of the data"):
+        builder: Any = tfds.builder_from_directory(directory)
+        info = builder.info.splits[split]
+        files = [file for file, length in zip(info.filepaths, info.shard_lengths, strict=True)
+                 for _ in range(length)]  # fmt: skip
+        skip = {name: tfds.decode.SkipDecoding() for name in unused}
+        records = builder.as_data_source(split, decoders=skip)
+    for file in dict.fromkeys(files):
+        if not os.path.isfile(file):
+            raise DepthsiError(f"{file} does not exist; prepare the data again.")
+    return records, tuple(map(str, files))
+
+
+@contextlib.contextmanager
+def _reading(file: str | os.PathLike[str], what: str) -> Iterator[None]:
+    """Names the file in whatever is raised on damaged bytes, which can be any exception."""
+    try:
+        yield
+    except (DepthsiError, MemoryError):
+        raise
+    except Exception as error:
+        reason = str(error).split("\n")[0] or type(error).__name__
+        raise DepthsiError(
+            f"{file}: {what} cannot be read ({reason}); the file is damaged: prepare the data "
+            "again."
+        ) from error

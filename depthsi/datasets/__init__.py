@@ -1,0 +1,1 @@
+"""Published data sets as TFDS builders that need no TensorFlow."""

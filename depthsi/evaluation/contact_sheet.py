@@ -1,0 +1,84 @@
+"""The pictures of a split where a prediction is worst, best, and in the middle."""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+
+from depthsi.viz.depth_maps import (
+    SHEET_INCHES,
+    as_picture,
+    colour_depth,
+    colour_error,
+    depth_limits,
+    depth_scale,
+    error_limit,
+    error_scale,
+    relative_height,
+)
+from depthsi.viz.grid import Cell, save_grid
+
+ENDS, MIDDLE = 3, 2  # pictures from the worst, from the best; from the middle
+
+
+class ComparedImage(NamedTuple):
+    """What was compared in one picture: uint8 (h, w, 3), and metres (h, w) twice."""
+
+    picture: np.ndarray
+    predicted: np.ndarray
+    true: np.ndarray
+
+
+def save_sheet(
+    path: str | os.PathLike[str],
+    names: Sequence[str],
+    errors: Float64[np.ndarray, " N"],
+    compared_image: Callable[[int], ComparedImage],
+    title: str,
+) -> None:
+    """Writes a PNG with a row for each chosen picture: itself, both depths, the error.
+
+    Args:
+      path: of the file, in an existing directory.
+      names: of the pictures.
+      errors: RMSE log of each; NaN leaves a picture out.
+      compared_image: the maps of a picture, by its number.
+      title: a line over the sheet.
+
+    Raises:
+      DepthsiError: matplotlib is not installed.
+    """
+    rows, heights = [], []
+    for index, kind in chosen(errors):
+        picture, predicted, true = compared_image(index)
+        limits, worst = depth_limits(predicted, true), error_limit(predicted, true)
+        cells = [
+            Cell(as_picture(picture), f"{kind}: {names[index]}"[-44:], smooth=True),
+            Cell(colour_depth(predicted, limits=limits), "predicted"),
+            Cell(colour_depth(true, limits=limits), "true", depth_scale(limits)),
+            Cell(
+                colour_error(predicted, true, limit=worst),
+                f"predicted / true, RMSE log {errors[index]:.3f}",
+                error_scale(worst),
+            ),
+        ]
+        rows.append(cells)
+        heights.append(relative_height(picture, SHEET_INCHES))
+    if rows:
+        save_grid(path, rows, title, width=SHEET_INCHES, heights=heights)
+
+
+def chosen(errors: Float64[np.ndarray, " N"]) -> list[tuple[int, str]]:
+    """Numbers of the pictures to show, each once, worst first, and what they are."""
+    order = np.argsort(-errors, kind="stable")  # NaN comes last
+    order = order[: np.isfinite(errors).sum()].tolist()
+    if len(order) <= 2 * ENDS + MIDDLE:
+        return [(index, f"{place} of {len(order)}") for place, index in enumerate(order, 1)]
+    middle = len(order) // 2
+    return [
+        *((index, "worst") for index in order[:ENDS]),
+        *((index, "middle") for index in order[middle - MIDDLE // 2 : middle + MIDDLE // 2]),
+        *((index, "best") for index in order[-ENDS:]),
+    ]

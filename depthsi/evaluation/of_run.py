@@ -1,0 +1,178 @@
+"""`depthsi evaluate` for a run: its networks and the baselines of its training data."""
+
+import dataclasses
+import functools
+import math
+from typing import Any
+
+import numpy as np
+
+from depthsi.commands.shared import BATCH, split_source
+from depthsi.config import HIGHER_IS_BETTER, Config
+from depthsi.config_json import to_dict
+from depthsi.data.pipeline import Samples, open_samples, ordered_batches
+from depthsi.data.samples import Source
+from depthsi.errors import DepthsiError
+from depthsi.evaluation.contact_sheet import ComparedImage
+from depthsi.evaluation.report import Evaluation
+from depthsi.evaluation.request import Request
+from depthsi.inference import make_predictor
+from depthsi.metrics import ImageScores
+from depthsi.metrics.compare import (
+    Predictor,
+    cell_batches,
+    comparable,
+    constant_depth,
+    describe,
+    evaluated_region,
+    map_batches,
+    score,
+)
+from depthsi.metrics.protocols import DEFAULT_PROTOCOLS, TRUTHS, Protocol
+from depthsi.runs import RunDirectory
+from depthsi.training.checkpoints.record import DamagedError
+from depthsi.training.checkpoints.store import Checkpoints
+from depthsi.training.checkpoints.trained import trained_outputs, trained_params
+
+STORED = {"raw": "depth_raw", "lidar_x": "depth_lidar_x", "annotated": "depth_annotated"}
+
+
+def evaluate_run(request: Request) -> Evaluation:
+    """The scores of a run's networks, of the last one with the true scale, and of the baselines."""
+    run = RunDirectory(request.what)
+    config = run.config()
+    sizes = config.model.sizes
+    protocol = request.rules(DEFAULT_PROTOCOLS[sizes.name])
+    box = evaluated_region(protocol, sizes, sizes.image)  # refuses before anything is read
+    params, step = _params(config, run, request.checkpoint)
+    config, source = _open_source(config, request.split, protocol)
+    pairs = open_samples(source, sizes.image, request.split)
+
+    notes = [describe(protocol, box, sizes.image), truth_note(protocol, config)]
+    scores, predictors = {}, _predictors(config, params, step, request.mirrored)
+    if request.mirrored:
+        notes.append("Mirrored too: mean log depth of each picture and of its mirror image.")
+    for row, predict in predictors.items():
+        scores[row] = _score(predict, pairs, config, protocol, request.edges)
+    main, predict = list(predictors.items())[-1]
+    if protocol.alignment == "none":
+        notes.append(f"Oracle scale: {main} with the true mean log depth of each image.")
+        scaled = dataclasses.replace(protocol, alignment="log_mean")
+        scores["oracle scale"] = _score(predict, pairs, config, scaled, request.edges)
+    for row, depth in _baselines(run).items():
+        maps = map_batches(depth, ordered_batches(pairs, BATCH), box)
+        scores[row] = score(maps, protocol, edges=request.edges)
+
+    def compared_image(index: int) -> ComparedImage:
+        image, depth = pairs.read(np.array([index]))
+        ((maps, truth),) = cell_batches(predict, [(image, depth)], sizes, protocol)
+        shown, _ = comparable(maps, truth, protocol)
+        picture = image[0, box.top : box.bottom, box.left : box.right]
+        return ComparedImage(picture, np.asarray(shown[0]), truth[0])
+
+    return Evaluation(
+        title=f"{run.path.name}, step {step}",
+        split=request.split,
+        names=picture_names(source, request.split),
+        protocol=protocol,
+        notes="\n".join(notes),
+        scores=scores,
+        main=main,
+        compared_image=compared_image,
+        context={"run": to_dict(config), "step": step},
+        seed=request.seed,
+    )
+
+
+def picture_names(source: Source, split: str) -> tuple[str, ...]:
+    """What the source calls its pictures, or their numbers."""
+    names = getattr(source, "names", None)
+    return tuple(names or (f"{split}/{index:06d}" for index in range(len(source))))
+
+
+def truth_note(protocol: Protocol, config: Config) -> str:
+    """What the protocol's truth is, and what the data's is as far as that is known."""
+    wanted, data = TRUTHS[protocol.truth], config.data
+    if data.kind == "rooms":
+        here = "rendered, camera z"
+    elif data.kind == "prepared" and data.depth and STORED.get(protocol.truth) == data.depth:
+        return f"Truth: {wanted}."
+    else:
+        here = f"{data.depth!r}" if data.depth else "as the data has it"
+    return f"Truth: {here}; the protocol's: {wanted}."
+
+
+def _open_source(config: Config, split: str, protocol: Protocol) -> tuple[Config, Source]:
+    """The split with the depth map that the protocol is defined with, if the data stores it."""
+    wanted = STORED.get(protocol.truth)
+    if config.data.kind == "prepared" and wanted and not config.data.depth:
+        data = dataclasses.replace(config.data, depth=wanted)
+        try:
+            return (changed := dataclasses.replace(config, data=data)), split_source(changed, split)
+        except DepthsiError as error:
+            if "no depth map" not in str(error):
+                raise
+    return config, split_source(config, split)
+
+
+def _predictors(config: Config, params: Any, step: int, mirrored: bool) -> dict[str, Predictor]:
+    """Row -> network, for every network that has been trained, and the last one `mirrored`."""
+    networks, outputs = {}, trained_outputs(config, step)
+    for output in outputs:
+        row = "coarse + fine" if output == "fine" else output
+        networks[row] = make_predictor(config.model, output)
+    if mirrored:
+        row = f"{list(networks)[-1]}, mirrored too"
+        networks[row] = make_predictor(config.model, outputs[-1], mirrored=True)
+    return {row: functools.partial(network, params) for row, network in networks.items()}
+
+
+def _score(
+    predict: Predictor, pairs: Samples, config: Config, protocol: Protocol, edges: bool
+) -> ImageScores:
+    batches = ordered_batches(pairs, BATCH)
+    maps = cell_batches(predict, batches, config.model.sizes, protocol)
+    return score(maps, protocol, edges=edges)
+
+
+def _baselines(run: RunDirectory) -> dict[str, np.ndarray]:
+    mean = run.mean_depth()
+    return {"mean predictor": mean, "constant": constant_depth(mean)}
+
+
+def _params(config: Config, run: RunDirectory, which: str) -> tuple[Any, int]:
+    """Parameters and step of the newest, the best or a certain checkpoint."""
+    if which == "newest" or not run.checkpoints.is_dir():
+        return trained_params(config, run)
+    with Checkpoints(run.checkpoints) as checkpoints:
+        if which == "best":
+            step = _best(checkpoints, config.schedule.best)
+        else:
+            step = int(which) if which.isdecimal() else -1
+        if step not in checkpoints.steps:
+            there = ", ".join(map(str, checkpoints.steps)) or "none"
+            what = (
+                f"with the number {config.schedule.best} of an evaluation"
+                if which == "best"
+                else f"of step {which!r}"
+            )
+            raise DepthsiError(
+                f"{run.path} has no checkpoint {what}: choose newest, best or one of {there}."
+            )
+        found = checkpoints.newest_params(only=step)
+    assert found is not None
+    return found
+
+
+def _best(checkpoints: Checkpoints, name: str) -> int:
+    """Step of the checkpoint with the best number of an evaluation; -1 if none has one."""
+    sign = -1 if name in HIGHER_IS_BETTER else 1
+    scores = {}
+    for step in checkpoints.steps:
+        try:
+            value = checkpoints.record(step).val.get(name, math.nan)
+        except DamagedError:
+            continue
+        if math.isfinite(value):
+            scores[step] = sign * value
+    return min(scores, key=lambda step: (scores[step], step), default=-1)

@@ -1,0 +1,200 @@
+"""What an evaluation leaves behind: text for the terminal, Markdown, JSON, CSV, a contact sheet."""
+
+import csv
+import dataclasses
+import functools
+import io
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from depthsi import files
+from depthsi.evaluation.contact_sheet import ComparedImage, save_sheet
+from depthsi.evaluation.paper_tables import PAPER_TABLES
+from depthsi.evaluation.tables import LEGEND, format_table
+from depthsi.metrics import AGGREGATIONS, BOUNDARY_METRICS, METRICS, PAPER_METRICS, ImageScores
+from depthsi.metrics.bootstrap import RESAMPLES, Interval, bootstrap_intervals
+from depthsi.metrics.protocols import Protocol
+
+GROUPS = (PAPER_METRICS, METRICS[len(PAPER_METRICS) :], BOUNDARY_METRICS)
+HOW = {"image": "Mean over images", "pixel": "Pooled over pixels"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """The scores of one or more predictors on the pictures of a split.
+
+    Attributes:
+      title: what was evaluated.
+      split: its name.
+      names: of the pictures.
+      protocol: under which.
+      notes: lines that say what was compared, and how that differs from the protocol.
+      scores: of every row, in printing order.
+      main: the row whose worst and best pictures are shown.
+      compared_image: the number of a picture -> the picture, that row's prediction and the truth.
+      context: what else belongs into the JSON.
+      seed: of the intervals.
+    """
+
+    title: str
+    split: str
+    names: tuple[str, ...]
+    protocol: Protocol
+    notes: str
+    scores: dict[str, ImageScores]
+    main: str
+    compared_image: Callable[[int], ComparedImage]
+    context: dict[str, Any]
+    seed: int = 0
+
+    @functools.cached_property
+    def results(self) -> dict[str, dict[str, dict[str, float]]]:
+        """Row -> aggregation -> metric -> value."""
+        return {
+            row: {how: scores.compute(how) for how in AGGREGATIONS}
+            for row, scores in self.scores.items()
+        }
+
+    @functools.cached_property
+    def intervals(self) -> dict[str, dict[str, dict[str, Interval]]]:
+        """The same for the ends of the intervals."""
+        return {
+            row: {how: bootstrap_intervals(scores, how, seed=self.seed) for how in AGGREGATIONS}
+            for row, scores in self.scores.items()
+        }
+
+    def table(self, aggregation: str, *, markdown: bool = False) -> str:
+        """All rows computed here, the paper's eight numbers first."""
+        blocks = []
+        for group in GROUPS:
+            rows = {name: _only(group, row[aggregation]) for name, row in self.results.items()}
+            ends = {name: _only(group, row[aggregation]) for name, row in self.intervals.items()}
+            if any(rows.values()):
+                blocks.append(format_table(rows, intervals=ends, markdown=markdown))
+        return "\n\n".join(blocks)
+
+
+def _only(group: tuple[str, ...], values: dict[str, Any]) -> dict[str, Any]:
+    return {name: values[name] for name in group if name in values}
+
+
+def terminal(evaluation: Evaluation) -> str:
+    """What the command prints."""
+    paper = PAPER_TABLES[evaluation.protocol.data_set]
+    return "\n".join(
+        [
+            _heading(evaluation),
+            evaluation.notes,
+            f"\n{evaluation.table(evaluation.protocol.aggregation)}\n",
+            f"{LEGEND}\n\n{paper.title}:\n",
+            format_table(paper.rows),
+        ]
+    )
+
+
+def _heading(evaluation: Evaluation) -> str:
+    count = len(evaluation.names)
+    return (
+        f"{evaluation.title}: {count} picture{'s'[: count > 1]} of split {evaluation.split!r}.\n"
+        f"Intervals of 95 % over images ({RESAMPLES} resamples)."
+    )
+
+
+def write(evaluation: Evaluation, directory: Path) -> list[Path]:
+    """Writes all files into `directory`; returns their paths.
+
+    Raises:
+      DepthsiError: matplotlib is not installed.
+      OSError: the directory cannot be written.
+    """
+    sheet = directory / "samples" / f"{evaluation.split}.png"
+    sheet.parent.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "evaluation.json": json.dumps(as_json(evaluation), indent=2) + "\n",
+        "evaluation.md": as_markdown(evaluation),
+        "evaluation.csv": summary_csv(evaluation),
+        "evaluation_images.csv": images_csv(evaluation),
+    }
+    for name, text in texts.items():
+        files.write_text(directory / name, text)
+    main = evaluation.scores[evaluation.main].per_image()["rmse_log"]
+    title = f"{evaluation.title}, split {evaluation.split}: {evaluation.main}, worst picture first"
+    save_sheet(sheet, evaluation.names, main, evaluation.compared_image, title)
+    return [*(directory / name for name in texts), sheet]
+
+
+def as_json(evaluation: Evaluation) -> dict[str, Any]:
+    """Everything but the single images; numbers that are not finite are null."""
+    result = {
+        **evaluation.context,
+        "split": evaluation.split,
+        "images": len(evaluation.names),
+        "protocol": dataclasses.asdict(evaluation.protocol),
+        "notes": evaluation.notes,
+        "intervals": {"level": 0.95, "resamples": RESAMPLES, "seed": evaluation.seed},
+        "results": {
+            row: {"pixels": int(evaluation.scores[row].pixels.sum()), **values}
+            | {f"{how}_intervals": evaluation.intervals[row][how] for how in AGGREGATIONS}
+            for row, values in evaluation.results.items()
+        },
+    }
+    return _plain(result)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def as_markdown(evaluation: Evaluation) -> str:
+    """The tables of both aggregations, and the paper's apart from them."""
+    paper = PAPER_TABLES[evaluation.protocol.data_set]
+    parts = [f"# {evaluation.title}\n", f"{_heading(evaluation)}\n\n{evaluation.notes}\n"]
+    if evaluation.protocol.source:
+        parts.append(f"{evaluation.protocol.source}. {evaluation.protocol.unsure}\n")
+    for how in AGGREGATIONS:
+        parts.append(f"## {HOW[how]}\n\n{evaluation.table(how, markdown=True)}\n")
+    parts.append(f"{LEGEND}\n\n## {paper.title}\n\n{format_table(paper.rows, markdown=True)}\n")
+    return "\n".join(parts)
+
+
+def summary_csv(evaluation: Evaluation) -> str:
+    """A line for each row, aggregation and metric."""
+    lines: list[list[Any]] = [["row", "aggregation", "metric", "value", "low", "high"]]
+    for row, by_how in evaluation.results.items():
+        for how, values in by_how.items():
+            for metric, value in values.items():
+                low, high = evaluation.intervals[row][how][metric]
+                lines.append([row, how, metric, *map(_number, (value, low, high))])
+    return _csv(lines)
+
+
+def images_csv(evaluation: Evaluation) -> str:
+    """A line for each row and picture; a number that a picture does not have is left empty."""
+    metrics = [*METRICS, *evaluation.scores[evaluation.main].extras]
+    lines: list[list[Any]] = [["row", "image", "pixels", "unusable", *metrics]]
+    for row, scores in evaluation.scores.items():
+        numbers = scores.per_image()
+        for index, name in enumerate(evaluation.names):
+            counts = [int(scores.pixels[index]), int(scores.unusable[index])]
+            values = (numbers[m][index] if m in numbers else np.nan for m in metrics)
+            lines.append([row, name, *counts, *map(_number, values)])
+    return _csv(lines)
+
+
+def _number(value: float) -> str:
+    return f"{value:.7g}" if math.isfinite(value) else ""
+
+
+def _csv(lines: list[list[Any]]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(lines)
+    return buffer.getvalue()

@@ -1,0 +1,80 @@
+"""Reading untrusted files, writing files whole or not at all, and what goes wrong with either."""
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from depthsi.errors import DepthsiError
+
+PathLike = str | os.PathLike[str]
+
+MAX_PIXELS = 89_478_485  # where Pillow, too, begins to suspect a decompression bomb
+MAX_BYTES = 2**30  # of one file: more than the largest picture takes without compression
+
+
+def contents(path: PathLike) -> bytes:
+    """All bytes of a regular file; links are followed.
+
+    Raises:
+      DepthsiError: missing, not to be opened, not a regular file, or over 1 GiB.
+    """
+    try:
+        # A pipe has no end: reading it would wait for ever.
+        if Path(path).exists() and not os.path.isfile(path):
+            raise DepthsiError(f"{path} cannot be opened (not a regular file); check the name.")
+        if (size := os.path.getsize(path)) > MAX_BYTES:
+            raise DepthsiError(f"{path} has {size} bytes, more than the {MAX_BYTES} accepted.")
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        raise DepthsiError(f"{path} does not exist; check its name.") from None
+    except (OSError, ValueError) as error:  # ValueError: a name no file can have
+        raise DepthsiError(f"{path} cannot be opened ({error}); check the file.") from error
+
+
+@contextlib.contextmanager
+def decoding(path: PathLike) -> Iterator[None]:
+    """Names the file in whatever a decoder raises on damaged bytes, which can be any exception."""
+    try:
+        yield
+    except (DepthsiError, MemoryError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise DepthsiError(f"{path} is damaged or cut short ({reason}); replace it.") from error
+
+
+def check_pixels(path: PathLike, height: int, width: int) -> None:
+    """Raises DepthsiError if a picture is too large, ValueError if it is empty."""
+    if height < 1 or width < 1:
+        raise ValueError(f"{height}x{width} pixels")
+    if height * width > MAX_PIXELS:
+        raise DepthsiError(
+            f"{path} has {height}x{width} pixels, more than the {MAX_PIXELS} accepted; "
+            "reduce it first."
+        )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces the file at `path` in one move: readers see the old text or the new."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Like `write_text`."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(data)
+    os.replace(temporary, path)
+
+
+def reason_of(error: BaseException) -> str:
+    """What went wrong first, in few words: the system's own, such as those for a full disk."""
+    while (before := error.__cause__ or error.__context__) is not None:
+        error = before
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EIO):
+        if (words := os.strerror(number)) in str(error):
+            return words
+    first = (str(error).strip().splitlines() or [""])[0].partition(" [tensorstore_spec")[0]
+    last = ": ".join(first.split(": ")[-2:])[:160]
+    return last if " " in last else repr(error)[:160]

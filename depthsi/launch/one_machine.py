@@ -1,0 +1,110 @@
+"""Training on the devices of one machine, in one process or in several."""
+
+import dataclasses
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from types import FrameType
+
+from depthsi.errors import DepthsiError
+from depthsi.launch.checks import check_at_least
+
+GRACE = 60.0  # seconds for the others to end by themselves when one process has failed
+_STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)  # after saving
+
+
+@dataclasses.dataclass(frozen=True)
+class Machine:
+    """This machine: one process that uses all its devices, or several that share its GPUs."""
+
+    processes: int = 1
+    """How many; each reads its own part of every batch."""
+    gpus: int = 0
+    """GPUs to divide among them; 0: one for each, or for a single process all there are."""
+    port: int = 12321
+    """On which the processes find each other."""
+    python: str = sys.executable
+    """Python with depthsi."""
+    dry_run: bool = False
+    """Only print the commands."""
+
+    def launch(self, training: tuple[str, ...]) -> int:
+        """Runs `depthsi train` with these arguments; returns the first exit code that is not 0."""
+        check_at_least("--processes", self.processes, 1)
+        check_at_least("--gpus", self.gpus, 0)
+        if self.gpus % self.processes:
+            raise DepthsiError(
+                f"--gpus is {self.gpus}, which {self.processes} processes cannot share equally:"
+                f" use a multiple of {self.processes}."
+            )
+        if not 1024 <= self.port < 65536:
+            raise DepthsiError(f"--port is {self.port}; it must be from 1024 to 65535.")
+        commands = [self._command(i, training) for i in range(self.processes)]
+        if self.dry_run:
+            _show(commands)
+            return 0
+        if self.processes > 1:
+            _check_free(self.port)
+        code = _run(commands)
+        if self.processes > 1 and code in _STOPPED:
+            print("launch.py: to go on, run the same command with --resume added.", file=sys.stderr)
+        return code
+
+    def _command(self, i: int, training: tuple[str, ...]) -> tuple[dict[str, str], list[str]]:
+        """Variables of the environment, and the words, of process `i`."""
+        words = [self.python, "-m", "depthsi", "train", *training]
+        if self.processes > 1:
+            words += ["--cluster.coordinator", f"127.0.0.1:{self.port}",
+                      "--cluster.processes", str(self.processes),
+                      "--cluster.process", str(i)]  # fmt: skip
+        each = self.gpus // self.processes or int(self.processes > 1)
+        numbers = ",".join(map(str, range(i * each, (i + 1) * each)))
+        return ({"CUDA_VISIBLE_DEVICES": numbers} if each else {}), words
+
+
+def _show(commands: list[tuple[dict[str, str], list[str]]]) -> None:
+    several = len(commands) > 1
+    for variables, words in commands:
+        assignments = [f"{name}={value}" for name, value in variables.items()]
+        print(" ".join([*assignments, shlex.join(words)]) + (" &" if several else ""))
+    if several:
+        print("wait")
+
+
+def _check_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise DepthsiError(f"port {port} is in use: choose another --port.") from None
+
+
+def _run(commands: list[tuple[dict[str, str], list[str]]]) -> int:
+    """Runs all at once, hands signals on to them, and ends the others when one fails."""
+    # Sessions of their own, or Ctrl-C at a terminal would reach them twice.
+    running = [
+        subprocess.Popen(words, env=os.environ | variables, start_new_session=True)
+        for variables, words in commands
+    ]
+
+    def hand_on(number: int, _: FrameType | None) -> None:
+        for process in running:
+            process.send_signal(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, hand_on)
+    deadline = None
+    while any(process.poll() is None for process in running):
+        if deadline is None and any(process.poll() for process in running):
+            deadline = time.monotonic() + GRACE
+        if deadline is not None and time.monotonic() > deadline:
+            for process in running:
+                process.kill()
+        time.sleep(0.1)
+    codes = [process.returncode for process in running if process.returncode]
+    return 0 if not codes else codes[0] if codes[0] > 0 else 128 - codes[0]

@@ -1,0 +1,233 @@
+"""Predictions over a split under a protocol: the scores of every image.
+
+Everything is compared at the resolution of the truth, in the part of the protocol's crop that the
+predictions cover, on true depths within the caps.
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Num
+
+from depthsi.data.samples import valid_depth
+from depthsi.errors import DepthsiError
+from depthsi.geometry import CELL_STRIDE, Crop, Geometry, Size, crop
+from depthsi.metrics import BOUNDARY_METRICS, DepthMetrics, ImageScores, boundary_metrics
+from depthsi.metrics.protocols import Protocol
+from depthsi.metrics.terms import ImageTerms, image_terms, valid_pixels
+
+Batches = Iterable[tuple[np.ndarray, np.ndarray]]  # batches: uint8 (B, H, W, 3), metres (B, H, W)
+Predictor = Callable[[Any], Any]  # uint8 (B, H, W, 3) -> metres (B, h, w), one per output cell
+Compared = tuple[Any, Any]  # predictions and truth of the same pixels, metres (b, h, w)
+
+
+def cropped_region(protocol: Protocol, size: Size) -> Crop:
+    """The protocol's crop of pictures of `size`.
+
+    Raises:
+      DepthsiError: the crop is not defined for them, reaches beyond them, or holds no pixel.
+    """
+    box = crop(protocol.crop, size)
+    inside = 0 <= box.top < box.bottom <= size[0] and 0 <= box.left < box.right <= size[1]
+    if not inside:
+        raise DepthsiError(
+            f"The crop {protocol.crop!r} takes rows {box.top}..{box.bottom} and columns "
+            f"{box.left}..{box.right}, which pictures of {size[0]}x{size[1]} do not have: use "
+            "another crop or larger pictures."
+        )
+    return box
+
+
+def evaluated_region(protocol: Protocol, sizes: Geometry, size: Size) -> Crop:
+    """The pixels compared in pictures of `size`: the crop, as far as the network's output covers.
+
+    Raises:
+      DepthsiError: nothing is left, or the pictures are not of the geometry's image size.
+    """
+    if size != sizes.image:
+        raise DepthsiError(
+            f"The evaluation of {sizes.name} needs pictures of {sizes.image}, not {size}."
+        )
+    wanted, covered = cropped_region(protocol, size), sizes.region
+    box = Crop(
+        max(wanted.top, covered.top),
+        min(wanted.bottom, covered.bottom),
+        max(wanted.left, covered.left),
+        min(wanted.right, covered.right),
+    )
+    if box.top >= box.bottom or box.left >= box.right:
+        raise DepthsiError(f"The crop {protocol.crop!r} lies outside what the network covers.")
+    return box
+
+
+def describe(protocol: Protocol, box: Crop, size: Size) -> str:
+    """Lines for tables: the protocol, the pixels it means here, and how that differs from it."""
+    wanted = cropped_region(protocol, size)
+    place = f"rows {box.top}..{box.bottom}, columns {box.left}..{box.right} of {size[0]}x{size[1]}"
+    lines = [f"Protocol {protocol.name}: crop {protocol.crop} ({place}); {protocol.rules()}."]
+    if box != wanted:
+        share = _area(box) / _area(wanted)
+        lines.append(f"Only where there are predictions, {share:.1%} of the crop.")
+    if protocol.pictures and protocol.pictures != size:
+        height, width = protocol.pictures
+        lines.append(f"Pictures are {size[0]}x{size[1]}, the protocol's {height}x{width}.")
+    return "\n".join(lines)
+
+
+def _area(box: Crop) -> int:
+    return (box.bottom - box.top) * (box.right - box.left)
+
+
+def upsample_cells(cells: Num[Array, "b h w"], resize: str = "nearest") -> Num[Array, "b H W"]:
+    """Output cells at the pixels they cover: as blocks, or interpolated between their centres."""
+    if resize == "nearest":
+        return jnp.repeat(jnp.repeat(cells, CELL_STRIDE, axis=1), CELL_STRIDE, axis=2)
+    count, height, width = cells.shape
+    shape = (count, height * CELL_STRIDE, width * CELL_STRIDE)
+    return jax.image.resize(cells, shape, "bilinear")
+
+
+def align(
+    predictions: Float[Array, "b h w"],
+    targets: Float[Array, "b h w"],
+    where: Bool[Array, "b h w"],
+    alignment: str,
+) -> Float[Array, "b h w"]:
+    """Each predicted map brought to its true one by one factor, or a factor and an offset.
+
+    Args:
+      predictions, targets: metres.
+      where: the pixels that decide; those whose prediction is not finite and positive do not.
+      alignment: see `depthsi.metrics.protocols.ALIGNMENTS`. With "scale_shift" depths may become
+        negative.
+    """
+    where &= jnp.isfinite(predictions) & (predictions > 0)
+    count = jnp.maximum(jnp.sum(where, axis=(1, 2), keepdims=True), 1)
+
+    def mean(values: Array) -> Array:
+        return jnp.sum(values, axis=(1, 2), where=where, keepdims=True) / count
+
+    if alignment == "median":
+        true, predicted = (
+            jnp.nanmedian(jnp.where(where, each, jnp.nan), axis=(1, 2), keepdims=True)
+            for each in (targets, predictions)
+        )
+        return predictions * true / predicted
+    y, true = jnp.where(where, predictions, 1), jnp.where(where, targets, 1)
+    if alignment == "log_mean":
+        return predictions * jnp.exp(mean(jnp.log(true / y)))
+    if alignment == "scale_shift":
+        centred, centred_true = y - mean(y), true - mean(true)
+        spread = mean(centred**2)
+        scale = mean(centred * centred_true) / jnp.where(spread > 0, spread, 1)
+        return scale * (predictions - mean(y)) + mean(true)
+    return predictions
+
+
+@functools.partial(jax.jit, static_argnames="protocol")
+def comparable(
+    predictions: Float[Array, "b h w"], targets: Float[Array, "b h w"], protocol: Protocol
+) -> tuple[Float[Array, "b h w"], Bool[Array, "b h w"]]:
+    """Predictions aligned and clamped, and the pixels that count; both maps in metres.
+
+    NaN stays NaN whatever the clamp.
+    """
+    within = (targets > protocol.min_depth) & (targets < protocol.max_depth)
+    where = valid_pixels(targets, where=within)
+    predictions = align(predictions, targets, where, protocol.alignment)
+    if protocol.clamp is not None:
+        predictions = jnp.clip(predictions, *protocol.clamp)
+    return predictions, where
+
+
+@functools.partial(jax.jit, static_argnames="protocol")
+def compare(
+    predictions: Float[Array, "b h w"], targets: Float[Array, "b h w"], protocol: Protocol
+) -> ImageTerms:
+    """The scores of maps of the same pixels, in metres, under all rules but crop and resizing."""
+    predictions, where = comparable(predictions, targets, protocol)
+    return image_terms(predictions, targets, where=where)
+
+
+def score(batches: Iterable[Compared], protocol: Protocol, *, edges: bool = False) -> ImageScores:
+    """The scores of all images.
+
+    Args:
+      batches: predictions and truth of the pixels to compare.
+      protocol: its crop and resizing have been seen to.
+      edges: compute `BOUNDARY_METRICS` too, on the host.
+    """
+    terms, rows = [], []
+    for predictions, targets in batches:
+        terms.append(compare(predictions, targets, protocol))
+        if edges:
+            maps, where = comparable(predictions, targets, protocol)
+            images = zip(*map(np.asarray, (maps, targets, where)), strict=True)
+            rows += [boundary_metrics(y, true, where=w) for y, true, w in images]
+    extras = {name: np.array([row[name] for row in rows]) for name in BOUNDARY_METRICS if edges}
+    return ImageScores.from_terms(terms, extras)
+
+
+def cell_batches(
+    predict: Predictor, batches: Batches, sizes: Geometry, protocol: Protocol
+) -> Iterator[Compared]:
+    """A network's predictions and the truth in the evaluated region of each picture."""
+    for image, depth in batches:
+        box = evaluated_region(protocol, sizes, (depth.shape[1], depth.shape[2]))
+        maps = _cells_in(predict(image), sizes, protocol.resize, box)
+        yield maps, depth[:, box.top : box.bottom, box.left : box.right]
+
+
+@functools.partial(jax.jit, static_argnames=("sizes", "resize", "box"))
+def _cells_in(
+    cells: Float[Array, "b h w"], sizes: Geometry, resize: str, box: Crop
+) -> Float[Array, "b H W"]:
+    top, _, left, _ = sizes.region
+    maps = upsample_cells(cells, resize)
+    return maps[:, box.top - top : box.bottom - top, box.left - left : box.right - left]
+
+
+def map_batches(
+    depth_map: Float[np.ndarray, "H W"], batches: Batches, box: Crop
+) -> Iterator[Compared]:
+    """The same map predicted for every picture, and the truth, in `box`."""
+    inside = np.s_[box.top : box.bottom, box.left : box.right]
+    for _, depth in batches:
+        truth = depth[(slice(None), *inside)]
+        yield np.broadcast_to(depth_map[inside].astype(np.float32), truth.shape), truth
+
+
+def evaluate_predictor(
+    predict: Predictor, batches: Batches, sizes: Geometry, protocol: Protocol
+) -> DepthMetrics:
+    """The sums of a predictor over a split, for where the single images do not matter."""
+    total = DepthMetrics.empty()
+    for maps, truth in cell_batches(predict, batches, sizes, protocol):
+        total = total.merge(_totals(compare(maps, truth, protocol)))
+    return total
+
+
+_totals = jax.jit(DepthMetrics.from_terms)
+
+
+def mean_depth(batches: Batches) -> Float[np.ndarray, "H W"]:
+    """exp of the mean log depth at each pixel over a (training) set, metres.
+
+    A pixel where no picture has depth gets the mean over all pixels.
+    """
+    total = count = np.zeros(())
+    for _, depth in batches:
+        valid = valid_depth(depth)
+        logs = np.log(np.where(valid, depth, 1.0).astype(np.float64))
+        total, count = total + logs.sum(axis=0), count + valid.sum(axis=0)
+    overall = total.sum() / count.sum()
+    return np.exp(np.where(count > 0, total / np.maximum(count, 1), overall))
+
+
+def constant_depth(mean: Float[np.ndarray, "H W"]) -> Float[np.ndarray, "H W"]:
+    """The mean predictor without its layout: the mean of the log of `mean_depth`, everywhere."""
+    return np.full(mean.shape, np.exp(np.log(mean).mean()), mean.dtype)

@@ -1,0 +1,174 @@
+"""Procedural indoor scenes: pictures with exact depth, unlimited in number, nothing to download.
+
+A scene is drawn from a random key (`room_scene`), found by casting one ray per pixel
+(`room_trace`) and shaded (`room_shade`); all of it is pure, and jit and vmap apply.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float32, Int, PRNGKeyArray, UInt8
+
+from depthsi.data.samples import Sample
+from depthsi.errors import DepthsiError
+from depthsi.rooms import scene as room_scene
+from depthsi.rooms import shade as room_shade
+from depthsi.rooms import trace as room_trace
+
+SIZE = (240, 320)  # (H, W), pixels
+SPLITS = ("train", "val", "test")
+BATCH = 8  # scenes rendered by one call of `RoomsSource`
+
+
+def room_key(seed: int, split: str, index: int | Int[Array, ""]) -> PRNGKeyArray:
+    """The key of one scene; the split is folded in, so that no two splits share a scene.
+
+    Raises:
+      DepthsiError: unknown split, or a seed outside 0 .. 2^32 - 1.
+    """
+    return jax.random.fold_in(_stream(seed, split), index)
+
+
+def _stream(seed: int, split: str) -> PRNGKeyArray:
+    _check_stream(seed, split)
+    return jax.random.fold_in(jax.random.key(seed), SPLITS.index(split))
+
+
+def _check_stream(seed: int, split: str) -> None:
+    if split not in SPLITS:
+        raise DepthsiError(f"rooms have no split {split!r}; choose one of {', '.join(SPLITS)}.")
+    if not 0 <= seed < 2**32:  # jax keeps 32 bits: larger ones would repeat other streams
+        raise DepthsiError(f"the seed of the rooms is {seed}; give one from 0 to {2**32 - 1}.")
+
+
+def _check_scale_range(scale_range: tuple[float, float]) -> None:
+    if not (len(scale_range) == 2 and 0 < scale_range[0] <= scale_range[1] < math.inf):
+        raise DepthsiError(
+            f"scale_range is {scale_range}; give (low, high) with 0 < low <= high, finite."
+        )
+
+
+def room(
+    key: PRNGKeyArray,
+    *,
+    scale_range: tuple[float, float] = (1.0, 1.0),
+    size: tuple[int, int] = SIZE,
+) -> tuple[UInt8[Array, "h w 3"], Float32[Array, "h w"]]:
+    """Renders one scene.
+
+    Args:
+      key: random key, for instance of `room_key`.
+      scale_range: the whole scene (geometry, camera, texture, light) is made larger by one
+        log-uniform factor from this range. That leaves the picture as it is and multiplies the
+        depth, so absolute scale cannot be read from the picture.
+      size: (H, W) in pixels; the horizontal field of view does not depend on it.
+
+    Returns:
+      The image, RGB, and the depth: camera z in metres, valid and exact at every pixel's centre.
+
+    Raises:
+      DepthsiError: a scale range that is not 0 < low <= high.
+    """
+    _check_scale_range(scale_range)
+    return _scaled_room(key, *scale_range, size)
+
+
+def _scaled_room(
+    key: PRNGKeyArray, low: ArrayLike, high: ArrayLike, size: tuple[int, int]
+) -> tuple[UInt8[Array, "h w 3"], Float32[Array, "h w"]]:
+    """`room` with a scale range that need not be known when it is compiled."""
+    scene = room_scene.scene(key)
+    hits = room_trace.trace(scene, size)
+    factor = low * jnp.power(high / low, jax.random.uniform(jax.random.fold_in(key, 1)))
+    return room_shade.shade(scene, hits), hits.depth * factor
+
+
+@jax.jit
+def _render(
+    stream: PRNGKeyArray, first: Int[Array, ""], low: Array, high: Array
+) -> tuple[UInt8[Array, "n h w 3"], Float32[Array, "n h w"]]:
+    """Scenes first .. first + BATCH - 1 of a stream."""
+    keys = jax.vmap(lambda i: jax.random.fold_in(stream, i))(first + jnp.arange(BATCH))
+    one = functools.partial(_scaled_room, low=low, high=high, size=SIZE)
+    # On a CPU one scene at a time stays in the cache; a GPU wants them side by side.
+    return jax.lax.map(one, keys) if jax.default_backend() == "cpu" else jax.vmap(one)(keys)
+
+
+class RoomsSource:
+    """A fixed number of rooms of one split; every scene depends on (seed, split, index) alone."""
+
+    def __init__(
+        self,
+        split: str,
+        count: int,
+        seed: int = 0,
+        scale_range: tuple[float, float] = (1.0, 1.0),
+    ) -> None:
+        """Describes the rooms; they are rendered when asked for.
+
+        Args:
+          split: "train", "val" or "test".
+          count: number of scenes.
+          seed: of the scenes.
+          scale_range: see `room`.
+
+        Raises:
+          DepthsiError: unknown split, a seed outside 0 .. 2^32 - 1, negative count, or a scale
+            range that is not 0 < low <= high.
+        """
+        _check_stream(seed, split)
+        _check_scale_range(scale_range)
+        if count < 0:
+            raise DepthsiError(f"the number of rooms is {count}; give 0 or more.")
+        self.split, self.count, self.seed, self.scale_range = split, count, seed, scale_range
+        self._last: tuple[int, np.ndarray, np.ndarray] | None = None
+
+    @property
+    def scenes(self) -> tuple[str, ...]:
+        """The scene of each sample: every room is its own."""
+        return tuple(str(index) for index in range(self.count))
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Sample:
+        """Scene `index`; its whole batch is rendered and kept until another one is needed."""
+        if not 0 <= index < self.count:
+            raise IndexError(f"room {index} of {self.count}")
+        batch, place = divmod(index, BATCH)
+        last = self._last  # another thread may replace it at any time
+        if last is None or last[0] != batch:
+            last = self._last = (batch, *self._batch(batch))
+        _, images, depths = last
+        name = f"rooms/{self.split}/{index:06d}"
+        return Sample(images[place].copy(), depths[place].copy(), name)
+
+    def arrays(
+        self, progress: Callable[[int], object] | None = None
+    ) -> tuple[UInt8[np.ndarray, "n h w 3"], Float32[np.ndarray, "n h w"]]:
+        """All images and all depths (metres), in order; equal to the samples bit by bit.
+
+        Args:
+          progress: called with the number of scenes finished since its last call.
+        """
+        images = np.empty((self.count, *SIZE, 3), np.uint8)
+        depths = np.empty((self.count, *SIZE), np.float32)
+        for first in range(0, self.count, BATCH):
+            n = min(BATCH, self.count - first)
+            image, depth = self._batch(first // BATCH)
+            images[first : first + n], depths[first : first + n] = image[:n], depth[:n]
+            if progress is not None:
+                progress(n)
+        return images, depths
+
+    def _batch(self, batch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Always a full batch: the same compiled program for every scene, hence the same bits."""
+        stream = _stream(self.seed, self.split)
+        low, high = (jnp.float32(x) for x in self.scale_range)
+        image, depth = _render(stream, jnp.int32(batch * BATCH), low, high)
+        return np.asarray(image), np.asarray(depth)

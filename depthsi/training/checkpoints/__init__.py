@@ -1,0 +1,1 @@
+"""Checkpoints, what they say about themselves, and starting from other weights."""

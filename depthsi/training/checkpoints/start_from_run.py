@@ -1,0 +1,140 @@
+"""Beginning a run with weights from elsewhere."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from depthsi.config import Config, InitConfig
+from depthsi.errors import DepthsiError
+from depthsi.training.checkpoints.digests import named_leaves
+from depthsi.training.checkpoints.start_from_caffe import read_coarse_convs
+from depthsi.training.checkpoints.store import Checkpoints
+
+Weights = dict[str, Any]  # arrays by path, such as "coarse/conv1/kernel"
+
+
+def warm_start(params: Any, init: InitConfig) -> tuple[Any, str]:
+    """`params` of a new run with what `init` names in their place.
+
+    Args:
+      params: as initialised, on the run's devices.
+      init: where weights are to be had.
+
+    Returns:
+      The parameters, each where it was, and a report in words of what was taken and what was not;
+      empty where `init` names nothing.
+
+    Raises:
+      DepthsiError: what is named cannot be read, or fits no layer.
+    """
+    if not init.weights:
+        return params, ""
+    weights, step = read_weights(init.weights)
+    return take_weights(params, weights, f"{init.weights}, step {step}")
+
+
+def take_coarse_convs(params: Any, config: Config) -> tuple[Any, str]:
+    """`params` with the convolutions of the file `init.coarse_convs` in the coarse network.
+
+    Args:
+      params: of the run that begins, on its devices.
+      config: of the run.
+
+    Returns:
+      The parameters, each where it was, and a report in words; empty where no file is named.
+
+    Raises:
+      DepthsiError: the file cannot be used, or not for this network.
+    """
+    file = config.init.coarse_convs
+    if not file:
+        return params, ""
+    return take_weights(params, read_coarse_convs(file, config.model), file)
+
+
+def check_coarse_convs(config: Config) -> None:
+    """Raises what `take_coarse_convs` would, before anything is written; reads the file."""
+    if config.init.coarse_convs:
+        read_coarse_convs(config.init.coarse_convs, config.model)
+
+
+def check_init(init: InitConfig) -> None:
+    """Raises DepthsiError if what `init` names is not there, before anything is read."""
+    if init.weights:
+        _find(init.weights)
+
+
+def read_weights(path: str) -> tuple[Weights, int]:
+    """The parameters of a run, by path of the array, and the step they are of.
+
+    Args:
+      path: directory of a run, for the newest whole checkpoint, or of one of its checkpoints.
+
+    Raises:
+      DepthsiError: nothing is there, or it cannot be used.
+    """
+    directory, step = _find(path)
+    with Checkpoints(directory) as checkpoints:
+        newest = checkpoints.newest_params(only=step)
+    if newest is None:
+        raise DepthsiError(f"init.weights is {path}, where there is no checkpoint yet.")
+    return named_leaves(newest[0]), newest[1]
+
+
+def take_weights(params: Any, weights: Weights, source: str) -> tuple[Any, str]:
+    """`params` with the arrays of `weights` wherever name and shape are the same.
+
+    Args:
+      params: of the run that begins, on its devices.
+      weights: what to take.
+      source: where they are from, for the messages.
+
+    Returns:
+      The parameters, each where it was, and a report in words.
+
+    Raises:
+      DepthsiError: nothing has the same name and shape.
+    """
+    own = named_leaves(params)
+    shapes = {name: leaf.shape for name, leaf in own.items()}
+    there = {name: array.shape for name, array in weights.items()}
+    taken = [name for name in own if there.get(name) == shapes[name]]
+    if not taken:
+        raise DepthsiError(
+            f"{source}, shares no layer of the same name and shape with this run's networks: check"
+            " init.weights and the model settings."
+        )
+    parts = {
+        "taken": taken,
+        "not there": [name for name in own if name not in there],
+        "of another shape": [
+            f"{name} ({_size(there[name])} there, {_size(shapes[name])} here)"
+            for name in own
+            if name in there and name not in taken
+        ],
+    }
+    report = "; ".join(f"{what}: {', '.join(names)}" for what, names in parts.items() if names)
+    leaves = [
+        jax.device_put(weights[name].astype(leaf.dtype), leaf.sharding) if name in taken else leaf
+        for name, leaf in own.items()
+    ]
+    params = jax.tree.unflatten(jax.tree.structure(params), leaves)
+    return params, f"Weights from {source}: {report}."
+
+
+def _find(path: str) -> tuple[Path, int | None]:
+    """The directory of checkpoints, and which of them if one is named."""
+    given = Path(path)
+    if given.parent.name == "checkpoints" and given.name.isdigit() and given.is_dir():
+        return given.parent, int(given.name)
+    if not (given / "checkpoints").is_dir():
+        raise DepthsiError(
+            f"init.weights is {path}, which is neither a run nor a checkpoint: there is no"
+            f" {given / 'checkpoints'}."
+        )
+    return given / "checkpoints", None
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))

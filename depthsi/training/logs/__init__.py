@@ -1,0 +1,1 @@
+"""What is written while training: metrics, norms, TensorBoard, profiles."""

@@ -1,0 +1,1 @@
+"""Depth as colour, error maps, grids of images."""

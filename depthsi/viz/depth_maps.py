@@ -1,0 +1,262 @@
+"""Pictures of depth maps: coloured depth, a panel for one picture, a contact sheet for several.
+
+Depth is in metres; 0, negative, NaN and inf are missing and drawn grey. Colour runs with log depth,
+as the network and the loss do, so that a step of 10 % looks the same at 1 m and at 8 m. The map is
+turbo, near red to far blue: it is not perceptually uniform, but the eye parts far more of its steps
+than of a single ramp of lightness, which is what shows a flat wall from a slanted one.
+"""
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float64, UInt8
+from numpy.typing import ArrayLike
+
+from depthsi.data.samples import valid_depth
+from depthsi.errors import DepthsiError
+from depthsi.viz.grid import Cell, Scale, save_grid
+
+GREY = (128, 128, 128)  # of missing pixels; neither turbo nor the error's map comes near it
+WIDE = 2.0  # pictures wider than this times their height are stacked, not set side by side
+PANEL_INCHES, STACK_INCHES, SHEET_INCHES = 3.6, 7.0, 3.0  # width of a picture
+
+
+def depth_limits(*depths: ArrayLike) -> tuple[float, float]:
+    """Nearest and farthest depth of a colour scale that suits all the maps, in metres.
+
+    It spans the 1st to 99th percentile of every map, so that a few stray pixels do not wash out the
+    rest, and at least a range of 10 %; (1, 10) if nothing is known.
+    """
+    maps = [values[valid_depth(values)] for values in map(_depth, depths)]
+    spans = [np.percentile(values, (1, 99)) for values in maps if values.size]
+    if not spans:
+        return 1.0, 10.0
+    near, far = min(span[0] for span in spans), max(span[1] for span in spans)
+    widen = max(1.0, np.sqrt(1.1 * near / far))
+    return float(near / widen), float(far * widen)
+
+
+def colour_depth(
+    depth: ArrayLike,
+    *,
+    limits: tuple[float | int, float | int] | None = None,
+    cmap: str = "turbo_r",
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Depth as colour, linear in log depth.
+
+    Args:
+      depth: (h, w) metres.
+      limits: the depths in metres of the first and the last colour, beyond which colour stays the
+        same; `depth_limits(depth)` by default. Give the same limits to maps to be compared.
+      cmap: the name of a matplotlib colour map, from near to far.
+
+    Raises:
+      ValueError: depth is not two-dimensional, or the limits are not 0 < near < far < inf.
+      DepthsiError: matplotlib is not installed.
+    """
+    depth = _depth(depth)
+    near, far = depth_limits(depth) if limits is None else limits
+    if not 0 < near < far < np.inf:
+        raise ValueError(f"`limits` must be 0 < near < far, in metres, got ({near}, {far})")
+    valid = valid_depth(depth)
+    log_depth = np.log(np.where(valid, depth, near))
+    return _coloured((log_depth - np.log(near)) / (np.log(far) - np.log(near)), valid, cmap)
+
+
+def error_limit(depth: ArrayLike, target: ArrayLike) -> float:
+    """The 98th percentile of |ln(depth / target)|, at least ln 1.1: the ends of an error scale."""
+    error = _log_error(depth, target)
+    known = np.abs(error[np.isfinite(error)])
+    return float(max(np.percentile(known, 98) if known.size else 0.0, np.log(1.1)))
+
+
+def colour_error(
+    depth: ArrayLike, target: ArrayLike, *, limit: float | int | None = None
+) -> UInt8[np.ndarray, "h w 3"]:
+    """ln(depth / target) as colour: white = right, blue = predicted too far, red = too near.
+
+    Args:
+      depth: (h, w) predicted metres.
+      target: (h, w) true metres.
+      limit: the absolute log error at both ends of the scale, `error_limit(depth, target)` by
+        default.
+
+    Raises:
+      ValueError: the maps are not two-dimensional or differ in size, or the limit is not positive.
+      DepthsiError: matplotlib is not installed.
+    """
+    error = _log_error(depth, target)
+    limit = error_limit(depth, target) if limit is None else limit
+    if not limit > 0:
+        raise ValueError(f"`limit` must be positive, got {limit}")
+    valid = np.isfinite(error)
+    return _coloured(0.5 + np.where(valid, error, 0) / (2 * limit), valid, "RdBu")
+
+
+def save_panel(
+    path: str | os.PathLike[str],
+    image: ArrayLike,
+    depth: ArrayLike,
+    *,
+    target: ArrayLike | None = None,
+    title: str = "",
+) -> None:
+    """Writes a PNG: picture, predicted depth and, with a target, true depth and the log error.
+
+    Both depths share one colour scale. Wide pictures are stacked, others set side by side. The file
+    appears whole or not at all.
+
+    Args:
+      path: of the PNG file, in an existing directory.
+      image: (H, W, 3) RGB, 0..255.
+      depth: (h, w) predicted metres, of any size, covering the same field of view as `image`.
+      target: (h, w) true metres, of the size of `depth`.
+      title: a line over the panel.
+
+    Raises:
+      ValueError: an array has another shape.
+      DepthsiError: matplotlib is not installed.
+    """
+    picture = as_picture(image)
+    limits = depth_limits(depth) if target is None else depth_limits(depth, target)
+    scale = depth_scale(limits)
+    cells = [
+        Cell(picture, "picture", smooth=True),
+        Cell(colour_depth(depth, limits=limits), "predicted depth", scale),
+    ]
+    if target is not None:
+        limit = error_limit(depth, target)
+        error = colour_error(depth, target, limit=limit)
+        cells.append(Cell(colour_depth(target, limits=limits), "true depth", scale))
+        cells.append(Cell(error, "error: predicted / true", error_scale(limit)))
+    stacked = picture.shape[1] > WIDE * picture.shape[0]
+    rows = [[cell] for cell in cells] if stacked else [cells]
+    width = STACK_INCHES if stacked else PANEL_INCHES
+    save_grid(path, rows, title, width=width, heights=[relative_height(picture, width)] * len(rows))
+
+
+def save_contact_sheet(
+    path: str | os.PathLike[str],
+    rows: Sequence[tuple[ArrayLike, ArrayLike, ArrayLike]],
+    *,
+    columns: tuple[str, str, str] = ("picture", "predicted depth", "true depth"),
+    title: str = "",
+) -> None:
+    """Writes a PNG with one sample per row; both depths of a row share its colour scale.
+
+    Args:
+      path: of the PNG file, in an existing directory.
+      rows: picture, predicted and true depth of each sample, as `save_panel` takes them; the true
+        depth may have another size than the predicted one.
+      columns: headings.
+      title: a line over the sheet.
+
+    Raises:
+      ValueError: no rows, or an array has another shape.
+      DepthsiError: matplotlib is not installed.
+    """
+    if not rows:
+        raise ValueError("`rows` is empty, there is nothing to draw")
+    grid, heights = [], []
+    for index, (image, depth, target) in enumerate(rows):
+        limits = depth_limits(depth, target)
+        headings = columns if index == 0 else ("", "", "")
+        picture = as_picture(image)
+        predicted, true = (colour_depth(each, limits=limits) for each in (depth, target))
+        heights.append(relative_height(picture, SHEET_INCHES))
+        grid.append(
+            [
+                Cell(picture, headings[0], smooth=True),
+                Cell(predicted, headings[1]),
+                Cell(true, headings[2], depth_scale(limits)),
+            ]
+        )
+    save_grid(path, grid, title, width=SHEET_INCHES, heights=heights)
+
+
+def relative_height(picture: np.ndarray, width: float) -> float:
+    """Height at which a picture (H, W, 3) of this width keeps its proportions."""
+    return width * picture.shape[0] / picture.shape[1]
+
+
+def depth_scale(limits: tuple[float, float]) -> Scale:
+    """The colour bar of `colour_depth` with these limits, in metres."""
+    near, far = limits
+    colours = colour_depth(np.geomspace(near, far, 256)[:, None], limits=limits)
+    marks = {f"{t:.4g} m": np.log(t / near) / np.log(far / near) for t in _round_depths(near, far)}
+    return Scale(colours, marks)
+
+
+def _round_depths(near: float, far: float) -> list[float]:
+    """Four or more round depths between the limits, evenly spread on a log scale if they can be."""
+    from matplotlib.ticker import MaxNLocator
+
+    decades = 10.0 ** np.arange(np.floor(np.log10(near)), np.log10(far) + 1)
+    inside: list[float] = []
+    for steps in ((1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
+        inside = [s * d for d in decades for s in steps if near <= s * d <= far]
+        if len(inside) >= 4:
+            return inside
+    ticks = MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]).tick_values(near, far)
+    return [float(tick) for tick in ticks if near <= tick <= far]
+
+
+def error_scale(limit: float) -> Scale:
+    """The colour bar of `colour_error` with this limit, in factors."""
+    ramp = np.exp(np.linspace(-limit, limit, 256))[:, None]
+    marks = {"right": 0.5}
+    for factor in (1.05, 1.1, 1.25, 1.5, 2, 3, 5, 10, 100):
+        offset = np.log(factor) / (2 * limit)
+        if 0.1 <= offset <= 0.5:  # nearer to the middle they would crowd its own label
+            marks[f"{factor:g}x too far"] = 0.5 + offset
+            marks[f"{factor:g}x too near"] = 0.5 - offset
+    return Scale(colour_error(ramp, np.ones_like(ramp), limit=limit), marks)
+
+
+def require_matplotlib() -> None:
+    """Raises DepthsiError with the remedy if matplotlib is not installed."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise DepthsiError(
+            "Pictures of depth need matplotlib: run pip install 'depthsi[plot]'."
+        ) from error
+
+
+def _coloured(position: np.ndarray, valid: np.ndarray, cmap: str) -> np.ndarray:
+    """Colours of positions 0..1 (clipped), grey where not valid."""
+    require_matplotlib()
+    from matplotlib import colormaps
+
+    colours = colormaps[cmap](np.clip(position, 0, 1), bytes=True)[..., :3]
+    return np.where(valid[..., None], colours, np.array(GREY, np.uint8))
+
+
+def _depth(depth: ArrayLike) -> Float64[np.ndarray, "h w"]:
+    values = np.asarray(depth, np.float64)
+    if values.ndim != 2:
+        raise ValueError(f"a depth map must have shape (h, w), got {values.shape}")
+    return values
+
+
+def _log_error(depth: ArrayLike, target: ArrayLike) -> Float64[np.ndarray, "h w"]:
+    """ln(depth / target), NaN where either is missing."""
+    predicted, true = _depth(depth), _depth(target)
+    if predicted.shape != true.shape:
+        raise ValueError(f"`depth` {predicted.shape} and `target` {true.shape} differ in size")
+    valid = valid_depth(predicted) & valid_depth(true)
+    ratio = np.where(valid, predicted, 1) / np.where(valid, true, 1)
+    return np.where(valid, np.log(ratio), np.nan)
+
+
+def as_picture(image: ArrayLike) -> UInt8[np.ndarray, "h w 3"]:
+    """`image` (H, W, 3), 0..255 of any type, in 8 bits.
+
+    Raises:
+      ValueError: another shape.
+    """
+    picture = np.asarray(image)
+    if picture.ndim != 3 or picture.shape[2] != 3:
+        raise ValueError(f"a picture must have shape (H, W, 3), got {picture.shape}")
+    return np.rint(picture.clip(0, 255)).astype(np.uint8)

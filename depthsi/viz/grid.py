@@ -1,0 +1,174 @@
+"""A grid of pictures with headings and colour bars, written as PNG.
+
+Figures are drawn on their own Agg canvas: no display is needed and pyplot is left alone. matplotlib
+is imported only here in functions; `depthsi.viz.depth_maps` says how to install it.
+"""
+
+import dataclasses
+import os
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+DOTS_PER_INCH = 120
+# Inches: width of a colour bar, space before it, its ticks, a letter and a line of its labels.
+BAR, BAR_GAP, TICK, LETTER, LABEL = 0.14, 0.08, 0.1, 0.085, 0.16
+# Inches: between cells, over a cell with a heading, a line of the title, around everything.
+GAP, HEAD, LINE, MARGIN = 0.15, 0.26, 0.24, 0.12
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """A colour bar.
+
+    Attributes:
+      colours: uint8 (n, 1, 3), from bottom to top.
+      marks: label and height of each mark, 0 = bottom, 1 = top; the first are kept where a bar is
+        too short for all.
+    """
+
+    colours: np.ndarray
+    marks: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One picture of a grid.
+
+    Attributes:
+      picture: uint8 (H, W, 3).
+      heading: the text over it, may be empty.
+      scale: the colour bar at its right.
+      smooth: whether resampling may mix neighbours; in a map, a mixed colour is no value.
+    """
+
+    picture: np.ndarray
+    heading: str
+    scale: Scale | None = None
+    smooth: bool = False
+
+
+def save_grid(
+    path: str | os.PathLike[str],
+    rows: Sequence[Sequence[Cell]],
+    title: str,
+    *,
+    width: float,
+    heights: Sequence[float],
+) -> None:
+    """Draws rows of cells, replacing the file at `path` in one move.
+
+    Args:
+      path: of the PNG file, in an existing directory.
+      rows: of equal length.
+      title: a line over everything, wrapped if it is long; may be empty.
+      width: of every picture, in inches; whatever its own proportions, it is stretched to that.
+      heights: of the pictures of each row, in inches.
+    """
+    lefts, total_width = _columns(rows, width)
+    heads = [HEAD if any(cell.heading for cell in row) else GAP for row in rows]
+    lines = textwrap.wrap(title, width=int(10 * total_width))
+    total_height = sum(heights) + sum(heads) + LINE * len(lines) + 2 * MARGIN
+    figure = _figure(total_width, total_height)
+    top = total_height - MARGIN
+    figure.text(
+        MARGIN / total_width,
+        top / total_height,
+        "\n".join(lines),
+        va="top",
+        size=11,
+        parse_math=False,
+    )
+    top -= LINE * len(lines)
+    for row, height, head in zip(rows, heights, heads, strict=True):
+        top -= head + height
+        for cell, left in zip(row, lefts, strict=True):
+            _draw_picture(_axes(figure, left, top, width, height), cell)
+            if cell.scale is not None:
+                bar = _axes(figure, left + width + BAR_GAP, top, BAR, height)
+                _draw_scale(bar, cell.scale, height)
+    _write(path, figure)
+
+
+def draw_histogram(
+    path: str | os.PathLike[str], edges: np.ndarray, shares: Mapping[str, np.ndarray], title: str
+) -> None:
+    """Draws one outline for each of `shares` over a logarithmic axis of depth in metres."""
+    from matplotlib.ticker import NullFormatter, PercentFormatter
+
+    figure = _figure(7.2, 3.4)
+    axes = _axes(figure, 0.8, 0.55, 6.2, 2.45)
+    for name, share in shares.items():
+        axes.stairs(share, edges, label=name, linewidth=1.6)
+    decades = 10.0 ** np.arange(np.floor(np.log10(edges[0])), np.log10(edges[-1]) + 1)
+    ticks = [s * d for d in decades for s in (1, 2, 5) if edges[0] <= s * d <= edges[-1]]
+    axes.set_xscale("log")
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.set(xlim=(edges[0], edges[-1]), ylim=(0, None), xlabel="depth (m)")
+    axes.set_ylabel("share of pixels per bin")
+    axes.set_title(title, size=11, loc="left", parse_math=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False)
+    _write(path, figure)
+
+
+def _columns(rows: Sequence[Sequence[Cell]], width: float) -> tuple[list[float], float]:
+    """The left side of each column, and the width of the figure."""
+    lefts, right = [], MARGIN - GAP
+    for column in zip(*rows, strict=True):
+        lefts.append(right + GAP)
+        labels = [label for cell in column if cell.scale for label in cell.scale.marks]
+        right = lefts[-1] + width
+        if labels:
+            right += BAR_GAP + BAR + TICK + LETTER * max(map(len, labels))
+    return lefts, right + MARGIN
+
+
+def _figure(width: float, height: float) -> Any:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _axes(figure: Any, left: float, bottom: float, width: float, height: float) -> Any:
+    """Axes at a place given in inches."""
+    across, up = figure.get_size_inches()
+    return figure.add_axes((left / across, bottom / up, width / across, height / up))
+
+
+def _draw_picture(axes: Any, cell: Cell) -> None:
+    resampling = "antialiased" if cell.smooth else "nearest"
+    axes.imshow(cell.picture, aspect="auto", interpolation=resampling)
+    axes.set_axis_off()
+    axes.set_title(cell.heading, size=10, pad=4, parse_math=False)
+
+
+def _draw_scale(axes: Any, scale: Scale, height: float) -> None:
+    axes.imshow(scale.colours, origin="lower", extent=(0, 1, 0, 1), aspect="auto")
+    kept: dict[str, float] = {}
+    for label, position in scale.marks.items():
+        if all(abs(position - other) * height >= LABEL for other in kept.values()):
+            kept[label] = position
+    axes.set_xticks([])
+    axes.yaxis.tick_right()
+    axes.set_yticks(list(kept.values()), list(kept))
+    axes.tick_params(labelsize=9, length=3)
+
+
+def _write(path: str | os.PathLike[str], figure: Any) -> None:
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        figure.savefig(temporary, format="png")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

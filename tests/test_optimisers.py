@@ -1,0 +1,149 @@
+"""Updates of the optimiser against the paper's rates and SGD written out in NumPy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from depthsi.config import ModelConfig, OptimConfig
+from depthsi.models import TwoScaleNet
+from depthsi.training.optimisers import layer_group, make_optimizer, rate_schedule
+
+# Learning rate: paper, section 3.3; weight decay: the authors' release.
+RATES = {
+    ("coarse", "conv1"): (0.001, 5e-4), ("coarse", "conv2"): (0.001, 5e-4),
+    ("coarse", "conv3"): (0.001, 5e-4), ("coarse", "conv4"): (0.001, 5e-4),
+    ("coarse", "conv5"): (0.001, 5e-4), ("coarse", "fc6"): (0.1, 1e-4),
+    ("coarse", "fc7"): (0.1, 1e-4), ("fine", "conv1"): (0.001, 1e-4),
+    ("fine", "conv2"): (0.01, 1e-4), ("fine", "conv3"): (0.001, 1e-4),
+}  # fmt: skip
+
+
+def small(seed):
+    """One number for every kernel and bias of the networks."""
+    rng = np.random.default_rng(seed)
+    params = {"coarse": {}, "fine": {}}
+    for network, layer in RATES:
+        params[network][layer] = {"kernel": rng.normal(size=3), "bias": rng.normal(size=2)}
+    return jax.tree.map(jnp.float32, params)
+
+
+def test_the_table_names_every_layer_of_the_networks():
+    model = TwoScaleNet(ModelConfig())
+    image = jnp.zeros((1, 228, 304, 3))
+    params = jax.eval_shape(model.init, jax.random.key(0), image)["params"]
+    layers = {(network, layer) for network, inner in params.items() for layer in inner}
+    assert layers == set(RATES)
+
+
+@pytest.mark.parametrize("jitted", [False, True])
+def test_sgd_steps_equal_momentum_written_out(jitted):
+    optimizer = make_optimizer(OptimConfig(), steps=10)
+    params, gradients = small(0), [small(seed) for seed in (1, 2, 3)]
+    state = optimizer.init(params)
+    update = jax.jit(optimizer.update) if jitted else optimizer.update
+    expected = jax.tree.map(np.float64, params)
+    trace = jax.tree.map(np.zeros_like, expected)
+    for gradient in gradients:
+        updates, state = update(gradient, state, params)
+        params = optax.apply_updates(params, updates)
+        for (network, layer), (rate, decay) in RATES.items():
+            for kind in ("kernel", "bias"):
+                g = np.float64(gradient[network][layer][kind])
+                if kind == "kernel":
+                    g = g + decay * expected[network][layer][kind]
+                trace[network][layer][kind] = 0.9 * trace[network][layer][kind] + g
+                expected[network][layer][kind] -= rate * trace[network][layer][kind]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-6), params, expected)
+
+
+def test_a_stage_sees_its_own_subtree_only():
+    optimizer = make_optimizer(OptimConfig(), steps=10)
+    params = {"fine": small(0)["fine"]}
+    updates, _ = optimizer.update(params, optimizer.init(params), params)
+    assert set(updates) == {"fine"}
+
+
+def test_layers_without_a_rate_are_refused():
+    with pytest.raises(KeyError, match="refine/conv1/kernel"):
+        layer_group("refine/conv1/kernel")
+    with pytest.raises(KeyError, match="coarse/norm1"):
+        layer_group("coarse/norm1/scale")
+
+
+def test_adamw_decays_kernels_only():
+    config = OptimConfig("adamw", learning_rate=0.1, weight_decay=0.5)
+    optimizer, params = make_optimizer(config, 10), small(0)
+    zero = jax.tree.map(jnp.zeros_like, params)
+    updates, _ = optimizer.update(zero, optimizer.init(params), params)
+    layer, kernel = updates["coarse"]["fc6"], params["coarse"]["fc6"]["kernel"]
+    np.testing.assert_allclose(layer["kernel"], -0.1 * 0.5 * kernel, rtol=1e-6)
+    assert not np.any(layer["bias"])
+
+
+def convolution_and_full(seed):
+    """A convolution with more inputs per filter than filters, and a full layer."""
+    rng = np.random.default_rng(seed)
+    layers = {"conv2": (3, 3, 2, 5), "fc6": (4, 3)}
+    params = {
+        name: {"kernel": rng.normal(size=shape), "bias": rng.normal(size=shape[-1])}
+        for name, shape in layers.items()
+    }
+    return jax.tree.map(jnp.float32, {"coarse": params})
+
+
+@pytest.mark.parametrize("jitted", [False, True])
+def test_muon_makes_the_update_of_a_convolution_orthogonal(jitted):
+    config = OptimConfig("muon", learning_rate=0.1, weight_decay=0.0)
+    optimizer = make_optimizer(config, 10)
+    params, gradients = convolution_and_full(0), convolution_and_full(1)
+    update = jax.jit(optimizer.update) if jitted else optimizer.update
+    updates, _ = update(gradients, optimizer.init(params), params)
+    matrix = np.float64(updates["coarse"]["conv2"]["kernel"]).reshape(18, 5)
+    u, _, vt = np.linalg.svd(np.float64(gradients["coarse"]["conv2"]["kernel"]).reshape(18, 5))
+    # in the gradient's own singular vectors the update is diagonal, about as long as the rate
+    seen = u.T @ matrix @ vt.T
+    diagonal = np.diagonal(seen)
+    assert np.all((diagonal < -0.06) & (diagonal > -0.13))
+    np.testing.assert_allclose(seen[:5], np.diag(diagonal), atol=2e-3)
+    np.testing.assert_allclose(seen[5:], 0, atol=2e-3)
+
+
+def test_muon_leaves_the_rest_to_adamw():
+    config = OptimConfig("muon", learning_rate=0.1, rest=0.3, weight_decay=0.5)
+    rest = OptimConfig("adamw", learning_rate=0.1 * 0.3, weight_decay=0.5)
+    params = convolution_and_full(0)
+    results = []
+    for optimizer in (make_optimizer(config, 10), make_optimizer(rest, 10)):
+        state = optimizer.init(params)
+        for seed in (1, 2):
+            updates, state = optimizer.update(convolution_and_full(seed), state, params)
+        results.append(updates["coarse"])
+    ours, adamw = results
+    for layer, kind in (("fc6", "kernel"), ("fc6", "bias"), ("conv2", "bias")):
+        np.testing.assert_allclose(ours[layer][kind], adamw[layer][kind], rtol=1e-6)
+
+
+def test_muon_refuses_layers_without_a_rate():
+    params = {"coarse": {"norm1": {"scale": jnp.ones(3)}}}
+    with pytest.raises(KeyError, match="coarse/norm1"):
+        make_optimizer(OptimConfig("muon"), 10).init(params)
+
+
+def test_schedules():
+    rising = rate_schedule(OptimConfig(learning_rate=2.0, schedule="cosine", warmup=4), 104)
+    np.testing.assert_allclose([rising(0), rising(2), rising(4)], [0, 1, 2], atol=1e-6)
+    np.testing.assert_allclose([rising(54), rising(104)], [1, 0], atol=1e-6)
+    constant = rate_schedule(OptimConfig(learning_rate=2.0), 100)
+    assert constant(0) == constant(99) == 2.0
+
+
+def test_clipping_bounds_the_gradient():
+    config = OptimConfig(clip=0.5, weight_decay=0.0, momentum=0.0)
+    optimizer, params = make_optimizer(config, 10), {"fine": small(0)["fine"]}
+    gradient = jax.tree.map(lambda p: 100 * p, params)
+    updates, _ = optimizer.update(gradient, optimizer.init(params), params)
+    norm = np.sqrt(sum(np.sum(np.square(leaf)) for leaf in jax.tree.leaves(gradient)))
+    expected = -0.001 * 0.5 / norm * np.asarray(gradient["fine"]["conv1"]["kernel"])
+    np.testing.assert_allclose(updates["fine"]["conv1"]["kernel"], expected, rtol=1e-5)
