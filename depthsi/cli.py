@@ -76,9 +76,12 @@ class Train:
             dry_run(self.preset, self.run, resume=self.resume, cluster=self.cluster)
         else:
             train(
-                self.preset, self.run,
-                resume=self.resume, options=options, cluster=self.cluster,
-            )  # fmt: skip
+                self.preset,
+                self.run,
+                resume=self.resume,
+                options=options,
+                cluster=self.cluster,
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,10 +179,14 @@ class Info:
             raise DepthsiError(f"limit is {self.limit}; it must be at least 0.")
         info(
             Request(
-                self.what, self.out, self.json, self.limit, self.pattern,
+                self.what,
+                self.out,
+                self.json,
+                self.limit,
+                self.pattern,
                 self.units_per_metre or None,
             )
-        )  # fmt: skip
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -13,9 +13,18 @@ from depthsi.geometry import Geometry, geometry
 T = TypeVar("T")
 HIGHER_IS_BETTER = ("d1", "d2", "d3")  # of the numbers of an evaluation
 LOWER_IS_BETTER = (
-    "abs_rel", "sq_rel", "rmse", "rmse_log", "rmse_log_si",
-    "mae", "log10", "silog", "sq_rel_squared", "irmse", "imae",
-)  # fmt: skip
+    "abs_rel",
+    "sq_rel",
+    "rmse",
+    "rmse_log",
+    "rmse_log_si",
+    "mae",
+    "log10",
+    "silog",
+    "sq_rel_squared",
+    "irmse",
+    "imae",
+)
 LOG_STD = 0.45723134  # of log depth on NYU, from the authors' release, like the values below
 
 
@@ -243,9 +252,16 @@ class ScheduleConfig:
 
     def __post_init__(self) -> None:
         _require_at_least(
-            "schedule", self, batch_size=1, coarse_samples=1, fine_samples=0,
-            log_every=1, eval_every=0, save_every=1, keep=1,
-        )  # fmt: skip
+            "schedule",
+            self,
+            batch_size=1,
+            coarse_samples=1,
+            fine_samples=0,
+            log_every=1,
+            eval_every=0,
+            save_every=1,
+            keep=1,
+        )
         names = (*LOWER_IS_BETTER, *HIGHER_IS_BETTER)
         if self.best not in names:
             raise DepthsiError(

@@ -189,9 +189,15 @@ def _at_480x640(top: int, bottom: int, left: int, right: int) -> Callable[[Size]
                 f"This NYU crop is defined for 480x640 and its multiples, not for {height}x{width}:"
                 " use the crop 'none' or pictures of aspect 3:4."
             )
-        edges = ((edge, n, full) for edge, n, full in (
-            (top, height, 480), (bottom, height, 480), (left, width, 640), (right, width, 640)
-        ))  # fmt: skip
+        edges = (
+            (edge, n, full)
+            for edge, n, full in (
+                (top, height, 480),
+                (bottom, height, 480),
+                (left, width, 640),
+                (right, width, 640),
+            )
+        )
         # pixel k of n lies at (k + 1/2) * full / n: the first at or past an edge, exactly
         return Crop(*(-((full - 2 * edge * n) // (2 * full)) for edge, n, full in edges))
 

@@ -64,10 +64,14 @@ def tiny() -> Config:
         model=dataclasses.replace(config.model, width=0.0625),
         optim=dataclasses.replace(config.optim, warmup=2),
         schedule=ScheduleConfig(
-            batch_size=8, coarse_samples=160, fine_samples=80,
-            log_every=5, eval_every=10, save_every=10,
+            batch_size=8,
+            coarse_samples=160,
+            fine_samples=80,
+            log_every=5,
+            eval_every=10,
+            save_every=10,
         ),
-    )  # fmt: skip
+    )
 
 
 def from_scratch(**changes: Any) -> ModelConfig:

@@ -31,11 +31,28 @@ def write_pairs(root, count=4):
 def arguments(run, data, *more, steps=(12, 8), save_every=5):
     """Of `depthsi train`, for a run of so many coarse and fine steps."""
     return [
-        "train", "tiny", "--run", str(run), "--data.kind", "folder", "--data.root", str(data),
-        "--schedule.batch-size", "2", "--schedule.coarse-samples", str(2 * steps[0]),
-        "--schedule.fine-samples", str(2 * steps[1]), "--schedule.eval-every", "0",
-        "--schedule.save-every", str(save_every), "--schedule.log-every", "1", *map(str, more),
-    ]  # fmt: skip
+        "train",
+        "tiny",
+        "--run",
+        str(run),
+        "--data.kind",
+        "folder",
+        "--data.root",
+        str(data),
+        "--schedule.batch-size",
+        "2",
+        "--schedule.coarse-samples",
+        str(2 * steps[0]),
+        "--schedule.fine-samples",
+        str(2 * steps[1]),
+        "--schedule.eval-every",
+        "0",
+        "--schedule.save-every",
+        str(save_every),
+        "--schedule.log-every",
+        "1",
+        *map(str, more),
+    ]
 
 
 def environment(**more):
@@ -86,7 +103,13 @@ def cluster(processes):
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     return [
-        ["--cluster.coordinator", address, "--cluster.processes", str(processes),
-         "--cluster.process", str(number)]
+        [
+            "--cluster.coordinator",
+            address,
+            "--cluster.processes",
+            str(processes),
+            "--cluster.process",
+            str(number),
+        ]
         for number in range(processes)
-    ]  # fmt: skip
+    ]

@@ -24,9 +24,12 @@ def picture(seed=0, size=(240, 320)):
 
 def view(scale=1.0, degrees=0.0, shift=(0.0, 0.0), mirror=False, colour=(1.0, 1.0, 1.0)):
     return View(
-        jnp.float32(scale), jnp.float32(math.radians(degrees)), jnp.array(shift, jnp.float32),
-        jnp.bool_(mirror), jnp.array(colour, jnp.float32),
-    )  # fmt: skip
+        jnp.float32(scale),
+        jnp.float32(math.radians(degrees)),
+        jnp.array(shift, jnp.float32),
+        jnp.bool_(mirror),
+        jnp.array(colour, jnp.float32),
+    )
 
 
 def to_source(row, col, v, shape, sizes):
@@ -144,8 +147,10 @@ def test_draws_follow_the_papers_distribution():
     draws = jax.jit(jax.vmap(lambda key: draw_view(key, PAPER, (240, 320), nyu())))(keys)
     degrees = np.rad2deg(draws.angle)
     for values, low, high in (
-        (draws.scale, 1.0, 1.5), (degrees, -5, 5), (draws.colour.ravel(), 0.8, 1.2),
-    ):  # fmt: skip
+        (draws.scale, 1.0, 1.5),
+        (degrees, -5, 5),
+        (draws.colour.ravel(), 0.8, 1.2),
+    ):
         assert low <= values.min() < low + 0.01 * (high - low)
         assert high - 0.01 * (high - low) < values.max() <= high
         np.testing.assert_allclose(values.mean(), (low + high) / 2, atol=0.02 * (high - low))

@@ -12,9 +12,19 @@ from PIL import Image
 from depthsi.cli import main
 
 FAST = [
-    "--model.width", "0.02", "--schedule.batch-size", "4", "--schedule.coarse-samples", "8",
-    "--schedule.fine-samples", "4", "--schedule.eval-every", "0", "--optim.warmup", "0",
-]  # fmt: skip
+    "--model.width",
+    "0.02",
+    "--schedule.batch-size",
+    "4",
+    "--schedule.coarse-samples",
+    "8",
+    "--schedule.fine-samples",
+    "4",
+    "--schedule.eval-every",
+    "0",
+    "--optim.warmup",
+    "0",
+]
 
 
 @pytest.fixture(scope="module")
@@ -64,14 +74,24 @@ def test_train_evaluate_predict_info(trained, folder, capsys, tmp_path):
     capsys.readouterr()
     main(["evaluate", str(trained)])
     printed = capsys.readouterr().out
-    for words in ("step 3: 2 pictures of split 'test'", "crop eigen2014_nyu (rows", "no depth caps",
-                  "mean over images", "coarse + fine", "mean predictor",
-                  "Coarse+Fine 0.611"):  # fmt: skip
+    for words in (
+        "step 3: 2 pictures of split 'test'",
+        "crop eigen2014_nyu (rows",
+        "no depth caps",
+        "mean over images",
+        "coarse + fine",
+        "mean predictor",
+        "Coarse+Fine 0.611",
+    ):
         assert words in " ".join(printed.split())
     result = json.loads((trained / "evaluation.json").read_text())
     assert list(result["results"]) == [
-        "coarse", "coarse + fine", "oracle scale", "mean predictor", "constant",
-    ]  # fmt: skip
+        "coarse",
+        "coarse + fine",
+        "oracle scale",
+        "mean predictor",
+        "constant",
+    ]
     assert result["images"] == 2
     assert {row["pixels"] for row in result["results"].values()} == {2 * 220 * 296}
     assert 0 <= result["results"]["coarse"]["image"]["d1"] <= 1
@@ -88,8 +108,10 @@ def test_train_evaluate_predict_info(trained, folder, capsys, tmp_path):
     assert (metres.dtype, millimetres.dtype) == (np.float32, np.uint16)
     np.testing.assert_allclose(millimetres / 1000, metres, atol=6e-4)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "my photo_depth.npy", "my photo_depth.png", "my photo_panel.png",
-    ]  # fmt: skip
+        "my photo_depth.npy",
+        "my photo_depth.png",
+        "my photo_panel.png",
+    ]
 
     capsys.readouterr()
     main(["info", str(trained)])

@@ -42,12 +42,32 @@ def folder(tmp_path_factory):
 
 def test_train_evaluate_predict(quick, folder, tmp_path):
     run = tmp_path / "run"
-    main([
-        "train", "tiny", "--run", str(run), "--model.kind", "hourglass", "--model.size", "small",
-        "--data.kind", "folder", "--data.root", str(folder), "--schedule.batch-size", "4",
-        "--schedule.coarse-samples", "4", "--schedule.fine-samples", "4",
-        "--schedule.eval-every", "0", "--optim.warmup", "0",
-    ])  # fmt: skip
+    main(
+        [
+            "train",
+            "tiny",
+            "--run",
+            str(run),
+            "--model.kind",
+            "hourglass",
+            "--model.size",
+            "small",
+            "--data.kind",
+            "folder",
+            "--data.root",
+            str(folder),
+            "--schedule.batch-size",
+            "4",
+            "--schedule.coarse-samples",
+            "4",
+            "--schedule.fine-samples",
+            "4",
+            "--schedule.eval-every",
+            "0",
+            "--optim.warmup",
+            "0",
+        ]
+    )
     main(["evaluate", str(run)])
     evaluation = json.loads((run / "evaluation.json").read_text())
     assert evaluation["step"] == 2
@@ -70,9 +90,10 @@ def test_one_stage_has_the_samples_of_both():
 @pytest.mark.parametrize("optimiser", ["sgd", "muon"])
 def test_every_layer_has_a_rate_and_muon_has_its_matrices(kind, optimiser):
     config = Config(
-        model=ModelConfig(kind=kind, size="medium"), optim=OptimConfig(optimiser),
+        model=ModelConfig(kind=kind, size="medium"),
+        optim=OptimConfig(optimiser),
         schedule=ScheduleConfig(4, 4, 4),
-    )  # fmt: skip
+    )
     (stage,) = make_stages(config)
     state = jax.eval_shape(lambda: initial_state(config, stage))
     jax.eval_shape(

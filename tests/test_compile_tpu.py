@@ -144,14 +144,22 @@ def test_groups_exchange_activations_and_not_weights():
 
 def row(**changes):
     return {
-        "devices": 4, "flops": 2.5e9, "argument_bytes": 7e6, "output_bytes": 5e6,
-        "reused_bytes": 4e6, "temporary_bytes": 3e6, "program_bytes": 1e6, "needed_bytes": 12e6,
-        "memory_bytes": 16e9, "fits": True, "seconds": 1,
+        "devices": 4,
+        "flops": 2.5e9,
+        "argument_bytes": 7e6,
+        "output_bytes": 5e6,
+        "reused_bytes": 4e6,
+        "temporary_bytes": 3e6,
+        "program_bytes": 1e6,
+        "needed_bytes": 12e6,
+        "memory_bytes": 16e9,
+        "fits": True,
+        "seconds": 1,
         "exchanges": [
             {"kind": "all-reduce", "group": 4, "payload": 2_000_000, "looped": False},
             {"kind": "all-reduce", "group": 4, "payload": 4_000_000, "looped": False},
         ],
-    } | changes  # fmt: skip
+    } | changes
 
 
 def test_what_is_there_is_kept_and_the_rest_compiled_in_order(tmp_path, monkeypatch):

@@ -81,8 +81,13 @@ def test_the_gradient_of_a_strided_convolution_costs_two_forward_passes():
 
 # Output height, width and channels of each convolution, its window and its input channels: the
 # paper's layers at the sizes of the authors' release (NYU; the first fine layer sees all rows).
-COARSE = [(56, 75, 96, 11, 3), (27, 37, 256, 5, 96), (13, 18, 384, 3, 256),
-          (13, 18, 384, 3, 384), (13, 18, 256, 3, 384)]  # fmt: skip
+COARSE = [
+    (56, 75, 96, 11, 3),
+    (27, 37, 256, 5, 96),
+    (13, 18, 384, 3, 256),
+    (13, 18, 384, 3, 384),
+    (13, 18, 256, 3, 384),
+]
 FINE = [(111, 149, 63, 9, 3), (55, 74, 64, 5, 64), (55, 74, 1, 5, 64)]
 
 
@@ -134,8 +139,13 @@ def split_memory():
 
 def test_memory_of_one_device(split_memory):
     """Parameters of width 1/32: 3, 8, 12, 12, 8 channels, 128 units of fc6 divided by two."""
-    convs = [(11 * 11 * 3 + 1) * 3, (25 * 3 + 1) * 8, (9 * 8 + 1) * 12, (9 * 12 + 1) * 12,
-             (9 * 12 + 1) * 8]  # fmt: skip
+    convs = [
+        (11 * 11 * 3 + 1) * 3,
+        (25 * 3 + 1) * 8,
+        (9 * 8 + 1) * 12,
+        (9 * 12 + 1) * 12,
+        (9 * 12 + 1) * 8,
+    ]
     shared = [(6 * 8 * 8 + 1) * 128 // 2, 128 * 4070 // 2, 4070]
     fine = [(81 * 3 + 1) * 3, (25 * 4 + 1) * 4, 25 * 4 + 1]
     assert split_memory.parameters == 4 * (sum(convs) + sum(shared) + sum(fine))

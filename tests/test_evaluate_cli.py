@@ -12,10 +12,27 @@ from depthsi.cli import main
 from depthsi.metrics import BOUNDARY_METRICS, METRICS
 
 FAST = [
-    "--model.width", "0.02", "--schedule.batch-size", "4", "--schedule.coarse-samples", "8",
-    "--schedule.fine-samples", "4", "--schedule.eval-every", "1", "--optim.warmup", "0",
-    "--schedule.save-every", "1", "--data.train", "4", "--data.val", "4", "--data.test", "4",
-]  # fmt: skip
+    "--model.width",
+    "0.02",
+    "--schedule.batch-size",
+    "4",
+    "--schedule.coarse-samples",
+    "8",
+    "--schedule.fine-samples",
+    "4",
+    "--schedule.eval-every",
+    "1",
+    "--optim.warmup",
+    "0",
+    "--schedule.save-every",
+    "1",
+    "--data.train",
+    "4",
+    "--data.val",
+    "4",
+    "--data.test",
+    "4",
+]
 
 
 @pytest.fixture(scope="module")
@@ -79,19 +96,27 @@ def evaluated(capsys, *arguments):
 def test_a_run_leaves_tables_numbers_and_pictures(run, capsys, tmp_path):
     printed = evaluated(capsys, run, "--edges", "--out", tmp_path)
     for words in (
-        "run, step 3: 4 pictures of split 'test'.", "Intervals of 95 % over images",
-        "Protocol eigen2014_nyu: crop eigen2014_nyu (rows 10..230", "no depth caps", "95 % from",
+        "run, step 3: 4 pictures of split 'test'.",
+        "Intervals of 95 % over images",
+        "Protocol eigen2014_nyu: crop eigen2014_nyu (rows 10..230",
+        "no depth caps",
+        "95 % from",
         "Truth: rendered, camera z; the protocol's: depth camera with its holes filled in.",
-        "Oracle scale: coarse + fine with the true mean log depth of each image.", "edge F",
+        "Oracle scale: coarse + fine with the true mean log depth of each image.",
+        "edge F",
         "Table 1 of the paper (NYU Depth v2), from its own training and test pictures, not",
-    ):  # fmt: skip
+    ):
         assert words in printed
     ours, paper = printed.split("Table 1 of the paper")
     assert "Make3D" not in ours
     assert "mean predictor" not in paper
     assert sorted(p.name for p in tmp_path.rglob("*.*")) == [
-        "evaluation.csv", "evaluation.json", "evaluation.md", "evaluation_images.csv", "test.png",
-    ]  # fmt: skip
+        "evaluation.csv",
+        "evaluation.json",
+        "evaluation.md",
+        "evaluation_images.csv",
+        "test.png",
+    ]
     assert not (run / "evaluation.json").exists()
 
     rows = ["coarse", "coarse + fine", "oracle scale", "mean predictor", "constant"]

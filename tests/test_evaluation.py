@@ -58,8 +58,11 @@ def numbers(prediction, target):
     """Three of the numbers of one image, pooled over the given pixels."""
     prediction, target = prediction.astype(np.float64), target.astype(np.float64)
     d = np.log(prediction / target)
-    return {"abs_rel": np.mean(np.abs(prediction / target - 1)), "rmse_log": np.sqrt(np.mean(d**2)),
-            "rmse_log_si": np.std(d)}  # fmt: skip
+    return {
+        "abs_rel": np.mean(np.abs(prediction / target - 1)),
+        "rmse_log": np.sqrt(np.mean(d**2)),
+        "rmse_log_si": np.std(d),
+    }
 
 
 def test_cells_stand_for_four_by_four_pixels_of_the_region():
@@ -254,9 +257,12 @@ def test_the_mean_predictor_on_nyu_is_in_the_band_of_table_1():
     ours = mean_scores(mean, test.arrays()[1]).compute("pixel")
     assert set(ours) == set(METRICS)
     for name, low, high in (
-        ("d1", 0.41, 0.44), ("abs_rel", 0.34, 0.42), ("rmse", 1.15, 1.28),
-        ("rmse_log", 0.39, 0.44), ("rmse_log_si", 0.295, 0.315),
-    ):  # fmt: skip
+        ("d1", 0.41, 0.44),
+        ("abs_rel", 0.34, 0.42),
+        ("rmse", 1.15, 1.28),
+        ("rmse_log", 0.39, 0.44),
+        ("rmse_log_si", 0.295, 0.315),
+    ):
         assert low < ours[name] < high, (name, ours[name])
 
 

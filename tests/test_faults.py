@@ -15,10 +15,13 @@ def program(data, processes=1):
     words = arguments("", data)
     del words[words.index("--run") : words.index("--run") + 2]
     return fault_trials.Program(
-        [sys.executable, str(PROGRAM), *words[:2]], words[2:], 20,
-        abstract_state, processes,
+        [sys.executable, str(PROGRAM), *words[:2]],
+        words[2:],
+        20,
+        abstract_state,
+        processes,
         environment(SECONDS_PER_STEP=0.05),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(("processes", "most"), [(1, 3), (2, 1)])
@@ -28,9 +31,13 @@ def test_a_killed_run_ends_like_the_one_left_alone(processes, most, tmp_path):
     numbers = faults.summary(outcomes)
     assert numbers["kills"] > 0
     assert numbers["steps lost by a kill, most"] <= 2 * 5  # those of a save under way, too
-    for name in ("damaged checkpoints found", "corrupted checkpoints accepted",
-                 "final states that differ in a bit", "logs that differ in a line",
-                 "temporary directories left"):  # fmt: skip
+    for name in (
+        "damaged checkpoints found",
+        "corrupted checkpoints accepted",
+        "final states that differ in a bit",
+        "logs that differ in a line",
+        "temporary directories left",
+    ):
         assert numbers[name] == 0, (name, outcomes)
     assert numbers["seconds until the other process ended, most"] < 100
 

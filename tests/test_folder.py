@@ -222,8 +222,9 @@ def test_arrays_are_the_samples_stacked(tmp_path):
             if size:
                 image, depth = fit_to(
                     np.asarray(Image.open(root / source.names[i])),
-                    (counts(12, 16, i) / 1000).astype(np.float32), size,
-                )  # fmt: skip
+                    (counts(12, 16, i) / 1000).astype(np.float32),
+                    size,
+                )
                 np.testing.assert_array_equal(images[i], image)
                 np.testing.assert_array_equal(depths[i], depth)
 

@@ -29,8 +29,17 @@ def test_info_of_a_folder(folder, tmp_path, capsys):
     out, numbers = tmp_path / "out", tmp_path / "n.json"
     main(["info", str(folder), "--out", str(out), "--json", str(numbers)])
     printed = capsys.readouterr().out
-    for words in ("4 train, 2 test", "train: 4 samples", "4 of 24x32", "1 of 24x32, 1 of 24x64",
-                  "scenes 2", "scenes 1", "valid 100.00%", "log depth mean", "█"):  # fmt: skip
+    for words in (
+        "4 train, 2 test",
+        "train: 4 samples",
+        "4 of 24x32",
+        "1 of 24x32, 1 of 24x64",
+        "scenes 2",
+        "scenes 1",
+        "valid 100.00%",
+        "log depth mean",
+        "█",
+    ):
         assert words in " ".join(printed.split())
     found = json.loads(numbers.read_text())
     assert list(found) == ["train", "test"]

@@ -54,8 +54,17 @@ def test_tpu(capfd, monkeypatch):
         """ '"'"'/mnt/a run'"'"' --data.root /mnt/nyu --cluster.coordinator auto'"""
         " --zone=us-central2-b --worker=all\n"
     )
-    again = dry(capfd, "tpu", "--name", "pod-1", "--zone", "us-central2-b", "--skip-install",
-                "--project", "mine-1")  # fmt: skip
+    again = dry(
+        capfd,
+        "tpu",
+        "--name",
+        "pod-1",
+        "--zone",
+        "us-central2-b",
+        "--skip-install",
+        "--project",
+        "mine-1",
+    )
     assert again == out.splitlines(keepends=True)[-1].replace("all\n", "all --project=mine-1\n")
 
 
@@ -65,8 +74,18 @@ def test_what_the_tpu_launcher_packs_is_there():
 
 
 def test_slurm(capfd):
-    out = dry(capfd, "slurm", "--nodes", "2", "--gpus-per-node", "4", "--partition", "gpu_long",
-              "--python", "/opt/my env/bin/python")  # fmt: skip
+    out = dry(
+        capfd,
+        "slurm",
+        "--nodes",
+        "2",
+        "--gpus-per-node",
+        "4",
+        "--partition",
+        "gpu_long",
+        "--python",
+        "/opt/my env/bin/python",
+    )
     assert out == (
         "sbatch <<'END'\n"
         "#!/bin/bash\n"
@@ -101,15 +120,20 @@ def test_machine(capfd):
     )
     out = dry(capfd, "machine", "--python", "py", "--processes", "2", "--gpus", "6")
     assert [line.split()[0] for line in out.splitlines()] == [
-        "CUDA_VISIBLE_DEVICES=0,1,2", "CUDA_VISIBLE_DEVICES=3,4,5", "wait",
-    ]  # fmt: skip
+        "CUDA_VISIBLE_DEVICES=0,1,2",
+        "CUDA_VISIBLE_DEVICES=3,4,5",
+        "wait",
+    ]
 
 
-@pytest.mark.parametrize("target", [
-    ["tpu", "--name", "pod-1", "--zone", "us-central2-b", "--skip-install"],
-    ["slurm", "--python", "python"],
-    ["machine", "--python", "python", "--processes", "2"],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "target",
+    [
+        ["tpu", "--name", "pod-1", "--zone", "us-central2-b", "--skip-install"],
+        ["slurm", "--python", "python"],
+        ["machine", "--python", "python", "--processes", "2"],
+    ],
+)
 def test_what_is_printed_can_be_pasted_and_is_what_runs(target, capfd, tmp_path, monkeypatch):
     """The same words reach the program, whether a shell or the launcher starts it."""
     script = dry(capfd, *target)
@@ -132,8 +156,13 @@ def test_a_job_script_is_one_for_bash(capfd, tmp_path):
         ["bash"], input=script, env={"PATH": path}, capture_output=True, text=True, check=True
     )
     assert done.stdout.split("\n")[2:8] == [
-        "<py>", "<-m>", "<depthsi>", "<train>", "<nyu>", "<--run>",
-    ]  # fmt: skip
+        "<py>",
+        "<-m>",
+        "<depthsi>",
+        "<train>",
+        "<nyu>",
+        "<--run>",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -202,8 +231,10 @@ def own_signals():
 
 @pytest.mark.usefixtures("own_signals")
 def test_processes_run_at_the_same_time_and_the_first_failure_counts(tmp_path):
-    meet = [f"touch {tmp_path}/{i}; while ! [ -e {tmp_path}/{1 - i} ]; do sleep 0.05; done"
-            for i in (0, 1)]  # fmt: skip
+    meet = [
+        f"touch {tmp_path}/{i}; while ! [ -e {tmp_path}/{1 - i} ]; do sleep 0.05; done"
+        for i in (0, 1)
+    ]
     assert one_machine._run([shell(text) for text in meet]) == 0
     assert one_machine._run([shell("exit 0"), shell("exit 3")]) == 3
     assert one_machine._run([shell("kill -9 $$"), shell("exit 0")]) == 128 + 9
@@ -240,8 +271,18 @@ def test_signals_reach_every_process_once(tmp_path):
     stub.chmod(0o755)
     for number in (signal.SIGTERM, signal.SIGINT):
         (tmp_path / "log").write_text("")
-        words = [sys.executable, FOLDER / "launch.py", "machine", "--processes", "2", "--python",
-                 stub, "--port", "12399", *TRAINING]  # fmt: skip
+        words = [
+            sys.executable,
+            FOLDER / "launch.py",
+            "machine",
+            "--processes",
+            "2",
+            "--python",
+            stub,
+            "--port",
+            "12399",
+            *TRAINING,
+        ]
         path = str(FOLDER.parents[1])
         running = subprocess.Popen(
             words,

@@ -121,9 +121,9 @@ def test_worked_example_of_ssi():
 def test_worked_example_of_ssi_trimmed():
     """Medians 2 and 2, mean deviations 6/5 and 14/5; the largest of five differences is out."""
     p, t = jnp.array([[0.0, 1.0, 2.0, 3.0, 4.0]]), jnp.array([[0.0, 1.0, 2.0, 3.0, 12.0]])
-    differences = sorted(abs(a / 1.2 - b / 2.8) for a, b in zip(
-        (-2, -1, 0, 1, 2), (-2, -1, 0, 1, 10), strict=True
-    ))  # fmt: skip
+    differences = sorted(
+        abs(a / 1.2 - b / 2.8) for a, b in zip((-2, -1, 0, 1, 2), (-2, -1, 0, 1, 10), strict=True)
+    )
     np.testing.assert_allclose(losses.ssi_trimmed(p, t), sum(differences[:4]) / 10, rtol=1e-6)
 
 

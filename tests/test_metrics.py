@@ -430,5 +430,12 @@ def test_scores_refuse_what_totals_refuse():
 def test_the_papers_eight_come_first():
     assert METRICS[:8] == PAPER_METRICS
     assert PAPER_METRICS == (
-        "d1", "d2", "d3", "abs_rel", "sq_rel", "rmse", "rmse_log", "rmse_log_si"
-    )  # fmt: skip
+        "d1",
+        "d2",
+        "d3",
+        "abs_rel",
+        "sq_rel",
+        "rmse",
+        "rmse_log",
+        "rmse_log_si",
+    )

@@ -92,11 +92,13 @@ def test_distances_against_plain_loops():
     both = [min(d, 10) for d in (*to_true, *to_predicted)]
     assert 0 < precision < 1
     assert 0 < recall < 1
-    assert boundary_metrics(*blocks) == pytest.approx({
-        "boundary_f": 2 * precision * recall / (precision + recall),
-        "dbe_acc": math.fsum(near) / len(near),
-        "dbe_com": math.fsum(both) / len(both),
-    })  # fmt: skip
+    assert boundary_metrics(*blocks) == pytest.approx(
+        {
+            "boundary_f": 2 * precision * recall / (precision + recall),
+            "dbe_acc": math.fsum(near) / len(near),
+            "dbe_com": math.fsum(both) / len(both),
+        }
+    )
 
 
 def test_images_without_numbers_and_misuse():

@@ -67,8 +67,14 @@ def lines(path):
 
 
 def scalars(**changes):
-    values = {"loss": 1.0, "learning_rate": 0.1, "valid_share": 1.0, "gradient_norm": 2.0,
-              "update_norm": 0.2, "gradient_norm/coarse/conv1": 1.5}  # fmt: skip
+    values = {
+        "loss": 1.0,
+        "learning_rate": 0.1,
+        "valid_share": 1.0,
+        "gradient_norm": 2.0,
+        "update_norm": 0.2,
+        "gradient_norm/coarse/conv1": 1.5,
+    }
     return values | changes
 
 
@@ -78,12 +84,17 @@ def test_norms_are_those_of_each_layer_and_of_all(compiled):
 
     def draw(scale):
         return {
-            "coarse": {"conv1": {"kernel": rng.normal(0, scale, (3, 4)),
-                                 "bias": rng.normal(size=4)},
-                       "fc6": {"kernel": rng.normal(0, scale, (5, 2))}},
-            "unet": {"down1": {"conv_a": {"kernel": rng.normal(0, scale, 7)},
-                               "conv_b": {"bias": rng.normal(0, scale, 2)}}},
-        }  # fmt: skip
+            "coarse": {
+                "conv1": {"kernel": rng.normal(0, scale, (3, 4)), "bias": rng.normal(size=4)},
+                "fc6": {"kernel": rng.normal(0, scale, (5, 2))},
+            },
+            "unet": {
+                "down1": {
+                    "conv_a": {"kernel": rng.normal(0, scale, 7)},
+                    "conv_b": {"bias": rng.normal(0, scale, 2)},
+                }
+            },
+        }
 
     trees = draw(1.0), draw(0.01), draw(30.0)
     given = jax.tree.map(jnp.float32, trees)
@@ -127,8 +138,9 @@ def test_a_step_tells_what_it_did_to_every_layer():
     for layer, arrays in before.items():
         old = np.concatenate([arrays[name].ravel() for name in ("kernel", "bias")]).astype(float)
         new = np.concatenate([after[layer][name].ravel() for name in ("kernel", "bias")])
-        rates = [rate for group, rate in PAPER_RATES.items()
-                 if f"{stage.name}/{layer}".startswith(group)]  # fmt: skip
+        rates = [
+            rate for group, rate in PAPER_RATES.items() if f"{stage.name}/{layer}".startswith(group)
+        ]
         change, rate = np.linalg.norm(new - old), 1e3 * rates[0].learning_rate
         group = f"{stage.name}/{layer}"
         assert change > 0
@@ -183,9 +195,12 @@ def test_a_line_has_everything_a_step_says_and_where_the_time_went(tmp_path, mon
         watcher.flush()
     first, second, val, third = lines(tmp_path / "run")
     assert first == scalars(loss=2.0) | {
-        "step": 2, "stage": "coarse", "split": "train",
-        "images_per_second": round(2 * 4 / 6, 2), "waiting_share": 0.25,
-    }  # fmt: skip
+        "step": 2,
+        "stage": "coarse",
+        "split": "train",
+        "images_per_second": round(2 * 4 / 6, 2),
+        "waiting_share": 0.25,
+    }
     assert (second["step"], second["images_per_second"]) == (4, 2 * 4 / 2)
     assert (val["split"], val["step"], val["d1"]) == ("val", 4, 0.5)
     # the evaluation's time does not count
@@ -256,8 +271,9 @@ def test_only_the_first_process_has_a_progress_bar(tmp_path, monkeypatch):
         with as_process(number, tmp_path / str(number), monkeypatch):
             pass
     assert [(each["disable"], each["initial"], each["total"]) for each in made] == [
-        (None, 3, 12), (True, 3, 12),
-    ]  # fmt: skip
+        (None, 3, 12),
+        (True, 3, 12),
+    ]
 
 
 def events(directory):

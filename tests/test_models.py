@@ -188,9 +188,15 @@ def test_kitti_fine_network_sees_the_bottom_rows_only():
     assert np.any(before != model.apply(params, image.at[:, 56:60].set(0), coarse))
 
 
-@pytest.mark.parametrize("window", [
-    Window(3, 2), Window(2, 2), Window(3, 2, ((0, 1), (0, 0))), Window(3, 2, ((0, 0), (0, 1))),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "window",
+    [
+        Window(3, 2),
+        Window(2, 2),
+        Window(3, 2, ((0, 1), (0, 0))),
+        Window(3, 2, ((0, 0), (0, 1))),
+    ],
+)
 def test_max_pool_and_its_gradient_equal_the_plain_one(window):
     # distinct values: every maximum is unique
     x = jax.random.permutation(jax.random.key(0), jnp.arange(2 * 14 * 17 * 3.0))
@@ -266,9 +272,13 @@ def test_bfloat16_gives_float32_gradients_near_the_exact_ones(output):
 
 @pytest.mark.parametrize(
     ("changes", "words"),
-    [({"width": 0.0}, "width is 0.0"), ({"width": float("nan")}, "width"),
-     ({"dropout": 1.0}, "dropout"), ({"log_std": 0.0}, "log_std")],
-)  # fmt: skip
+    [
+        ({"width": 0.0}, "width is 0.0"),
+        ({"width": float("nan")}, "width"),
+        ({"dropout": 1.0}, "dropout"),
+        ({"log_std": 0.0}, "log_std"),
+    ],
+)
 def test_impossible_settings_are_refused(changes, words):
     with pytest.raises(DepthsiError, match=words):
         ModelConfig(**changes)

@@ -29,9 +29,13 @@ def test_every_pixel_arrives_exactly(tmp_path):
     root = tmp_path / "nyu depth 北"
     written = {
         name: write_h5(root / f"{name}.h5")
-        for name in ("train/attic_0001/00001", "train/attic_0001/00002", "train/study_0004/00001",
-                     "val/official/00001")
-    }  # fmt: skip
+        for name in (
+            "train/attic_0001/00001",
+            "train/attic_0001/00002",
+            "train/study_0004/00001",
+            "val/official/00001",
+        )
+    }
     (root / "train/attic_0001/._00001.txt").write_text("")
     directory = prepare(open_nyu_fastdepth(root), tmp_path / "out", report=list)
     train, test = PreparedSource(directory, "train"), PreparedSource(directory, "test")

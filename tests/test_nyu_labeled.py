@@ -99,8 +99,12 @@ def test_held_out_scenes_are_those_of_least_sha256():
     for count in range(8):
         held = {frame.key for frame in hold_out_scenes(frames, count) if frame.split == "val"}
         assert held == {scenes[digest] for digest in sorted(scenes)[:count]}
-    both = (Frame("1", "train", "b", Record), Frame("2", "test", "b", Record),
-            Frame("3", "train", "a", Record), Frame("4", "train", "", Record))  # fmt: skip
+    both = (
+        Frame("1", "train", "b", Record),
+        Frame("2", "test", "b", Record),
+        Frame("3", "train", "a", Record),
+        Frame("4", "train", "", Record),
+    )
     splits = [frame.split for frame in hold_out_scenes(both, 1)]
     assert splits == ["val", "test", "train", "train"]  # b has the lesser one
     with pytest.raises(DepthsiError, match=r"1 scenes cannot be held out.* have 1"):

@@ -18,13 +18,35 @@ SIZE = HEIGHT, WIDTH = 480, 640
 # camera_params.m, as published
 FC_RGB, CC_RGB = (518.85790117450188, 519.46961112127485), (325.58244941119034, 253.73616633400465)
 FC_D, CC_D = (582.62448167737955, 582.69103270988637), (313.04475870804731, 238.44389626620386)
-KC_RGB = np.array([0.20796615318809061, -0.58613825163911781, 7.2231363135888329e-4,
-                   1.0479627195765181e-3, 0.49856986684705107])  # fmt: skip
-KC_D = np.array([-0.099897236553084481, 0.39065324602765344, 1.9290592870229277e-3,
-                 -1.9422022475975055e-3, -0.51031725053400578])  # fmt: skip
-R_LIST = [0.99997798940829263, 5.0518419386157446e-3, 4.3011152014118693e-3,
-          -5.0359919480810989e-3, 0.99998051861143999, -3.6879781309514218e-3,
-          -4.3196624923060242e-3, 3.6662365748484798e-3, 0.99998394948385538]  # fmt: skip
+KC_RGB = np.array(
+    [
+        0.20796615318809061,
+        -0.58613825163911781,
+        7.2231363135888329e-4,
+        1.0479627195765181e-3,
+        0.49856986684705107,
+    ]
+)
+KC_D = np.array(
+    [
+        -0.099897236553084481,
+        0.39065324602765344,
+        1.9290592870229277e-3,
+        -1.9422022475975055e-3,
+        -0.51031725053400578,
+    ]
+)
+R_LIST = [
+    0.99997798940829263,
+    5.0518419386157446e-3,
+    4.3011152014118693e-3,
+    -5.0359919480810989e-3,
+    0.99998051861143999,
+    -3.6879781309514218e-3,
+    -4.3196624923060242e-3,
+    3.6662365748484798e-3,
+    0.99998394948385538,
+]
 T_X, T_Y, T_Z = 2.5031875059141302e-2, 6.6238747008330102e-4, -2.9342312935846411e-4
 
 
@@ -95,16 +117,20 @@ def toolbox_projection(disparity, z_of):
             if value == 2047 or value < 600 or value >= 1092.5:
                 continue
             depth = min(351.3 / (1092.5 - value), 10.0)
-            point = np.array([(x + 1 - CC_D[0]) * depth / FC_D[0],
-                              (y + 1 - CC_D[1]) * depth / FC_D[1], depth])  # fmt: skip
+            point = np.array(
+                [(x + 1 - CC_D[0]) * depth / FC_D[0], (y + 1 - CC_D[1]) * depth / FC_D[1], depth]
+            )
             moved = rotation @ point + translation
             u = math.floor(moved[0] * FC_RGB[0] / moved[2] + CC_RGB[0] + 0.5)
             v = math.floor(moved[1] * FC_RGB[1] / moved[2] + CC_RGB[1] + 0.5)
             if 0 < u <= WIDTH and 0 < v <= HEIGHT:
                 stored = depth if z_of == "depth" else -moved[2]
                 # of equally near ones the later pixel stays
-                result[v - 1, u - 1] = min((depth, stored), result.get((v - 1, u - 1), (99, 0)),
-                                           key=lambda values: values[0])  # fmt: skip
+                result[v - 1, u - 1] = min(
+                    (depth, stored),
+                    result.get((v - 1, u - 1), (99, 0)),
+                    key=lambda values: values[0],
+                )
     return result
 
 

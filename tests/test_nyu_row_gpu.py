@@ -237,9 +237,12 @@ print("imported")
 def test_neither_tyro_nor_grain_nor_tfds_is_needed():
     path = os.pathsep.join([str(SCRIPTS), str(ROOT)])
     done = subprocess.run(
-        [sys.executable, "-c", BLOCKED], env=os.environ | {"PYTHONPATH": path},
-        capture_output=True, text=True, timeout=200,
-    )  # fmt: skip
+        [sys.executable, "-c", BLOCKED],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
     assert done.stdout.strip() == "imported", done.stderr
 
 
@@ -248,8 +251,10 @@ def gpu_run(*words, **variables):
     done = subprocess.run(
         ["bash", str(SCRIPTS / "gpu_run.sh"), *words],
         env=os.environ | {"PYTHON": sys.executable, "JAX_PLATFORMS": "cpu"} | variables,
-        capture_output=True, text=True, timeout=500,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
     return done.stdout + done.stderr, done.returncode
 
 
@@ -274,19 +279,32 @@ def test_what_would_be_run(tmp_path):
 def test_a_fast_run_from_end_to_end(packed, tmp_path):
     out, runs = tmp_path / "out", tmp_path / "runs"
     printed, code = gpu_run(
-        FAST="1", KINDS="two_scale", PAIRS=str(packed), FOLDER=str(tmp_path / "pairs"),
-        OUT=str(out), RUNS=str(runs),
+        FAST="1",
+        KINDS="two_scale",
+        PAIRS=str(packed),
+        FOLDER=str(tmp_path / "pairs"),
+        OUT=str(out),
+        RUNS=str(runs),
         ROW="--rooms-coarse 0 --fine 0 --precision float32 --optimiser adamw",
-        WHEELS=str(tmp_path), XLA_FLAGS="--xla_backend_optimization_level=0",  # compiles sooner
-    )  # fmt: skip
+        WHEELS=str(tmp_path),
+        XLA_FLAGS="--xla_backend_optimization_level=0",  # compiles sooner
+    )
     assert code == 0, printed
     assert sorted(path.name for path in out.iterdir()) == [
-        "results.tar.gz", "tries.json", "two_scale.npz.00",
-    ]  # fmt: skip
+        "results.tar.gz",
+        "tries.json",
+        "two_scale.npz.00",
+    ]
     with tarfile.open(out / "results.tar.gz") as archive:
         names = archive.getnames()
-    for name in ("row.json", "nyu/metrics.jsonl", "nyu/config.json", "nyu/val_best/evaluation.md",
-                 "nyu/val_newest/evaluation.json", "nyu/val_newest/samples/val.png"):  # fmt: skip
+    for name in (
+        "row.json",
+        "nyu/metrics.jsonl",
+        "nyu/config.json",
+        "nyu/val_best/evaluation.md",
+        "nyu/val_newest/evaluation.json",
+        "nyu/val_newest/samples/val.png",
+    ):
         assert f"./two_scale/{name}" in names
     assert not [name for name in names if "checkpoints" in name or "pairs" in name]
     with np.load(out / "two_scale.npz.00", allow_pickle=False) as archive:
@@ -297,9 +315,13 @@ def test_a_fast_run_from_end_to_end(packed, tmp_path):
 
 def test_without_data_it_says_so(tmp_path):
     printed, code = gpu_run(
-        FAST="1", PAIRS=str(tmp_path / "no.npz"), OUT=str(tmp_path / "out"),
-        RUNS=str(tmp_path / "runs"), WHEELS=str(tmp_path), FOLDER=str(tmp_path / "pairs"),
-    )  # fmt: skip
+        FAST="1",
+        PAIRS=str(tmp_path / "no.npz"),
+        OUT=str(tmp_path / "out"),
+        RUNS=str(tmp_path / "runs"),
+        WHEELS=str(tmp_path),
+        FOLDER=str(tmp_path / "pairs"),
+    )
     assert code == 2
     assert f"pack_pairs: {tmp_path}/no.npz does not exist" in printed
     assert not (tmp_path / "out" / "tries.json").exists()

@@ -12,12 +12,17 @@ from depthsi.training.optimisers import layer_group, make_optimizer, rate_schedu
 
 # Learning rate: paper, section 3.3; weight decay: the authors' release.
 RATES = {
-    ("coarse", "conv1"): (0.001, 5e-4), ("coarse", "conv2"): (0.001, 5e-4),
-    ("coarse", "conv3"): (0.001, 5e-4), ("coarse", "conv4"): (0.001, 5e-4),
-    ("coarse", "conv5"): (0.001, 5e-4), ("coarse", "fc6"): (0.1, 1e-4),
-    ("coarse", "fc7"): (0.1, 1e-4), ("fine", "conv1"): (0.001, 1e-4),
-    ("fine", "conv2"): (0.01, 1e-4), ("fine", "conv3"): (0.001, 1e-4),
-}  # fmt: skip
+    ("coarse", "conv1"): (0.001, 5e-4),
+    ("coarse", "conv2"): (0.001, 5e-4),
+    ("coarse", "conv3"): (0.001, 5e-4),
+    ("coarse", "conv4"): (0.001, 5e-4),
+    ("coarse", "conv5"): (0.001, 5e-4),
+    ("coarse", "fc6"): (0.1, 1e-4),
+    ("coarse", "fc7"): (0.1, 1e-4),
+    ("fine", "conv1"): (0.001, 1e-4),
+    ("fine", "conv2"): (0.01, 1e-4),
+    ("fine", "conv3"): (0.001, 1e-4),
+}
 
 
 def small(seed):

@@ -80,14 +80,16 @@ DAMAGE = {
     "objects": lambda old, new: changed(old, new, index=np.array([{}], object)),
     "no index": lambda old, new: changed(old, new, index=np.zeros(5, np.uint8)),
     "a path outside": lambda old, new: changed(
-        old, new,
+        old,
+        new,
         index=np.frombuffer(
             b"rgb,depth,split,depth_units_per_metre\n"
-            + b"".join(b"../%d.png,%d.png,train,1\n" % (i, i) for i in range(8)), np.uint8,
+            + b"".join(b"../%d.png,%d.png,train,1\n" % (i, i) for i in range(8)),
+            np.uint8,
         ),
     ),
     "missing": lambda old, new: None,
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", DAMAGE)

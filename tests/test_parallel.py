@@ -332,7 +332,7 @@ def test_meshes_and_what_they_cannot_be(monkeypatch):
         (12, ComputeConfig(accumulate=2), "equally in 2 turns: use a multiple of 8"),
         (8, ComputeConfig(model_devices=8), "model_devices is 8, but there are 4 devices"),
         (8, ComputeConfig(model_devices=3), "groups of 3 cannot use up"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(DepthsiError, match=words):
             make_mesh(batch, compute)
     with pytest.raises(DepthsiError, match="pmap cannot do"):

@@ -71,9 +71,11 @@ def philox(seed, stream):
         for _ in range(10):
             a, b = 0xD2E7470EE14C6C93 * counter[0], 0xCA5A826395121157 * counter[2]
             counter = [
-                (b >> 64) ^ counter[1] ^ key[0], b & mask,
-                (a >> 64) ^ counter[3] ^ key[1], a & mask,
-            ]  # fmt: skip
+                (b >> 64) ^ counter[1] ^ key[0],
+                b & mask,
+                (a >> 64) ^ counter[3] ^ key[1],
+                a & mask,
+            ]
             key = [(key[0] + 0x9E3779B97F4A7C15) & mask, (key[1] + 0xBB67AE8584CAA73B) & mask]
         yield from counter
 
@@ -230,8 +232,10 @@ def test_pairs_in_memory_are_not_copied_and_not_pickled_to_workers():
 def test_ordered_batches_are_every_sample_once(monkeypatch):
     for pairs in (OnDemand(Numbered()), InMemory(*Numbered().arrays())):
         assert [numbers_of(batch) for batch in ordered_batches(pairs, 3)] == [
-            [0, 1, 2], [3, 4, 5], [6],
-        ]  # fmt: skip
+            [0, 1, 2],
+            [3, 4, 5],
+            [6],
+        ]
 
 
 def test_open_pairs_keeps_what_fits_and_knows_its_scenes(monkeypatch):

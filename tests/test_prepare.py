@@ -143,8 +143,10 @@ def test_skip_leaves_bad_frames_out_and_lists_them(tmp_path, monkeypatch):
     said = []
     directory = prepare(
         data_set({"train": 120, "test": 80}, bad=[3, 150]),
-        tmp_path, on_bad="skip", report=said.append,
-    )  # fmt: skip
+        tmp_path,
+        on_bad="skip",
+        report=said.append,
+    )
     train = PreparedSource(directory, "train")
     assert len(train) == 119
     assert train.names[3] == "Küche 4, left"
@@ -152,8 +154,9 @@ def test_skip_leaves_bad_frames_out_and_lists_them(tmp_path, monkeypatch):
     assert "2 frames were left out:\n  Küche 3, left: file 3 is damaged." in said[0]
     summary = json.loads((directory / "preparation.json").read_text(encoding="utf-8"))
     assert summary["skipped"] == {
-        "Küche 3, left": "file 3 is damaged.", "Küche 150, left": "file 150 is damaged."
-    }  # fmt: skip
+        "Küche 3, left": "file 3 is damaged.",
+        "Küche 150, left": "file 150 is damaged.",
+    }
 
 
 def test_skip_stops_beyond_one_per_cent_also_across_interruptions(tmp_path):

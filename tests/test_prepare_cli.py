@@ -58,8 +58,17 @@ def write_h5(path, seed):
 def test_size_and_policy(tmp_path, capsys):
     written = [write_h5(tmp_path / f"in/train/attic/{i:05d}.h5", i) for i in range(110)]
     (tmp_path / "in/train/attic/00003.h5").write_bytes(b"")
-    command = ["prepare", "nyu_fastdepth", "--source", str(tmp_path / "in"), "--size", "4", "4",
-               "--data-dir", str(tmp_path / "out")]  # fmt: skip
+    command = [
+        "prepare",
+        "nyu_fastdepth",
+        "--source",
+        str(tmp_path / "in"),
+        "--size",
+        "4",
+        "4",
+        "--data-dir",
+        str(tmp_path / "out"),
+    ]
     with pytest.raises(SystemExit):
         main(command)
     assert "00003.h5 is not HDF5" in capsys.readouterr().err

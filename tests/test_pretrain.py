@@ -105,9 +105,16 @@ def finished(pretrain, folder, tmp_path_factory):
     """The arguments of a run of three steps."""
     out = tmp_path_factory.mktemp("out")
     return pretrain.Arguments(
-        "folder", str(folder), str(out / "convs.safetensors"), str(out / "run"),
-        epochs=1, batch_size=4, full=16, save_every=1, learning_rate=0.003,
-    )  # fmt: skip
+        "folder",
+        str(folder),
+        str(out / "convs.safetensors"),
+        str(out / "run"),
+        epochs=1,
+        batch_size=4,
+        full=16,
+        save_every=1,
+        learning_rate=0.003,
+    )
 
 
 def test_a_run_that_was_stopped_ends_in_the_same_bits(pretrain, folder, finished):

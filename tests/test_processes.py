@@ -64,16 +64,30 @@ def launch(run, folder, count, devices, *more):
         "PYTHONPATH": str(PACKAGE),
         "XLA_FLAGS": "--xla_backend_optimization_level=0",  # compiling is most of the work here
     }
-    command = [sys.executable, "-m", "depthsi", "train", "tiny", "--run", str(run), "--data.root",
-               str(folder), *SETTINGS.split(), *more]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "depthsi",
+        "train",
+        "tiny",
+        "--run",
+        str(run),
+        "--data.root",
+        str(folder),
+        *SETTINGS.split(),
+        *more,
+    ]
     cluster = f"--cluster.coordinator 127.0.0.1:{free_port()} --cluster.processes {count}".split()
     together = [
         subprocess.Popen(
             [*command, *cluster, "--cluster.process", str(i)] if count > 1 else command,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
         )
         for i in range(count)
-    ]  # fmt: skip
+    ]
     try:
         said = [process.communicate(timeout=300) for process in together]
     finally:
@@ -109,9 +123,14 @@ def params_of(run):
 def assert_same(run, other):
     lines, others = lines_of(run), lines_of(other)
     assert [(line["step"], line["split"]) for line in lines] == [
-        (1, "train"), (2, "train"), (3, "train"), (3, "val"),
-        (4, "train"), (5, "train"), (5, "val"),
-    ]  # fmt: skip
+        (1, "train"),
+        (2, "train"),
+        (3, "train"),
+        (3, "val"),
+        (4, "train"),
+        (5, "train"),
+        (5, "val"),
+    ]
     for a, b in zip(lines, others, strict=True):
         assert a.keys() == b.keys()
         for name, value in a.items():
@@ -177,10 +196,14 @@ def test_processes_that_do_not_meet_give_up_in_time():
     environment = os.environ | {"PYTHONPATH": str(PACKAGE)}
     begin = time.monotonic()
     waiting = [
-        subprocess.Popen([sys.executable, "-c", code, str(free_port()), str(process)],
-                         stderr=subprocess.PIPE, text=True, env=environment)
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(free_port()), str(process)],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
         for process in (0, 1)
-    ]  # fmt: skip
+    ]
     for i, each in enumerate(waiting):
         _, errors = each.communicate(timeout=60)
         assert each.returncode == 2

@@ -28,21 +28,77 @@ def test_rules_as_published():
     street = (375, 1242)
     garg = (153, 371, 44, 1197)  # the numbers that monodepth2's training prints for 375x1242
     table = {
-        "eigen2014_nyu": (FULL, (20, 460, 24, 616), (0, open_end), None, "nearest", "filled",
-                          "none", "image"),
-        "nyu_bts": (FULL, (45, 471, 41, 601), (1e-3, 10), (1e-3, 10), "bilinear", "raw", "none",
-                    "image"),
-        "densedepth_nyu": (FULL, (20, 460, 24, 616), (0, open_end), (0.1, 10), "bilinear",
-                           "filled", "none", "pixel"),
-        "eigen2014_kitti": (street, (124, 342, 44, 1197), (1e-3, 80), (1e-3, 80), "nearest",
-                            "lidar_x", "none", "image"),
-        "garg_kitti": (street, garg, (1e-3, 80), (1e-3, 80), "bilinear", "lidar_x", "none",
-                       "image"),
-        "kitti_benchmark": (street, (23, 375, 13, 1229), (0, open_end), None, "bilinear",
-                            "annotated", "none", "image"),
-        "monodepth2_median": (street, garg, (1e-3, 80), (1e-3, 80), "bilinear", "lidar_x",
-                              "median", "image"),
-    }  # fmt: skip
+        "eigen2014_nyu": (
+            FULL,
+            (20, 460, 24, 616),
+            (0, open_end),
+            None,
+            "nearest",
+            "filled",
+            "none",
+            "image",
+        ),
+        "nyu_bts": (
+            FULL,
+            (45, 471, 41, 601),
+            (1e-3, 10),
+            (1e-3, 10),
+            "bilinear",
+            "raw",
+            "none",
+            "image",
+        ),
+        "densedepth_nyu": (
+            FULL,
+            (20, 460, 24, 616),
+            (0, open_end),
+            (0.1, 10),
+            "bilinear",
+            "filled",
+            "none",
+            "pixel",
+        ),
+        "eigen2014_kitti": (
+            street,
+            (124, 342, 44, 1197),
+            (1e-3, 80),
+            (1e-3, 80),
+            "nearest",
+            "lidar_x",
+            "none",
+            "image",
+        ),
+        "garg_kitti": (
+            street,
+            garg,
+            (1e-3, 80),
+            (1e-3, 80),
+            "bilinear",
+            "lidar_x",
+            "none",
+            "image",
+        ),
+        "kitti_benchmark": (
+            street,
+            (23, 375, 13, 1229),
+            (0, open_end),
+            None,
+            "bilinear",
+            "annotated",
+            "none",
+            "image",
+        ),
+        "monodepth2_median": (
+            street,
+            garg,
+            (1e-3, 80),
+            (1e-3, 80),
+            "bilinear",
+            "lidar_x",
+            "median",
+            "image",
+        ),
+    }
     assert list(PROTOCOLS) == list(table)
     for name, (size, box, caps, clamp, resize, truth, alignment, how) in table.items():
         rules = PROTOCOLS[name]
@@ -57,8 +113,9 @@ def test_rules_as_published():
         assert rules.unsure
         assert rules.truth in TRUTHS
     assert {key: each.name for key, each in DEFAULT_PROTOCOLS.items()} == {
-        "nyu": "eigen2014_nyu", "kitti": "eigen2014_kitti",
-    }  # fmt: skip
+        "nyu": "eigen2014_nyu",
+        "kitti": "eigen2014_kitti",
+    }
 
 
 def scene(seed=0):
@@ -87,12 +144,19 @@ def results(rules, how=None):
 @pytest.mark.parametrize(
     "change",
     [
-        {"crop": "nyu_toolbox"}, {"crop": "none"}, {"min_depth": 2.0}, {"max_depth": 5.0},
-        {"clamp": (1.0, 8.0)}, {"resize": "bilinear"}, {"alignment": "median"},
-        {"alignment": "log_mean"}, {"alignment": "scale_shift"}, {"aggregation": "pixel"},
+        {"crop": "nyu_toolbox"},
+        {"crop": "none"},
+        {"min_depth": 2.0},
+        {"max_depth": 5.0},
+        {"clamp": (1.0, 8.0)},
+        {"resize": "bilinear"},
+        {"alignment": "median"},
+        {"alignment": "log_mean"},
+        {"alignment": "scale_shift"},
+        {"aggregation": "pixel"},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_each_rule_changes_the_numbers(change):
     base = Protocol("base", "nyu", "garg", clamp=(0.1, 100.0))
     plain, changed = results(base), results(dataclasses.replace(base, **change))

@@ -80,15 +80,18 @@ def test_the_tables_say_what_was_measured():
         "bindings": {
             # rounds of a machine that becomes slower: the ratios stay
             "1": {"jit": [0.1, 0.2, 0.4], "plain jit": [0.1, 0.1, 0.4], "pmap": [0.2, 0.4, 0.8]},
-            "2": {"jit": [0.15, 0.3, 0.6], "pmap": [0.3, 0.3, 0.6],
-                  "jit, split in 2": [0.3, 0.9, 1.2]},
+            "2": {
+                "jit": [0.15, 0.3, 0.6],
+                "pmap": [0.3, 0.3, 0.6],
+                "jit, split in 2": [0.3, 0.9, 1.2],
+            },
         },
         "checkpoint": {
             "steps": 2,
             "seconds": {"steps": [0.2, 0.4, 0.2], "steps and checkpoint": [0.5, 0.6, 0.6]},
         },
         "throughput": {"coarse, 32": {"float32": [2.0, 4.0, 3.0], "bfloat16": [1.0, 1.0, 1.0]}},
-    }  # fmt: skip
+    }
     machine = {"processor": "2 x P", "devices": "gpu G", "jax": "1", "python": "3"}
     text = scaling.report(
         {"settings": {"devices": (1, 2), "width": 0.5}, "machine": machine, "seconds": seconds}

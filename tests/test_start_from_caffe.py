@@ -61,9 +61,11 @@ def pool(x, partial):
     """Maximum of 3x3 at every second place; Caffe has a partial window at the end."""
     rows, cols = ((n - 3 + partial) // 2 + 1 for n in x.shape[:2])
     return np.array(
-        [[x[2 * i : 2 * i + 3, 2 * j : 2 * j + 3].max((0, 1)) for j in range(cols)]
-         for i in range(rows)]
-    )  # fmt: skip
+        [
+            [x[2 * i : 2 * i + 3, 2 * j : 2 * j + 3].max((0, 1)) for j in range(cols)]
+            for i in range(rows)
+        ]
+    )
 
 
 def norm(x):
@@ -165,8 +167,10 @@ def safetensors(arrays, kinds):
         start = len(body)
         body += array.tobytes()
         header[name] = {
-            "dtype": kinds[name], "shape": array.shape, "data_offsets": [start, len(body)],
-        }  # fmt: skip
+            "dtype": kinds[name],
+            "shape": array.shape,
+            "data_offsets": [start, len(body)],
+        }
     text = json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + body
 
@@ -191,11 +195,14 @@ def test_safetensors_of_each_float_type(caffe, file, tmp_path):
     assert np.any(read["coarse/conv3/kernel"] != 0)
 
 
-@pytest.mark.parametrize("rename", [
-    lambda name: name.replace(".weight", "_w").replace(".bias", "_b"),
-    lambda name: "model/" + name.replace(".weight", "/weights").replace(".bias", "/biases"),
-    lambda name: "module.features." + name.upper(),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "rename",
+    [
+        lambda name: name.replace(".weight", "_w").replace(".bias", "_b"),
+        lambda name: "model/" + name.replace(".weight", "/weights").replace(".bias", "/biases"),
+        lambda name: "module.features." + name.upper(),
+    ],
+)
 def test_names_of_other_programs(caffe, file, tmp_path, rename):
     np.savez(tmp_path / "other.npz", **{rename(name): array for name, array in caffe.items()})
     read, same = (read_coarse_convs(p, ModelConfig()) for p in (tmp_path / "other.npz", file))
@@ -221,8 +228,10 @@ def poisoned(array):
     ("change", "words"),
     [
         (without("conv3.bias"), r"no bias of conv3: it needs conv3.bias or conv3_b"),
-        (changed("conv2.weight", lambda a: a[:, :, 1:]),
-         r"weight of conv2 in the shape \(256, 48, 4, 5\), not \(256, 96, 5, 5\) or \(256, 48, 5"),
+        (
+            changed("conv2.weight", lambda a: a[:, :, 1:]),
+            r"weight of conv2 in the shape \(256, 48, 4, 5\), not \(256, 96, 5, 5\) or \(256, 48, 5",
+        ),
         (changed("conv3.weight", lambda a: a[:, :128]), r"conv3 .*\(384, 128, 3, 3\), not"),
         (changed("conv1.weight", lambda a: a.transpose(2, 3, 1, 0)), r"conv1 .*\(11, 11, 3, 96\)"),
         (changed("conv5.bias", lambda a: a[:, None]), r"bias of conv5 .*\(256, 1\), not \(256,\)"),
@@ -231,7 +240,7 @@ def poisoned(array):
         (changed("conv1.bias", lambda a: a.astype(np.int32)), r"conv1.bias as <i4: save it as fl"),
         (lambda arrays: arrays.update({"conv1_b": arrays["conv1.bias"]}), "two arrays for the bia"),
     ],
-)  # fmt: skip
+)
 def test_arrays_that_are_not_caffenets_are_refused(caffe, tmp_path, change, words):
     arrays = dict(caffe)
     change(arrays)
@@ -280,12 +289,25 @@ def entry(**changes):
     return struct.pack("<Q", len(text)) + text + bytes(384)
 
 
-@pytest.mark.parametrize("data", [
-    b"", b"\xff" * 8, struct.pack("<Q", 2**60) + b"{}", struct.pack("<Q", 2) + b"[]",
-    entry(shape=[95]), entry(shape=[-96]), entry(shape=[True]), entry(data_offsets=[0, 10**9]),
-    entry(data_offsets=[384, 0]), entry(data_offsets=[-384, 0]), entry(data_offsets="ab"),
-    entry(dtype="I64"), entry(dtype=None), entry(shape=[2**40], data_offsets=[0, 2**42]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff" * 8,
+        struct.pack("<Q", 2**60) + b"{}",
+        struct.pack("<Q", 2) + b"[]",
+        entry(shape=[95]),
+        entry(shape=[-96]),
+        entry(shape=[True]),
+        entry(data_offsets=[0, 10**9]),
+        entry(data_offsets=[384, 0]),
+        entry(data_offsets=[-384, 0]),
+        entry(data_offsets="ab"),
+        entry(dtype="I64"),
+        entry(dtype=None),
+        entry(shape=[2**40], data_offsets=[0, 2**42]),
+    ],
+)
 def test_damaged_safetensors_are_one_sentence(tmp_path, data):
     (tmp_path / "bad.safetensors").write_bytes(data)
     with pytest.raises(DepthsiError, match=r"bad.safetensors (is damaged|holds conv1.bias)"):

@@ -63,9 +63,10 @@ def test_a_damaged_newest_checkpoint_is_passed_over(other):
 def test_the_report_names_what_was_left():
     own = params(0.0, layers=("conv1", "fc6", "fc7"))
     weights = {
-        "coarse/conv1/kernel": jnp.ones((3, 4)), "coarse/fc6/kernel": jnp.ones((3, 5)),
+        "coarse/conv1/kernel": jnp.ones((3, 4)),
+        "coarse/fc6/kernel": jnp.ones((3, 5)),
         "fine/conv1/kernel": jnp.ones((3, 4)),
-    }  # fmt: skip
+    }
     taken, report = take_weights(own, weights, "elsewhere")
     assert report == (
         "Weights from elsewhere: taken: coarse/conv1/kernel; not there: coarse/fc7/kernel; of"
@@ -97,8 +98,16 @@ def test_what_is_no_run_is_one_sentence(make, words, tmp_path, capsys):
         read_weights(str(tmp_path / "no run"))
     if "neither" in words:
         with pytest.raises(SystemExit) as stopped:
-            main(["train", "tiny", "--run", str(tmp_path / "new"),
-                  "--init.weights", str(tmp_path / "no run")])  # fmt: skip
+            main(
+                [
+                    "train",
+                    "tiny",
+                    "--run",
+                    str(tmp_path / "new"),
+                    "--init.weights",
+                    str(tmp_path / "no run"),
+                ]
+            )
         assert stopped.value.code == 2
         assert words in capsys.readouterr().err
         assert not (tmp_path / "new").exists()

@@ -48,8 +48,9 @@ def test_numbers_are_those_of_all_pixels():
     assert (found.pixels, found.valid) == (pixels.size, valid.size)
     assert (found.nearest, found.farthest) == (valid.min(), valid.max())
     for share in (0, 0.003, *QUANTILES, 1):
-        near, far = np.quantile(valid, [max(share - 1.5 / valid.size, 0),
-                                        min(share + 1.5 / valid.size, 1)])  # fmt: skip
+        near, far = np.quantile(
+            valid, [max(share - 1.5 / valid.size, 0), min(share + 1.5 / valid.size, 1)]
+        )
         assert near / 1.001 <= found.quantile(share) <= far * 1.001
     assert found.sizes == {"9x20": 3, "12x16": 2}
     assert found.scenes == {"hall": 2, "attic": 1, "": 2}
@@ -85,8 +86,9 @@ def test_a_large_mean_costs_no_digits():
     """E[x^2] - E[x]^2 would keep no digit of this deviation."""
     depth = (900 * (1 + 1e-6 * np.arange(-6, 6).reshape(3, 4))).astype(np.float32)
     image = np.zeros((3, 4, 3), np.uint8)
-    halves = [sample_statistics(Sample(image[:, s], depth[:, s], "x")) for s in
-              (np.s_[:1], np.s_[1:])]  # fmt: skip
+    halves = [
+        sample_statistics(Sample(image[:, s], depth[:, s], "x")) for s in (np.s_[:1], np.s_[1:])
+    ]
     logs = np.log1p((depth.astype(np.float64) - 900) / 900)
     assert merge(*halves).log_depth()[1] == pytest.approx(logs.std(), rel=1e-6)
 

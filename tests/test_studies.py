@@ -209,8 +209,9 @@ def test_an_enlarged_picture_shows_its_middle_nearer(zoom):
     y, x = (np.arange(n) - (n - 1) / 2 for n in (240, 320))
     expected_rows, expected_cols = y / zoom + 119.5, x / zoom + 159.5
     shown = depth * zoom - 1
-    np.testing.assert_allclose(shown // 1000, np.broadcast_to(expected_rows[:, None], shown.shape),
-                               atol=0.51)  # fmt: skip
+    np.testing.assert_allclose(
+        shown // 1000, np.broadcast_to(expected_rows[:, None], shown.shape), atol=0.51
+    )
     np.testing.assert_allclose(shown % 1000, np.broadcast_to(expected_cols, shown.shape), atol=0.55)
     inside = np.s_[8:-8, 8:-8]
     np.testing.assert_allclose(

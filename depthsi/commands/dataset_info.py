@@ -64,8 +64,9 @@ def dataset_info(request: Request) -> None:
         found[split], shown[split], bad[split] = _read_split(source, split, request)
     print(_report(request.data, found, bad))
     if request.json:
-        numbers = {split: summary(each) | {"bad": bad[split].messages}
-                   for split, each in found.items()}  # fmt: skip
+        numbers = {
+            split: summary(each) | {"bad": bad[split].messages} for split, each in found.items()
+        }
         files.write_text(Path(request.json), json.dumps(numbers, indent=2) + "\n")
         print(f"Numbers: {request.json}")
     if request.out:
@@ -203,7 +204,8 @@ def _write_pictures(
     rows = {split: [(each.image, each.depth) for each in some] for split, some in shown.items()}
     save_data_sheet(out / "contact_sheet.png", rows, title=f"{name}: evenly spaced samples")
     edges = _edges(found)
-    shares = {f"{split} ({each.samples})": coarse_histogram(each, edges)
-              for split, each in found.items()}  # fmt: skip
+    shares = {
+        f"{split} ({each.samples})": coarse_histogram(each, edges) for split, each in found.items()
+    }
     save_histogram(out / "histogram.png", edges, shares, title=f"{name}: depth of valid pixels")
     print(f"Pictures: {out / 'contact_sheet.png'} {out / 'histogram.png'}")

@@ -85,8 +85,11 @@ def _lines(config: Config, mesh: Mesh) -> Iterator[tuple[str, str]]:
 
 
 def _memory(memory: StepMemory) -> str:
-    parts = [("parameters", memory.parameters), ("optimiser", memory.optimiser),
-             ("batch", memory.batch)]  # fmt: skip
+    parts = [
+        ("parameters", memory.parameters),
+        ("optimiser", memory.optimiser),
+        ("batch", memory.batch),
+    ]
     known = ", ".join(f"{name} {_size(count)}" for name, count in parts)
     if memory.temporaries is None:
         return f"{known}; activations unknown"

@@ -56,8 +56,11 @@ def record_left_out(run: RunDirectory, sources: Mapping[str, Source]) -> None:
       DepthsiError: the file is there already and names other samples: the run would see its data
         in another order than before.
     """
-    bad = {split: source.bad.messages for split, source in sources.items()
-           if isinstance(source, GoodSamples)}  # fmt: skip
+    bad = {
+        split: source.bad.messages
+        for split, source in sources.items()
+        if isinstance(source, GoodSamples)
+    }
     file = run.path / "bad_samples.json"
     if not bad:
         return

@@ -12,8 +12,11 @@ from depthsi.geometry import Crop, Size
 
 ASPECT = 0.02  # largest relative difference of proportions that resizing may undo
 FACTORS = {
-    10.0: "decimetres", 100.0: "centimetres", 256.0: "KITTI's 1/256 m", 1000.0: "millimetres",
-}  # fmt: skip
+    10.0: "decimetres",
+    100.0: "centimetres",
+    256.0: "KITTI's 1/256 m",
+    1000.0: "millimetres",
+}
 UNITS = (*FACTORS, 5000.0)  # of whole numbers
 NEAR = math.log(1.5)  # how far from such a factor the ratio to the truth may be
 CLOSE = math.log(1.2)  # the same for a unit taken for another, whose factors are nearer to 1

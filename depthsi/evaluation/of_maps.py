@@ -85,9 +85,10 @@ class Compare:
 
     def batches(self) -> Iterator[Compared]:
         """One picture each, since their sizes may differ."""
-        with ThreadPoolExecutor(READERS) as pool, tqdm(
-            total=len(self.names), desc=self.request.split, unit="image", disable=None
-        ) as bar:  # fmt: skip
+        with (
+            ThreadPoolExecutor(READERS) as pool,
+            tqdm(total=len(self.names), desc=self.request.split, unit="image", disable=None) as bar,
+        ):
             for start in range(0, len(self.names), 4 * READERS):  # bounded, for the memory
                 some = range(start, min(start + 4 * READERS, len(self.names)))
                 for found in pool.map(self.compared_image, some):

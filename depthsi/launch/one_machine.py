@@ -58,9 +58,14 @@ class Machine:
         """Variables of the environment, and the words, of process `i`."""
         words = [self.python, "-m", "depthsi", "train", *training]
         if self.processes > 1:
-            words += ["--cluster.coordinator", f"127.0.0.1:{self.port}",
-                      "--cluster.processes", str(self.processes),
-                      "--cluster.process", str(i)]  # fmt: skip
+            words += [
+                "--cluster.coordinator",
+                f"127.0.0.1:{self.port}",
+                "--cluster.processes",
+                str(self.processes),
+                "--cluster.process",
+                str(i),
+            ]
         each = self.gpus // self.processes or int(self.processes > 1)
         numbers = ",".join(map(str, range(i * each, (i + 1) * each)))
         return ({"CUDA_VISIBLE_DEVICES": numbers} if each else {}), words

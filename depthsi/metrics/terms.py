@@ -33,12 +33,31 @@ from jaxtyping import Array, Bool, Float
 
 PAPER_METRICS = ("d1", "d2", "d3", "abs_rel", "sq_rel", "rmse", "rmse_log", "rmse_log_si")
 METRICS = (
-    *PAPER_METRICS, "mae", "log10", "silog", "sq_rel_squared", "irmse", "imae", "scale_share"
-)  # fmt: skip
+    *PAPER_METRICS,
+    "mae",
+    "log10",
+    "silog",
+    "sq_rel_squared",
+    "irmse",
+    "imae",
+    "scale_share",
+)
 TERMS = (
-    "d1", "d2", "d3", "absolute", "square", "abs_rel", "sq_rel", "sq_rel_squared", "absolute_log",
-    "square_log", "variance", "scale", "absolute_inverse", "square_inverse",
-)  # fmt: skip
+    "d1",
+    "d2",
+    "d3",
+    "absolute",
+    "square",
+    "abs_rel",
+    "sq_rel",
+    "sq_rel_squared",
+    "absolute_log",
+    "square_log",
+    "variance",
+    "scale",
+    "absolute_inverse",
+    "square_inverse",
+)
 _THRESHOLDS = {"d1": 1.25, "d2": 1.25**2, "d3": 1.25**3}
 PER_KM = 1000.0  # 1/m in 1/km
 

@@ -14,8 +14,14 @@ from depthsi.models.two_scale import TwoScaleNet
 from depthsi.models.unet import UNet
 
 __all__ = [
-    "CoarseNet", "FineNet", "OneStageNet", "StackedHourglass", "TwoScaleNet", "UNet", "make_model",
-]  # fmt: skip
+    "CoarseNet",
+    "FineNet",
+    "OneStageNet",
+    "StackedHourglass",
+    "TwoScaleNet",
+    "UNet",
+    "make_model",
+]
 
 
 def make_model(config: ModelConfig, *, dtype: Any = jnp.float32, remat: bool = False) -> nn.Module:

@@ -103,9 +103,9 @@ class Data:
         order = Order(len(self.pairs), 0)
         self.numbers = order.numbers(0, 1000 * self.batch).astype(np.int32).reshape(1000, -1)
         self.first = self.pairs.read(self.numbers[0])
-        self.augment = jax.jit(lambda keys, image, depth: augment(
-            keys, image, depth, self.config.augment, self.sizes
-        ))  # fmt: skip
+        self.augment = jax.jit(
+            lambda keys, image, depth: augment(keys, image, depth, self.config.augment, self.sizes)
+        )
         self.keys = jax.random.split(jax.random.key(0), self.batch)
         self.streams: list[Any] = []  # to be closed, so that workers end
 

@@ -72,8 +72,10 @@ class Arguments:
         slowly = environment | {"SECONDS_PER_STEP": "0.05"}
         words = [sys.executable, str(STAND_IN), "train", "tiny"]
         settings = NO_NETWORKS.replace("PAIRS", str(pairs)).split()
-        stand_ins = [Program(words, settings, STEPS, stand_in.abstract_state, processes, slowly)
-                     for processes in (1, 2)]  # fmt: skip
+        stand_ins = [
+            Program(words, settings, STEPS, stand_in.abstract_state, processes, slowly)
+            for processes in (1, 2)
+        ]
         words = [sys.executable, "-m", "depthsi", "train", "tiny"]
         settings = TINY.replace("PAIRS", str(pairs)).split()
         tiny = Program(words, settings, STEPS, abstract_state, 1, environment)
@@ -170,20 +172,25 @@ def report(result: dict[str, Any]) -> str:
         f"| --- |{' ---: |' * len(columns)}",
         *(f"| {row} | {' | '.join(str(each[row]) for each in columns.values())} |" for row in rows),
     ]
-    return "\n".join([
-        "# Faults\n",
-        f"`{result['command']}`, {machine['processor']}, jax {machine['jax']},"
-        f" Python {machine['python']}.\n",
-        f"Each run is of {STEPS} steps with a checkpoint every 4, on five made-up pictures. The"
-        " paper's networks at a hundredth of their width are `depthsi train tiny"
-        f" {TINY}`, with more checkpoints where the evaluation is the best so far. The other runs"
-        " are of the same program, whose networks and step were replaced by a random walk of 8192"
-        " numbers that depends on state, seed, step and pictures, without evaluations, so that"
-        " there can be many.\n",
-        *table,
-        "\nOf two processes the other one ends within a second once they have met; if one is killed"
-        " before that, it waits for it as long as `cluster.timeout` says, here 100 s.",
-    ]) + "\n"  # fmt: skip
+    return (
+        "\n".join(
+            [
+                "# Faults\n",
+                f"`{result['command']}`, {machine['processor']}, jax {machine['jax']},"
+                f" Python {machine['python']}.\n",
+                f"Each run is of {STEPS} steps with a checkpoint every 4, on five made-up pictures. The"
+                " paper's networks at a hundredth of their width are `depthsi train tiny"
+                f" {TINY}`, with more checkpoints where the evaluation is the best so far. The other runs"
+                " are of the same program, whose networks and step were replaced by a random walk of 8192"
+                " numbers that depends on state, seed, step and pictures, without evaluations, so that"
+                " there can be many.\n",
+                *table,
+                "\nOf two processes the other one ends within a second once they have met; if one is killed"
+                " before that, it waits for it as long as `cluster.timeout` says, here 100 s.",
+            ]
+        )
+        + "\n"
+    )
 
 
 if __name__ == "__main__":

@@ -47,9 +47,12 @@ def make_train_step(config: Config, stage: Stage) -> Callable[..., Any]:
         layer = state.params[stage.name]["layer"] * 0.99 + momentum
         size = jnp.linalg.norm(layer)
         metrics = {
-            "loss": size, "gradient_norm": size, "update_norm": size,
-            "valid_share": jnp.float32(1), "learning_rate": jnp.float32(1),
-        }  # fmt: skip
+            "loss": size,
+            "gradient_norm": size,
+            "update_norm": size,
+            "valid_share": jnp.float32(1),
+            "learning_rate": jnp.float32(1),
+        }
         params = state.params | {stage.name: {"layer": layer}}
         return state.replace(step=state.step + 1, params=params, opt_state=momentum), metrics
 

@@ -74,8 +74,11 @@ def compiled(task: str, arguments: Arguments, *, option: bool, slices: bool) -> 
     image = jnp.asarray(rng.integers(0, 256, (arguments.batch, 240, 320, 3), np.uint8))
     depth = jnp.asarray(rng.uniform(1, 5, (arguments.batch, 240, 320)), jnp.float32)
     options = compilation.compiler_options() if option else None
-    pool = [] if slices else [mock.patch(f"depthsi.models.{m}.max_pool", library_pool)
-                              for m in ("coarse", "fine")]  # fmt: skip
+    pool = (
+        []
+        if slices
+        else [mock.patch(f"depthsi.models.{m}.max_pool", library_pool) for m in ("coarse", "fine")]
+    )
     for patch in pool:
         patch.start()
     try:
@@ -83,15 +86,19 @@ def compiled(task: str, arguments: Arguments, *, option: bool, slices: bool) -> 
             model = TwoScaleNet(config.model)
             state: Any = jax.jit(lambda: initial_state(config, stages["coarse"]))()
             pictures = image[: int(task.split()[-1]), :228, :304].astype(jnp.float32)
-            forward = jax.jit(
-                lambda p, x: model.apply({"params": p}, x), compiler_options=options
-            ).lower(state.params, pictures).compile()  # fmt: skip
+            forward = (
+                jax.jit(lambda p, x: model.apply({"params": p}, x), compiler_options=options)
+                .lower(state.params, pictures)
+                .compile()
+            )
             return lambda: jax.block_until_ready(forward(state.params, pictures))
         stage = stages[task.split()[0]]
         state = jax.jit(lambda: initial_state(config, stage))()
-        step = jax.jit(
-            make_train_step(config, stage), donate_argnums=0, compiler_options=options
-        ).lower(state, image, depth).compile()  # fmt: skip
+        step = (
+            jax.jit(make_train_step(config, stage), donate_argnums=0, compiler_options=options)
+            .lower(state, image, depth)
+            .compile()
+        )
     finally:
         for patch in pool:
             patch.stop()

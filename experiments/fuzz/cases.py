@@ -9,8 +9,24 @@ import numpy as np
 Mutation = Callable[[bytes, np.random.Generator], bytes]
 EXTREMES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 HEADER = 256  # bytes in which most formats keep what matters
-WORDS = (b"\0", b"nan", b"inf", b"-1", b"1e999", b'"', b",", b"\n", b"\r", b"../", b"\xff\xfe",
-         b"9" * 40, "Küche 北".encode(), b"{", b"[" * 2000, b"null")  # fmt: skip
+WORDS = (
+    b"\0",
+    b"nan",
+    b"inf",
+    b"-1",
+    b"1e999",
+    b'"',
+    b",",
+    b"\n",
+    b"\r",
+    b"../",
+    b"\xff\xfe",
+    b"9" * 40,
+    "Küche 北".encode(),
+    b"{",
+    b"[" * 2000,
+    b"null",
+)
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 

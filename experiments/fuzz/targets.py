@@ -193,17 +193,24 @@ def write_exr(folder: Path) -> list[Path]:
     return [
         written(folder / f"{name}.exr", exr_bytes(metres(), compression, dtype=dtype))
         for name, compression, dtype in (
-            ("none", 0, "<f4"), ("zips", 2, "<f4"), ("zip", 3, "<f4"), ("half", 3, "<f2"),
+            ("none", 0, "<f4"),
+            ("zips", 2, "<f4"),
+            ("zip", 3, "<f4"),
+            ("half", 3, "<f2"),
         )
-    ]  # fmt: skip
+    ]
 
 
 def write_folder(folder: Path) -> list[Path]:
     for name in "abc":
         written(folder / f"{name}.jpg", encoded(picture(), "JPEG"))
         written(folder / f"{name}.png", encoded(depth_values(), "PNG"))
-    lines = ["rgb,depth,split,depth_units_per_metre,scene", "a.jpg,a.png,train,1000,hall",
-             "b.jpg,b.png,test,1000,attic", '"c.jpg",c.png,train,1000,"hall, north"']  # fmt: skip
+    lines = [
+        "rgb,depth,split,depth_units_per_metre,scene",
+        "a.jpg,a.png,train,1000,hall",
+        "b.jpg,b.png,test,1000,attic",
+        '"c.jpg",c.png,train,1000,"hall, north"',
+    ]
     return [written(folder / "index.csv", "\n".join(lines).encode())]
 
 

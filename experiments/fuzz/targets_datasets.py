@@ -60,8 +60,12 @@ def write_splits(folder: Path) -> list[Path]:
     body = b""
     for name, values in (("trainNdxs", [1, 3]), ("testNdxs", [2, 4])):
         data = np.array(values, "<f8").tobytes()
-        parts = [(6, struct.pack("<2I", 6, 0)), (5, struct.pack("<2i", 2, 1)),
-                 (1, name.encode()), (9, data)]  # fmt: skip
+        parts = [
+            (6, struct.pack("<2I", 6, 0)),
+            (5, struct.pack("<2i", 2, 1)),
+            (1, name.encode()),
+            (9, data),
+        ]
         inside = b"".join(
             struct.pack("<2I", kind, len(part)) + part + bytes(-len(part) % 8)
             for kind, part in parts
@@ -133,10 +137,19 @@ CALIBRATION = (
 def write_scan(folder: Path) -> list[Path]:
     written(folder / "calib.txt", CALIBRATION)
     rng = np.random.default_rng(0)
-    points = np.stack([rng.uniform(3, 80, 4000), rng.uniform(-9, 9, 4000), rng.uniform(-2, 2, 4000),
-                       rng.random(4000)], 1)  # fmt: skip
-    return [written(folder / "scan.bin", points.astype("<f4").tobytes()),
-            *real(folder, "kitti_velodyne/000003.bin")]  # fmt: skip
+    points = np.stack(
+        [
+            rng.uniform(3, 80, 4000),
+            rng.uniform(-9, 9, 4000),
+            rng.uniform(-2, 2, 4000),
+            rng.random(4000),
+        ],
+        1,
+    )
+    return [
+        written(folder / "scan.bin", points.astype("<f4").tobytes()),
+        *real(folder, "kitti_velodyne/000003.bin"),
+    ]
 
 
 def read_scan_and_project(folder: Path, file: Path) -> None:
@@ -149,8 +162,10 @@ def read_scan_and_project(folder: Path, file: Path) -> None:
 
 
 def write_object_calibration(folder: Path) -> list[Path]:
-    return [written(folder / "calib.txt", CALIBRATION),
-            *real(folder, "kitti_velodyne/000003.calib.txt")]  # fmt: skip
+    return [
+        written(folder / "calib.txt", CALIBRATION),
+        *real(folder, "kitti_velodyne/000003.calib.txt"),
+    ]
 
 
 def read_object_calibration(_: Path, file: Path) -> None:
@@ -161,8 +176,12 @@ def read_object_calibration(_: Path, file: Path) -> None:
 
 def write_camera(folder: Path) -> list[Path]:
     eye = "1 0 0 0 1 0 0 0 1"
-    lines = ["calib_time: 09-Jan-2012 13:57:47", f"R_rect_00: {eye}", "S_rect_02: 32 24",
-             "P_rect_02: 60 0 16 0.5 0 60 12 0.2 0 0 1 0.003"]  # fmt: skip
+    lines = [
+        "calib_time: 09-Jan-2012 13:57:47",
+        f"R_rect_00: {eye}",
+        "S_rect_02: 32 24",
+        "P_rect_02: 60 0 16 0.5 0 60 12 0.2 0 0 1 0.003",
+    ]
     velo = ["calib_time: 15-Mar-2012 11:37:16", "R: 0 -1 0 0 0 -1 1 0 0", "T: 0 -0.07 -0.27"]
     return [
         written(folder / "calib_cam_to_cam.txt", "\n".join(lines).encode()),
@@ -194,10 +213,14 @@ def read_oxts(_: Path, file: Path) -> None:
 def write_times(folder: Path) -> list[Path]:
     names = ("timestamps_start.txt", "timestamps.txt", "timestamps_end.txt")
     return [
-        written(folder / name, b"".join(
-            b"2011-09-26 13:02:%02d.%03d000000\n" % (25 + i, 100 + 50 * place) for i in range(4)))
+        written(
+            folder / name,
+            b"".join(
+                b"2011-09-26 13:02:%02d.%03d000000\n" % (25 + i, 100 + 50 * place) for i in range(4)
+            ),
+        )
         for place, name in enumerate(names)
-    ]  # fmt: skip
+    ]
 
 
 def read_times(folder: Path, _: Path) -> None:
@@ -232,8 +255,10 @@ def read_list_file(_: Path, file: Path) -> None:
 
 
 def write_annotated(folder: Path) -> list[Path]:
-    return [written(folder / "annotated.png", encoded(depth_values(), "PNG")),
-            *real(folder, "kitti_samples/depth/anno0000000005.png")]  # fmt: skip
+    return [
+        written(folder / "annotated.png", encoded(depth_values(), "PNG")),
+        *real(folder, "kitti_samples/depth/anno0000000005.png"),
+    ]
 
 
 def read_annotated_map(_: Path, file: Path) -> None:

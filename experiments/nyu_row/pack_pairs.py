@@ -30,8 +30,13 @@ from experiments.nyu_row.plain_errors import plain_errors
 
 INDEX = "index.csv"
 COLUMNS = ("rgb", "depth")
-MEMBERS = {"index": "uint8", "rgb": "uint8", "rgb_ends": "int64", "depth": "uint8",
-           "depth_ends": "int64"}  # fmt: skip
+MEMBERS = {
+    "index": "uint8",
+    "rgb": "uint8",
+    "rgb_ends": "int64",
+    "depth": "uint8",
+    "depth_ends": "int64",
+}
 
 
 def pack(root: str, file: str, splits: Sequence[str] = ()) -> None:

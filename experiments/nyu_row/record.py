@@ -44,9 +44,12 @@ def record(settings: Settings, command: str, seconds: dict[str, float]) -> Path:
         "seed": settings.seed,
         "settings": dataclasses.asdict(settings) | {"root": Path(settings.root).name},
         "starts": [*earlier, start],
-        "runs": {name: _of_run(directory / name) for name in RUNS
-                 if (directory / name / "config.json").exists()},
-    }  # fmt: skip
+        "runs": {
+            name: _of_run(directory / name)
+            for name in RUNS
+            if (directory / name / "config.json").exists()
+        },
+    }
     directory.mkdir(parents=True, exist_ok=True)
     write_text(file, json.dumps(row, indent=2) + "\n")
     return file
@@ -92,17 +95,19 @@ def _of_run(path: Path) -> dict[str, Any]:
         "complete": is_complete(path),
         "images_per_second": train[-1]["images_per_second"] if train else None,
         "val": [line for line in lines if line["split"] == "val"],
-        "evaluations": {file.parent.name: _numbers(file)
-                        for file in sorted(path.glob("*/evaluation.json"))},
-    }  # fmt: skip
+        "evaluations": {
+            file.parent.name: _numbers(file) for file in sorted(path.glob("*/evaluation.json"))
+        },
+    }
 
 
 def _numbers(file: Path) -> dict[str, dict[str, float]]:
     """Row -> the paper's numbers, mean over images."""
     how = next(iter(HOW))
     results = _read(file)["results"]
-    return {row: {name: values[how][name] for name in PAPER_METRICS}
-            for row, values in results.items()}  # fmt: skip
+    return {
+        row: {name: values[how][name] for name in PAPER_METRICS} for row, values in results.items()
+    }
 
 
 def _short(value: float | None) -> str:

@@ -24,14 +24,27 @@ from depthsi.errors import DepthsiError
 SIZES: dict[str, dict[str, Any]] = {
     "cpu": {},
     "gpu": {
-        "width": 1.0, "batch": 64, "precision": "bfloat16", "rooms_kept": 0,
-        "rooms_coarse": 400_000, "rooms_fine": 60_000, "coarse": 400_000, "fine": 80_000,
+        "width": 1.0,
+        "batch": 64,
+        "precision": "bfloat16",
+        "rooms_kept": 0,
+        "rooms_coarse": 400_000,
+        "rooms_fine": 60_000,
+        "coarse": 400_000,
+        "fine": 80_000,
     },
     "tiny": {
-        "width": 0.0625, "size": "small", "batch": 4, "rooms_kept": 0,
-        "rooms_coarse": 8, "rooms_fine": 4, "coarse": 8, "fine": 4, "reserve": 1.0,
+        "width": 0.0625,
+        "size": "small",
+        "batch": 4,
+        "rooms_kept": 0,
+        "rooms_coarse": 8,
+        "rooms_fine": 4,
+        "coarse": 8,
+        "fine": 4,
+        "reserve": 1.0,
     },
-}  # fmt: skip
+}
 
 
 def _setting(default: Any, text: str) -> Any:
@@ -142,10 +155,13 @@ def pairs_config(settings: Settings, weights: str, samples: tuple[int, int]) -> 
         data=DataConfig(kind="folder", root=settings.root, resident=True),
         model=presets.from_scratch(dropout=settings.dropout),
         optim=OptimConfig(
-            settings.optimiser, settings.rate,
-            weight_decay=settings.weight_decay, schedule="cosine", warmup=20 if muon else 100,
+            settings.optimiser,
+            settings.rate,
+            weight_decay=settings.weight_decay,
+            schedule="cosine",
+            warmup=20 if muon else 100,
         ),
-    )  # fmt: skip
+    )
     return _shared(config, settings, weights, samples)
 
 
@@ -164,10 +180,18 @@ def _shared(config: Config, settings: Settings, weights: str, samples: tuple[int
         config.model, kind=settings.kind, width=settings.width, size=settings.size
     )
     schedule = ScheduleConfig(
-        settings.batch, *samples, log_every=min(50, every), eval_every=every, save_every=every,
+        settings.batch,
+        *samples,
+        log_every=min(50, every),
+        eval_every=every,
+        save_every=every,
         keep=1,
-    )  # fmt: skip
+    )
     return dataclasses.replace(
-        config, model=model, schedule=schedule, init=InitConfig(weights=weights),
-        compute=ComputeConfig(precision=settings.precision), seed=settings.seed,
-    )  # fmt: skip
+        config,
+        model=model,
+        schedule=schedule,
+        init=InitConfig(weights=weights),
+        compute=ComputeConfig(precision=settings.precision),
+        seed=settings.seed,
+    )

@@ -56,12 +56,14 @@ def measure(lab: Lab) -> dict[str, Any]:
     return {
         "data": data,
         "error": {
-            name: {str(strength): _errors(lab, data, augment, strength)
-                   for strength in lab.some(STRENGTHS)}
+            name: {
+                str(strength): _errors(lab, data, augment, strength)
+                for strength in lab.some(STRENGTHS)
+            }
             for name, augment in GAINS.items()
         },
         "probe": _probes(lab, data),
-    }  # fmt: skip
+    }
 
 
 def _errors(lab: Lab, data: str, augment: AugmentConfig, strength: float) -> dict[str, list[float]]:
@@ -113,26 +115,38 @@ def report(found: dict[str, Any]) -> str:
     error, probe = found["error"], found["probe"]
     strengths = list(next(iter(error.values())))
     rows = [
-        [strength, *(spread(error[name][strength][metric]) for name in error
-                     for metric in ("rmse_log", "rmse_log_si", "d1"))]
+        [
+            strength,
+            *(
+                spread(error[name][strength][metric])
+                for name in error
+                for metric in ("rmse_log", "rmse_log_si", "d1")
+            ),
+        ]
         for strength in strengths
-    ]  # fmt: skip
-    headers = [f"{name}, {metric}" for name in error
-               for metric in ("RMSE log", "RMSE log SI", "d<1.25")]  # fmt: skip
+    ]
+    headers = [
+        f"{name}, {metric}" for name in error for metric in ("RMSE log", "RMSE log SI", "d<1.25")
+    ]
     probed = list(next(iter(probe.values())))
-    return "\n\n".join([
-        f"Networks trained on {found['data']}; test pictures under tints; in brackets the seeds. A"
-        " tint of strength t multiplies the channels by up to 1 - t or 1 + t; the random gain of"
-        " the training reaches 0.2.",
-        f"## Error\n\n{markdown(['strength', *headers], rows)}",
-        "## Probe\n\nAccuracy of a linear probe that has to tell tinted from natural pictures, half"
-        " of the test pictures each; it was fitted to training pictures. Chance is 0.5. For"
-        " comparison, the same probe of means and deviations of the picture's own colours.",
-        markdown(
-            ["features", *(f"strength {strength}" for strength in probed)],
-            [[name, *(spread(by[strength]) for strength in probed)] for name, by in probe.items()],
-        ),
-    ])  # fmt: skip
+    return "\n\n".join(
+        [
+            f"Networks trained on {found['data']}; test pictures under tints; in brackets the seeds. A"
+            " tint of strength t multiplies the channels by up to 1 - t or 1 + t; the random gain of"
+            " the training reaches 0.2.",
+            f"## Error\n\n{markdown(['strength', *headers], rows)}",
+            "## Probe\n\nAccuracy of a linear probe that has to tell tinted from natural pictures, half"
+            " of the test pictures each; it was fitted to training pictures. Chance is 0.5. For"
+            " comparison, the same probe of means and deviations of the picture's own colours.",
+            markdown(
+                ["features", *(f"strength {strength}" for strength in probed)],
+                [
+                    [name, *(spread(by[strength]) for strength in probed)]
+                    for name, by in probe.items()
+                ],
+            ),
+        ]
+    )
 
 
 def draw(found: dict[str, Any], path: Path) -> None:

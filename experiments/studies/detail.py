@@ -27,8 +27,15 @@ from experiments.studies.figures import panels
 from experiments.studies.lab import PROTOCOL, Lab, conduct, main, markdown, spread
 
 METRICS = (
-    "rmse_log", "rmse_log_si", "d1", "sharpness", "slope_match", "boundary_f", "dbe_acc", "dbe_com",
-)  # fmt: skip
+    "rmse_log",
+    "rmse_log_si",
+    "d1",
+    "sharpness",
+    "slope_match",
+    "boundary_f",
+    "dbe_acc",
+    "dbe_com",
+)
 SMOOTH = dataclasses.replace(PROTOCOL, resize="bilinear")  # the sides of cells are no edges
 
 

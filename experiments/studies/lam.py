@@ -28,7 +28,7 @@ def measure(lab: Lab) -> dict[str, Any]:
             for lam in lab.some(LAMBDAS)
         }
         for name in lab.data
-    }  # fmt: skip
+    }
 
 
 def report(found: dict[str, Any]) -> str:

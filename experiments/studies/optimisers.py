@@ -36,10 +36,14 @@ def settings(lab: Lab, kind: Kind, rate: float) -> dict[str, Any]:
     decay = {"adamw": 0.05, "muon": usual.weight_decay}[kind]
     return {
         "optim": OptimConfig(
-            kind, rate, rest=usual.rest, weight_decay=decay,
-            schedule=usual.schedule, warmup=usual.warmup,
+            kind,
+            rate,
+            rest=usual.rest,
+            weight_decay=decay,
+            schedule=usual.schedule,
+            warmup=usual.warmup,
         )
-    }  # fmt: skip
+    }
 
 
 def measure(lab: Lab) -> dict[str, Any]:

@@ -143,8 +143,11 @@ def _open_records(directory: Path, split: str, unused: set[str]) -> tuple[Any, t
     with _reading(directory / "dataset_info.json", "the description of the data"):
         builder: Any = tfds.builder_from_directory(directory)
         info = builder.info.splits[split]
-        files = [file for file, length in zip(info.filepaths, info.shard_lengths, strict=True)
-                 for _ in range(length)]  # fmt: skip
+        files = [
+            file
+            for file, length in zip(info.filepaths, info.shard_lengths, strict=True)
+            for _ in range(length)
+        ]
         skip = {name: tfds.decode.SkipDecoding() for name in unused}
         records = builder.as_data_source(split, decoders=skip)
     for file in dict.fromkeys(files):

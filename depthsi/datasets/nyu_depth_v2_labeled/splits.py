@@ -11,8 +11,18 @@ from depthsi.errors import DepthsiError
 
 HEADER = 128  # bytes before the first element of a MATLAB 5 file
 MATRIX, COMPRESSED = 14, 15
-NUMBERS = {1: "<i1", 2: "<u1", 3: "<i2", 4: "<u2", 5: "<i4", 6: "<u4", 7: "<f4", 9: "<f8",
-           12: "<i8", 13: "<u8"}  # fmt: skip
+NUMBERS = {
+    1: "<i1",
+    2: "<u1",
+    3: "<i2",
+    4: "<u2",
+    5: "<i4",
+    6: "<u4",
+    7: "<f4",
+    9: "<f8",
+    12: "<i8",
+    13: "<u8",
+}
 LARGEST = 2**24  # bytes of an uncompressed variable; the official ones have under 2 kB
 
 

@@ -15,8 +15,9 @@ LARGEST_DISPARITY = 2047  # 11 bits
 SIDE = 10_000  # pixels; a larger one is damage
 # A token ends at white space; comments reach to the end of their line.
 _GAP = rb"(?:\s|#[^\n]*\n)+"
-HEADER = re.compile(rb"(P[56])" + _GAP + rb"(\d{1,6})" + _GAP + rb"(\d{1,6})" + _GAP
-                    + rb"(\d{1,6})\s")  # fmt: skip
+HEADER = re.compile(
+    rb"(P[56])" + _GAP + rb"(\d{1,6})" + _GAP + rb"(\d{1,6})" + _GAP + rb"(\d{1,6})\s"
+)
 
 
 def read_ppm(path: PathLike) -> UInt8[np.ndarray, "h w 3"]:

@@ -32,10 +32,14 @@ def open_rooms(
     for split, count in (("train", train), ("val", val), ("test", test)):
         source, lock = RoomsSource(split, count, seed, scale_range), threading.Lock()
         frames += [
-            Frame(f"rooms/{split}/{i:06d}", split, f"{split}/{i:06d}",
-                  functools.partial(_load, source, lock, i))
+            Frame(
+                f"rooms/{split}/{i:06d}",
+                split,
+                f"{split}/{i:06d}",
+                functools.partial(_load, source, lock, i),
+            )
             for i in range(count)
-        ]  # fmt: skip
+        ]
     return DataSet(
         name="rooms",
         description=DESCRIPTION,

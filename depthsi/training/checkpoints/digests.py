@@ -43,9 +43,11 @@ def _digest(leaf: Array, seed: UInt32[Array, ""]) -> tuple[Array, Array]:
     first = _mix(words ^ _mix(place))
     zeros = (np.uint32(0), np.uint32(0))
     return jax.lax.reduce(
-        (first, _mix(first ^ place)), zeros, lambda a, b: (a[0] + b[0], a[1] + b[1]),
+        (first, _mix(first ^ place)),
+        zeros,
+        lambda a, b: (a[0] + b[0], a[1] + b[1]),
         tuple(range(words.ndim)),
-    )  # fmt: skip
+    )
 
 
 def _words(leaf: Array) -> UInt32[Array, "*shape"]:

@@ -92,8 +92,11 @@ def read_coarse_convs(path: PathLike, config: ModelConfig) -> dict[str, np.ndarr
             raise DepthsiError(f"{path} holds {name} with values that are no numbers or too large.")
         found[layer, kind] = values
     layers = from_caffe({part: _checked(path, part, found) for part in _PARTS}, config)
-    return {f"coarse/{layer}/{kind}": array for layer, both in layers.items()
-            for kind, array in both.items()}  # fmt: skip
+    return {
+        f"coarse/{layer}/{kind}": array
+        for layer, both in layers.items()
+        for kind, array in both.items()
+    }
 
 
 def from_caffe(arrays: Parts, config: ModelConfig) -> Layers:

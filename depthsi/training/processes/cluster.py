@@ -101,11 +101,15 @@ def start(cluster: Cluster) -> None:
     import jax
 
     auto = cluster.coordinator == "auto"
-    known = {} if auto else {
-        "coordinator_address": cluster.coordinator,
-        "num_processes": cluster.processes,
-        "process_id": cluster.process,
-    }  # fmt: skip
+    known = (
+        {}
+        if auto
+        else {
+            "coordinator_address": cluster.coordinator,
+            "num_processes": cluster.processes,
+            "process_id": cluster.process,
+        }
+    )
     # At its own limit JAX aborts the process with a page of addresses; ours comes first.
     limit = threading.Timer(cluster.timeout, give_up, [_nobody_came(cluster)])
     limit.daemon = True
@@ -145,10 +149,14 @@ def on_leader(action: Callable[[], object]) -> None:
 
 
 def _nobody_came(cluster: Cluster) -> str:
-    known = "The processes" if cluster.coordinator == "auto" else (
-        f"Process {cluster.process} of the {cluster.processes} with cluster.coordinator"
-        f" {cluster.coordinator}"
-    )  # fmt: skip
+    known = (
+        "The processes"
+        if cluster.coordinator == "auto"
+        else (
+            f"Process {cluster.process} of the {cluster.processes} with cluster.coordinator"
+            f" {cluster.coordinator}"
+        )
+    )
     return (
         f"{known} did not meet the others within {cluster.timeout} s: check that address, start all"
         " of them at the same time, or raise cluster.timeout."
