@@ -25,7 +25,7 @@ import numpy as np
 import tyro
 
 from depthsi import compilation
-from depthsi.config import Config, OptimConfig, ScheduleConfig
+from depthsi.config import AdamWConfig, Config, ScheduleConfig
 from depthsi.files import write_text
 from depthsi.geometry import Window
 from depthsi.machine import describe_machine
@@ -66,8 +66,12 @@ def compiled(task: str, arguments: Arguments, *, option: bool, slices: bool) -> 
     """A function that runs `task` once and waits for it."""
     config = Config(
         model=from_scratch(width=arguments.width),
-        optim=OptimConfig("adamw", 1e-4, weight_decay=0.01),
-        schedule=ScheduleConfig(arguments.batch, 100 * arguments.batch, 100 * arguments.batch),
+        optim=AdamWConfig(learning_rate=1e-4, weight_decay=0.01),
+        schedule=ScheduleConfig(
+            batch_size=arguments.batch,
+            coarse_samples=100 * arguments.batch,
+            fine_samples=100 * arguments.batch,
+        ),
     )
     stages = {stage.name: stage for stage in make_stages(config)}
     rng = np.random.default_rng(0)
@@ -83,7 +87,7 @@ def compiled(task: str, arguments: Arguments, *, option: bool, slices: bool) -> 
         patch.start()
     try:
         if task.startswith("forward"):
-            model = TwoScaleNet(config.model)
+            model = TwoScaleNet(from_scratch(width=arguments.width))
             state: Any = jax.jit(lambda: initial_state(config, stages["coarse"]))()
             pictures = image[: int(task.split()[-1]), :228, :304].astype(jnp.float32)
             forward = (

@@ -36,12 +36,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from depthsi.commands.evaluate import evaluate
-from depthsi.commands.train import train
 from depthsi.config import Config
-from depthsi.evaluation.request import Request
+from depthsi.evaluation.evaluate import evaluate_and_report
+from depthsi.evaluation.request import EvaluationRequest
 from depthsi.runs import RunDirectory
 from depthsi.training.checkpoints.trained import latest_step
+from depthsi.training.run import train_run
 from experiments.nyu_row.merge_splits import with_val_for_training
 from experiments.nyu_row.plain_errors import plain_errors
 from experiments.nyu_row.record import NAME, collect, is_complete, record
@@ -75,7 +75,10 @@ class Row:
         if latest_step(RunDirectory(nyu)) is not None:
             for which in ("newest", "best") if self._was_evaluated(nyu) else ("newest",):
                 out = str(nyu / f"val_{which}")
-                evaluate(Request(str(nyu), split="val", checkpoint=which, out=out, mirrored=True))
+                request = EvaluationRequest(
+                    what=str(nyu), split="val", checkpoint=which, out=out, mirrored=True
+                )
+                evaluate_and_report(request)
         if not self.settings.test:
             return
         tested = self.path / ("final" if self.settings.final else "nyu")
@@ -85,7 +88,8 @@ class Row:
             print(f"{tested} is not complete: it is not evaluated on test yet.")
         else:
             which, out = self.settings.checkpoint, str(tested / "test")
-            evaluate(Request(str(tested), checkpoint=which, out=out, mirrored=True))
+            request = EvaluationRequest(what=str(tested), checkpoint=which, out=out, mirrored=True)
+            evaluate_and_report(request)
 
     def _pre_train(self) -> str:
         """Trains on rooms; the run to start from, "" for none."""
@@ -127,7 +131,7 @@ class Row:
                 return
         try:
             with stop_after(seconds):
-                train(config, str(path), resume=resume)
+                train_run(config, str(path), resume=resume)
         finally:
             self.seconds[name] = round(time.monotonic() - began, 1)
 

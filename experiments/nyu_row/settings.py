@@ -9,14 +9,18 @@ from typing import Any, Literal
 
 from depthsi import presets
 from depthsi.config import (
+    AdamWConfig,
     AugmentConfig,
     ComputeConfig,
     Config,
-    DataConfig,
+    Folder,
     InitConfig,
-    OptimConfig,
+    MuonConfig,
+    Rooms,
     ScheduleConfig,
+    TwoScaleConfig,
 )
+from depthsi.config_kinds import with_kind
 from depthsi.errors import DepthsiError
 
 # What --sizes stands for. Those of cpu are the row's in experiments/results; the samples of gpu are
@@ -132,9 +136,9 @@ def rooms_config(settings: Settings, weights: str) -> Config:
     """Of the pre-training on rooms, which starts from the run `weights` if it is named."""
     preset, kept = presets.rooms(), settings.rooms_kept
     if kept:
-        data, augment = DataConfig(train=kept, val=64), AugmentConfig()
+        data, augment = Rooms(train=kept, val=64), AugmentConfig()
     else:
-        data, augment = DataConfig(endless=True, train=64, val=64), preset.augment
+        data, augment = Rooms(endless=True, train=64, val=64), preset.augment
     return _shared(
         dataclasses.replace(
             preset,
@@ -152,13 +156,12 @@ def pairs_config(settings: Settings, weights: str, samples: tuple[int, int]) -> 
     """Of the training on the split `train` for so many samples (coarse, fine)."""
     muon = settings.optimiser == "muon"
     config = Config(
-        data=DataConfig(kind="folder", root=settings.root, resident=True),
+        data=Folder(root=settings.root, resident=True),
         model=presets.from_scratch(dropout=settings.dropout),
-        optim=OptimConfig(
-            settings.optimiser,
-            settings.rate,
+        optim=(MuonConfig if muon else AdamWConfig)(
+            learning_rate=settings.rate,
             weight_decay=settings.weight_decay,
-            schedule="cosine",
+            rate_schedule="cosine",
             warmup=20 if muon else 100,
         ),
     )
@@ -176,12 +179,15 @@ def final_config(config: Config, folder: Path) -> Config:
 
 def _shared(config: Config, settings: Settings, weights: str, samples: tuple[int, int]) -> Config:
     every = max(3, sum(samples) // settings.batch // 10)
-    model = dataclasses.replace(
-        config.model, kind=settings.kind, width=settings.width, size=settings.size
-    )
+    model = with_kind(config, "model", settings.kind).model
+    if isinstance(model, TwoScaleConfig):
+        model = dataclasses.replace(model, width=settings.width)
+    else:
+        model = dataclasses.replace(model, size=settings.size)
     schedule = ScheduleConfig(
-        settings.batch,
-        *samples,
+        batch_size=settings.batch,
+        coarse_samples=samples[0],
+        fine_samples=samples[1],
         log_every=min(50, every),
         eval_every=every,
         save_every=every,

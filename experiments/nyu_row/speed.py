@@ -5,7 +5,6 @@ from typing import Any
 
 import jax
 
-from depthsi.commands.shared import split_source
 from depthsi.config import Config
 from depthsi.data.pipeline import open_samples
 from depthsi.errors import DepthsiError
@@ -25,7 +24,9 @@ def images_per_second(config: Config, seconds: float = 3.0) -> float:
 
     sharding = state_sharding(jax.eval_shape(begin), mesh)
     state, step = jax.jit(begin, out_shardings=sharding)(), 0
-    pairs = open_samples(split_source(config, "train"), config.model.sizes.image, "train")
+    pairs = open_samples(
+        config.data.open("train", config.model.sizes.image), config.model.sizes.image, "train"
+    )
     with open_feed(config, pairs, mesh, 0) as feed:
         update = feed.update(make_train_step(config, stage), stage, sharding)
         state, step, _ = update(state, step)  # compiles
