@@ -7,8 +7,8 @@ import dataclasses
 import math
 from typing import Literal
 
-from depthsi.data.settings import DataConfig, Folder, Prepared, Rooms, require_at_least
-from depthsi.errors import DepthsiError
+from depthsi.data.settings import Folder, Prepared
+from depthsi.errors import DepthsiError, require_at_least
 from depthsi.models.settings import (
     LOG_STD,
     HourglassConfig,
@@ -16,6 +16,7 @@ from depthsi.models.settings import (
     TwoScaleConfig,
     UNetConfig,
 )
+from depthsi.rooms.settings import Rooms
 
 __all__ = [
     "LOG_STD",
@@ -39,6 +40,7 @@ __all__ = [
     "UNetConfig",
 ]
 
+DataConfig = Rooms | Folder | Prepared
 HIGHER_IS_BETTER = ("d1", "d2", "d3")  # of the numbers of an evaluation
 LOWER_IS_BETTER = (
     "abs_rel",

@@ -23,7 +23,7 @@ from depthsi.training import feeds
 from depthsi.training.checkpoints.store import Checkpoints
 from depthsi.training.logs import metrics_log as watch
 from depthsi.training.logs.metrics_log import LogOptions, MetricsLog
-from depthsi.training.logs.norms import norm_metrics
+from depthsi.training.norms import norm_metrics
 from depthsi.training.logs.profiling import Profile
 from depthsi.training.logs.tensorboard import TensorBoard
 from depthsi.training.optimisers import PAPER_RATES
