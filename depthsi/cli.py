@@ -5,12 +5,14 @@ Parses; the work is elsewhere.
 
 import dataclasses
 import functools
+import inspect
 import json
 import operator
+import re
 import shlex
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TextIO
 
@@ -48,7 +50,12 @@ class Prepare:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """Train every network of a preset, of --config FILE, or of a run to --resume."""
+    """Train every network of a preset, of --config FILE, or of a run to --resume.
+
+    In place of a preset, --config FILE starts from the config.json of a run, and --run DIR --resume
+    continues a run with its own settings. --data.kind, --model.kind and --optim.kind choose other
+    kinds of data, network and optimiser, whose options --help then lists.
+    """
 
     run: Annotated[str, tyro.conf.arg(metavar="DIR")]
     """Directory for checkpoints, settings and logs."""
@@ -77,7 +84,10 @@ class TrainOptions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConfigOptions:
-    """Print the settings of a preset or of --config FILE as JSON, with any changes."""
+    """Print the settings of a preset or of --config FILE as JSON, with any changes.
+
+    What it prints is what --config FILE reads, here and in train.
+    """
 
     def __call__(self) -> None:
         print(json.dumps(to_dict(vars(self)["settings"]), indent=2))
@@ -88,7 +98,7 @@ def _with_settings(options: type, name: str, start: Start) -> Any:
     if start.settings is None:
         kind = tyro.extras.subcommand_type_from_defaults(
             start.presets,
-            {name: make.__doc__ or "" for name, make in PRESETS.items()},
+            {name: _paragraphs(make) for name, make in PRESETS.items()},
             prefix_names=False,
         )
         field: Any = dataclasses.field()
@@ -102,8 +112,14 @@ def _with_settings(options: type, name: str, start: Start) -> Any:
         frozen=True,
         kw_only=True,
     )
-    made.__doc__ = options.__doc__
+    made.__doc__ = inspect.getdoc(options)
     return Annotated[made, tyro.conf.subcommand(name)]
+
+
+def _paragraphs(preset: Callable[[], Config]) -> str:
+    """Its docstring with each of its lines `Command: ...` as a paragraph, as help is laid out."""
+    text = re.sub(r"\n +", " ", inspect.getdoc(preset) or "")  # lines that go on
+    return re.sub(r"\n+(?=\w+: )", "\n\n", re.sub(" {2,}", " ", text))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

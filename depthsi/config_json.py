@@ -117,8 +117,8 @@ def _from_1_to_2(values: dict[str, Any]) -> dict[str, Any]:
         old = {rename.get(name, name): value for name, value in old.items()}
         if kind == "rooms" and old.get("even_scenes"):
             raise DepthsiError(
-                "config.data.even_scenes is set for rooms, each of which is a scene of its own: such"
-                " settings are no longer read."
+                "config.data.even_scenes is set for rooms, each of which is a scene of its own:"
+                " such settings are no longer read."
             )
         known = _FORMAT_2_FIELDS.get(kind, frozenset()) if isinstance(kind, str) else frozenset()
         ignored = _FORMAT_1_FIELDS[section] - known
