@@ -2,14 +2,14 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from depthsi.data.prepared.frame_changes import fit_frames
-from depthsi.data.prepared.frames import DataSet
-from depthsi.data.prepared.prepare import prepare as prepare_data_set
 from depthsi.errors import DepthsiError
+
+if TYPE_CHECKING:  # nothing heavy is loaded for the help of the command line
+    from depthsi.data.prepared.frames import DataSet
 
 Source = Annotated[str, tyro.conf.arg(metavar="PATH")]
 
@@ -26,7 +26,7 @@ class NyuDepthV2Labeled:
     val_scenes: int = 0
     """Training scenes that become the split val."""
 
-    def open(self) -> DataSet:
+    def open(self) -> "DataSet":
         from depthsi.datasets.nyu_depth_v2_labeled import open_nyu_depth_v2_labeled
 
         return open_nyu_depth_v2_labeled(**vars(self))
@@ -48,7 +48,7 @@ class NyuDepthV2Raw:
     mask_extremes: bool = True
     """Count the least and the greatest depth of each frame as missing."""
 
-    def open(self) -> DataSet:
+    def open(self) -> "DataSet":
         from depthsi.datasets.nyu_depth_v2_raw import open_nyu_depth_v2_raw
 
         return open_nyu_depth_v2_raw(**vars(self))
@@ -63,7 +63,7 @@ class NyuFastdepth:
     val_scenes: int = 0
     """Training scenes that become the split val."""
 
-    def open(self) -> DataSet:
+    def open(self) -> "DataSet":
         from depthsi.datasets.nyu_fastdepth import open_nyu_fastdepth
 
         return open_nyu_fastdepth(**vars(self))
@@ -94,7 +94,7 @@ class KittiDepth:
     val_scenes: int = 0
     """Training drives that become the split val."""
 
-    def open(self, size: tuple[int, int] | None = None) -> DataSet:
+    def open(self, size: tuple[int, int] | None = None) -> "DataSet":
         from depthsi.datasets.kitti_depth import open_kitti_depth
 
         lists = {"train": self.train_list, "val": self.val_list, "test": self.test_list}
@@ -126,7 +126,7 @@ class Rooms:
     scale_range: tuple[float, float] = (1.0, 1.0)
     """Each room as a whole is made larger by a log-uniform factor from this range."""
 
-    def open(self) -> DataSet:
+    def open(self) -> "DataSet":
         from depthsi.datasets.rooms import open_rooms
 
         return open_rooms(**vars(self))
@@ -149,6 +149,9 @@ def prepare(
     on_bad: Literal["strict", "skip"],
 ) -> Path:
     """`depthsi prepare`: lists the source, stores every frame, returns the result's directory."""
+    from depthsi.data.prepared.frame_changes import fit_frames
+    from depthsi.data.prepared.prepare import prepare as prepare_data_set
+
     for name in ("source", "splits", "scenes", "annotated"):
         path = getattr(options, name, "")
         if path and not Path(path).exists():

@@ -17,7 +17,6 @@ from depthsi.config_json import config_from_dict
 from depthsi.config_kinds import KINDS, field_names, with_kind
 from depthsi.errors import DepthsiError
 from depthsi.presets import PRESETS
-from depthsi.runs import RunDirectory
 
 DEFAULTS = {name: make() for name, make in PRESETS.items()}
 
@@ -58,6 +57,8 @@ def read_start(words: Sequence[str]) -> Start:
     if file:
         settings = _read(file)
     elif not preset and "--resume" in rest and (run := _value(rest, "--run")):
+        from depthsi.runs import RunDirectory  # needs NumPy, which no other line does
+
         settings = RunDirectory(run).config()
     if settings is not None:
         settings = _with_kinds(settings, kinds)

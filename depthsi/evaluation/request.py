@@ -1,10 +1,12 @@
 """What an evaluation is asked for."""
 
 import dataclasses
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from depthsi.errors import DepthsiError
-from depthsi.metrics.protocols import Protocol, protocol
+
+if TYPE_CHECKING:  # the command line asks for its help without loading jax
+    from depthsi.metrics.protocols import Protocol
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,12 +58,14 @@ class EvaluationRequest:
         """Value for one metre in predictions; None for metres."""
         return self.units_per_metre or None
 
-    def rules(self, default: Protocol) -> Protocol:
+    def rules(self, default: "Protocol") -> "Protocol":
         """The protocol asked for, with the changes asked for.
 
         Raises:
           DepthsiError: no such protocol, crop or alignment.
         """
+        from depthsi.metrics.protocols import protocol
+
         chosen = protocol(self.protocol) if self.protocol else default
         return chosen.with_changes(
             crop=self.crop or None,
