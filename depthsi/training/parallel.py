@@ -152,7 +152,7 @@ def _with_parts_of_fc6(train_step: Callable[..., Any], mesh: Mesh) -> Callable[.
     return step
 
 
-def compile_step(step: Callable[..., Any], mesh: Mesh, sharding: Any) -> Callable[..., Any]:
+def compile_step(step: Callable[..., Any], mesh: Mesh, sharding: Any) -> jax.stages.Wrapped:
     """Compiles `step`, (state, ...) -> (state, metrics), donating the state.
 
     Args:

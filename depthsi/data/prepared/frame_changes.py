@@ -52,6 +52,7 @@ def fit_frames(data_set: DataSet, size: tuple[int, int]) -> DataSet:
 def _load(frame: Frame, size: tuple[int, int]) -> Record:
     record = frame.load()
     image, depths = record.image, {}
+    fitted = image
     for name, depth in record.depth.items():
         if depth.shape != image.shape[:2]:
             raise DepthsiError(f"{frame.key}: {name} is {depth.shape}, the image {image.shape}.")

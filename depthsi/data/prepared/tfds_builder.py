@@ -31,7 +31,9 @@ class FramesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self._root = data_dir
         super().__init__(data_dir=data_dir, file_format="array_record")
 
-    def download_and_prepare(self, **options: Any) -> None:
+    def download_and_prepare(  # pyright: ignore[reportIncompatibleVariableOverride]
+        self, **options: Any
+    ) -> None:
         """`depthsi.data.prepared.prepare.prepare` with its `options`; nothing is downloaded."""
         prepare(self.data_set, self._root, **options)
         self.info.read_from_directory(self.data_path)
