@@ -17,7 +17,7 @@ def compiler_options() -> dict[str, Any] | None:
     return _CPU_OPTIONS if jax.default_backend() == "cpu" and _accepts_cpu_options() else None
 
 
-def jit(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+def jit(function: Callable[..., Any], **options: Any) -> jax.stages.Wrapped:
     """`jax.jit` with `compiler_options()`; initialises the backend."""
     return jax.jit(function, compiler_options=compiler_options(), **options)
 
