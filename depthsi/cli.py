@@ -25,6 +25,7 @@ from depthsi.config import Config
 from depthsi.config_json import to_dict
 from depthsi.errors import DepthsiError, DepthsiWarning, StoppedError
 from depthsi.evaluation.request import EvaluationRequest
+from depthsi.output import CLOSED_PIPE, discard_output, make_encodable
 from depthsi.presets import PRESETS
 from depthsi.training.processes.cluster import Cluster
 
@@ -172,6 +173,8 @@ class Info(InfoRequest):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line; a user's mistake ends in one sentence and exit code 2."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        make_encodable(stream)
     try:
         verb, start = words[:1], Start(DEFAULTS, None, words[1:])
         if verb in (["train"], ["config"]):
@@ -198,6 +201,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             command()
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has seen enough
+        discard_output()
+        raise SystemExit(CLOSED_PIPE) from None
     except DepthsiError as error:
         print(f"depthsi: {error}", file=sys.stderr)
         raise SystemExit(2) from None
@@ -205,7 +212,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"depthsi: {stopped} Continue with: {_resume_command(arguments)}", file=sys.stderr)
         raise SystemExit(stopped.exit_code) from None
     except OSError as error:  # a full disk, a file where a directory should be, no permission
-        print(f"depthsi: {error.filename}: {error.strerror}.", file=sys.stderr)
+        where = "the output" if error.filename is None else error.filename
+        print(f"depthsi: {where}: {error.strerror or error}.", file=sys.stderr)
+        discard_output()  # or what is left in the buffer fails once more
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print(

@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import os
 import re
+import threading
 import warnings
 
 import jax
@@ -349,3 +351,17 @@ def test_a_save_that_fails_leaves_the_one_before(wait, tmp_path, monkeypatch):
     assert kept(tmp_path) == [1]
     with Checkpoints(tmp_path) as checkpoints:
         assert as_bytes(checkpoints.restore(1, ABSTRACT, DEVICE)) == as_bytes(state(1))
+
+
+def test_saving_leaves_neither_files_open_nor_threads_running(tmp_path):
+    """Three descriptors and a thread for each save would end a long run at a limit of 1024."""
+    held = []
+    with Checkpoints(tmp_path, CONFIG) as checkpoints:
+        for step in range(1, 201):
+            checkpoints.save(step, state(step), "coarse", {})
+            if step in (10, 200):
+                checkpoints.wait()
+                held.append((len(os.listdir("/proc/self/fd")), threading.active_count()))
+    (files, threads), (files_later, threads_later) = held
+    assert abs(files_later - files) <= 3
+    assert abs(threads_later - threads) <= 3

@@ -23,9 +23,9 @@ from depthsi.training import feeds
 from depthsi.training.checkpoints.store import Checkpoints
 from depthsi.training.logs import metrics_log as watch
 from depthsi.training.logs.metrics_log import LogOptions, MetricsLog
-from depthsi.training.norms import norm_metrics
 from depthsi.training.logs.profiling import Profile
 from depthsi.training.logs.tensorboard import TensorBoard
+from depthsi.training.norms import norm_metrics
 from depthsi.training.optimisers import PAPER_RATES
 from depthsi.training.parallel import make_mesh, replicated
 from depthsi.training.stages import Stage, make_stages

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,12 +18,14 @@ from depthsi.data.prepared.metadata import is_prepared
 from depthsi.data.samples import Sample, Source, validate_sample
 from depthsi.data.statistics import Statistics, coarse_histogram, merge, sample_statistics, summary
 from depthsi.errors import DepthsiError
+from depthsi.output import can_encode
 from depthsi.viz.data_sheet import save_data_sheet, save_histogram
 from depthsi.viz.depth_maps import require_matplotlib
 
 ROOMS = 64  # of each split, where no limit says more
 SHOWN = 6  # pictures of a split on the contact sheet
 BARS = " ▁▂▃▄▅▆▇█"
+ASCII_BARS = " .:-=+*%#"  # where the output has no blocks
 COLUMNS = 40  # of a histogram; more would show how coarsely depth is stored
 
 
@@ -172,7 +175,8 @@ def _edges(found: dict[str, Statistics]) -> np.ndarray:
 def _bars(statistics: Statistics, edges: np.ndarray) -> str:
     shares = coarse_histogram(statistics, edges)
     heights = np.ceil(shares / shares.max() * (len(BARS) - 1)).astype(int)
-    bars = "".join(BARS[height] for height in heights)
+    signs = BARS if can_encode(BARS, sys.stdout) else ASCII_BARS
+    bars = "".join(signs[height] for height in heights)
     return f"  {edges[0]:7.3f} m |{bars}| {edges[-1]:.3f} m"
 
 

@@ -12,6 +12,7 @@ from depthsi.errors import StoppedError
 from depthsi.inference import make_predictor
 from depthsi.metrics.compare import evaluate_predictor
 from depthsi.metrics.protocols import DEFAULT_PROTOCOLS
+from depthsi.output import say
 from depthsi.runs import RunDirectory
 from depthsi.training.checkpoints.start_from_run import take_coarse_convs, warm_start
 from depthsi.training.checkpoints.store import Checkpoints
@@ -146,7 +147,7 @@ def _begin(
     params, report = warm_start(state.params, config.init)
     params, convolutions = take_coarse_convs(params, config)
     for line in filter(None, (report, convolutions) if jax.process_index() == 0 else ()):
-        print(line)
+        say(line)
     return state.replace(params=params)
 
 

@@ -10,6 +10,7 @@ from depthsi.data.pipeline import Samples, open_samples, ordered_batches
 from depthsi.data.samples import Source
 from depthsi.errors import DepthsiError
 from depthsi.metrics.compare import mean_depth
+from depthsi.output import say
 from depthsi.runs import RunDirectory
 from depthsi.training.checkpoints.start_from_run import check_coarse_convs, check_init
 from depthsi.training.feeds import check_feed
@@ -87,7 +88,7 @@ def train_run(
         train(config, run, train_samples, val_samples, options)
         if jax.process_index() == 0:
             steps = make_stages(config)[-1].end
-            print(f"Trained {steps} steps. Next: depthsi evaluate {path}")
+            say(f"Trained {steps} steps. Next: depthsi evaluate {path}")
     return run
 
 

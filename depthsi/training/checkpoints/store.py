@@ -49,6 +49,7 @@ class Checkpoints:
             cleanup_tmp_directories=config is not None,
         )
         self._scores: dict[int, float] = {}
+        self._saving: Any = None
         if config is not None:
             for step in self.steps:
                 with contextlib.suppress(DamagedError):
@@ -59,6 +60,7 @@ class Checkpoints:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
+            self._finish_saving()
             self._checkpointer.close()
         except Exception as error:
             if kind is None:
@@ -106,7 +108,8 @@ class Checkpoints:
         record = Record(step, stage, config, dict(val), describe(parts), so_far or {})
         self._remember(step, val)
         try:
-            self._checkpointer.save_checkpointables_async(
+            self._finish_saving()
+            self._saving = self._checkpointer.save_checkpointables_async(
                 step, parts, force=True, custom_metadata=record.to_json()
             )
         except Exception as error:
@@ -115,9 +118,16 @@ class Checkpoints:
     def wait(self) -> None:
         """Waits until what was saved is on the disk; raises DepthsiError as `save` does."""
         try:
+            self._finish_saving()
             self._checkpointer.wait()
         except Exception as error:
             raise self._not_saved(error) from error
+
+    def _finish_saving(self) -> None:
+        """Waits for the save in the background, which holds a thread and files until asked."""
+        saving, self._saving = self._saving, None
+        if saving is not None:
+            saving.result()
 
     def record(self, step: int) -> Record:
         """What the checkpoint of `step` says about itself; raises DamagedError if it cannot."""

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import json
 import math
+import sys
 import time
 from collections import deque
 from typing import Any
@@ -17,6 +18,7 @@ from tqdm import tqdm
 
 from depthsi.config import Config
 from depthsi.errors import DepthsiError
+from depthsi.output import discard_output
 from depthsi.runs import RunDirectory
 from depthsi.training.checkpoints.store import Checkpoints
 from depthsi.training.feeds import Feed, Update
@@ -102,8 +104,13 @@ class MetricsLog:
 
     def say(self, text: str) -> None:
         """Prints a line above the progress bar."""
-        if self._leads:
+        if not self._leads:
+            return
+        try:
             self._bar.write(text)
+            sys.stdout.flush()
+        except BrokenPipeError:  # the training goes on without its reader
+            discard_output()
 
     def wrap(self, update: Update, stage: Stage) -> Update:
         """The same update, recorded while the profile asked for is not complete."""

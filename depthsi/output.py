@@ -1,0 +1,42 @@
+"""Printing that never fails: a closed pipe, a full disk, an encoding without our signs."""
+
+import os
+import sys
+from typing import Any
+
+CLOSED_PIPE = 141  # what shells report for a program whose reader has gone
+
+
+def make_encodable(stream: Any) -> None:
+    """Lets `stream` write a question mark in place of each sign that its encoding lacks."""
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="replace")
+
+
+def can_encode(text: str, stream: Any) -> bool:
+    """Whether the encoding of `stream` has all signs of `text`."""
+    try:
+        text.encode(stream.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def discard_output() -> None:
+    """Sends what is still to be printed on standard output nowhere, also at the end."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, sys.stdout.fileno())
+    except (OSError, ValueError):  # no real file, as under a test
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (until the end)
+    finally:
+        os.close(null)
+
+
+def say(text: str) -> None:
+    """Prints a line for as long as somebody reads: work goes on without its reader."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        discard_output()
