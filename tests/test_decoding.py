@@ -146,6 +146,7 @@ def test_npy_headers_are_read_as_numpy_reads_them(tmp_path, header):
     "header",
     [
         "{'descr': '<f4', 'shape': (3, 4)}",
+        "{'descr': '<f4', 'shape': (3, 4), 'shape': (3, 4)}",
         "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), 'more': 1}",
         "{'descr': '<f4', 'fortran_order': False, 'fortran_order': True, 'shape': (3, 4)}",
         "{'descr': '<f4', 'fortran_order': False 'shape': (3, 4)}",
@@ -156,12 +157,14 @@ def test_npy_headers_are_read_as_numpy_reads_them(tmp_path, header):
         "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4)",
         "{'descr': [('<f4')], 'fortran_order': False, 'shape': (3, 4)}",
         "{'descr': '<f4', 'fortran_order': False, 'shape': (" + "9" * 9000 + ", 4)}",
-        "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4)}" + " " * 20_000 + "x",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4)}" + " " * 20_000,
     ],
 )
 def test_npy_headers_that_numpy_does_not_write_are_refused(tmp_path, header):
     (tmp_path / "d.npy").write_bytes(with_header(header, np.ones(12, "<f4")))
-    with pytest.raises(DepthsiError, match=r"d\.npy is damaged"):
+    with pytest.raises(
+        DepthsiError, match=r"d\.npy is damaged .*(one array of numbers|int\(\)|digits)"
+    ):
         read_depth(tmp_path / "d.npy")
 
 
