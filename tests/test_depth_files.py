@@ -230,6 +230,11 @@ def test_exr_of_several_parts(tmp_path):
     for parts in ([colours, part("depth", Z=3)], [part("V", Z=3), normal, colours]):
         OpenEXR.File(parts).write(str(tmp_path / "d.exr"))
         np.testing.assert_array_equal(read_depth(tmp_path / "d.exr"), np.full((4, 5), 3.0))
+    damaged = bytearray((tmp_path / "d.exr").read_bytes())
+    damaged[-20:] = bytes(20)  # of the colours, which are last
+    (tmp_path / "d.exr").write_bytes(damaged)
+    with pytest.raises(DepthsiError, match=r"d\.exr is damaged .*pixels that cannot be decoded"):
+        read_depth(tmp_path / "d.exr")
     OpenEXR.File([part("a", Z=3), part("b", Z=3)]).write(str(tmp_path / "d.exr"))
     with pytest.raises(DepthsiError, match=r"d\.exr has the channels a\.Z, b\.Z; call the depth"):
         read_depth(tmp_path / "d.exr")
