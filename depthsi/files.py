@@ -1,8 +1,9 @@
-"""Reading untrusted files, writing files whole or not at all, and what goes wrong with either."""
+"""Reading untrusted files, writing files whole or not at all, locks, and what goes wrong."""
 
 import contextlib
 import errno
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +15,8 @@ MAX_PIXELS = 89_478_485  # where Pillow, too, begins to suspect a decompression 
 MAX_BYTES = 2**30  # of one file: more than the largest picture takes without compression
 
 
-def contents(path: PathLike) -> bytes:
-    """All bytes of a regular file; links are followed.
+def contents(path: PathLike, first: int = -1) -> bytes:
+    """All bytes of a regular file, or as many as `first` says; links are followed.
 
     Raises:
       DepthsiError: missing, not to be opened, not a regular file, or over 1 GiB.
@@ -26,7 +27,8 @@ def contents(path: PathLike) -> bytes:
             raise DepthsiError(f"{path} cannot be opened (not a regular file); check the name.")
         if (size := os.path.getsize(path)) > MAX_BYTES:
             raise DepthsiError(f"{path} has {size} bytes, more than the {MAX_BYTES} accepted.")
-        return Path(path).read_bytes()
+        with open(path, "rb") as file:
+            return file.read(first)
     except FileNotFoundError:
         raise DepthsiError(f"{path} does not exist; check its name.") from None
     except (OSError, ValueError) as error:  # ValueError: a name no file can have
@@ -66,6 +68,43 @@ def write_bytes(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_bytes(data)
     os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def locked(file: Path, in_use: str, advice: str) -> Iterator[None]:
+    """Holds the lock on `file`, which is made if need be and says who holds it.
+
+    The kernel lets go of the lock when the process ends, however it ends. The file stays, since
+    removing it would let two others in.
+
+    Args:
+      file: of the lock alone; a symbolic link there is refused, not followed.
+      in_use, advice: for whoever comes second, before and after the name of the holder.
+
+    Raises:
+      DepthsiError: another process holds the lock, or there is a link at its name.
+      OSError: the file cannot be written or locked.
+    """
+    import fcntl
+
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        descriptor = os.open(file, flags, 0o644)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise DepthsiError(f"{file} is a symbolic link, not a lock; delete it.") from error
+        raise
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 200).decode(errors="replace").strip()
+            raise DepthsiError(f"{in_use} ({holder}): {advice}.") from None
+        os.truncate(descriptor, 0)
+        os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def reason_of(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 import os
 import struct
 import warnings
+import zipfile
 import zlib
 
 import numpy as np
@@ -14,6 +15,7 @@ from depthsi import files
 from depthsi.data.formats.decoding import read_depth, read_image
 from depthsi.data.samples import Sample, validate_sample
 from depthsi.errors import DepthsiError
+from depthsi.training.checkpoints.weight_files import read_arrays
 
 
 def test_png_picture_is_read_exactly(tmp_path):
@@ -108,6 +110,61 @@ def test_npy_of_every_version_is_read_and_surplus_bytes_are_not(tmp_path, versio
     with (tmp_path / "d.npy").open("ab") as file:
         file.write(bytes(4))
     with pytest.raises(DepthsiError, match=r"d\.npy is damaged"):
+        read_depth(tmp_path / "d.npy")
+
+
+def with_header(text, values):
+    """A `.npy` file of version 1 as other programs may write it."""
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(text)) + text.encode() + values.tobytes()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (3L, 4L), }          \n",
+        "{'shape': (3L, 4L), 'fortran_order': True, 'descr': '<f4'}",
+        '{"descr": "<f4", "fortran_order": False, "shape": (3, 4)}',
+        "{'fortran_order':False,'descr':'<f4','shape':(3,4,)}",
+        "{ 'shape' : ( 3 , 4 ) ,\n 'descr' : '<f4' , 'fortran_order' : True , }\n",
+    ],
+)
+def test_npy_headers_are_read_as_numpy_reads_them(tmp_path, header):
+    values = np.arange(12, dtype="<f4") + 1
+    (tmp_path / "d.npy").write_bytes(with_header(header, values))
+    with zipfile.ZipFile(tmp_path / "w.npz", "w") as archive:
+        archive.write(tmp_path / "d.npy", "w.npy")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # NumPy would like those of Python 2 to be saved again
+        expected = np.load(tmp_path / "d.npy")
+    assert expected.shape == (3, 4)
+    np.testing.assert_array_equal(read_depth(tmp_path / "d.npy"), expected)
+    read = read_arrays(tmp_path / "w.npz", lambda name: True)
+    np.testing.assert_array_equal(read["w"], expected)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': '<f4', 'shape': (3, 4)}",
+        "{'descr': '<f4', 'shape': (3, 4), 'shape': (3, 4)}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), 'more': 1}",
+        "{'descr': '<f4', 'fortran_order': False, 'fortran_order': True, 'shape': (3, 4)}",
+        "{'descr': '<f4', 'fortran_order': False 'shape': (3, 4)}",
+        "{'descr': '<f4', 'fortran_order': 0, 'shape': (3, 4)}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (3 4)}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (3LL, 4)}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (-3, -4)}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4)",
+        "{'descr': [('<f4')], 'fortran_order': False, 'shape': (3, 4)}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (" + "9" * 9000 + ", 4)}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4)}" + " " * 20_000,
+    ],
+)
+def test_npy_headers_that_numpy_does_not_write_are_refused(tmp_path, header):
+    (tmp_path / "d.npy").write_bytes(with_header(header, np.ones(12, "<f4")))
+    with pytest.raises(
+        DepthsiError, match=r"d\.npy is damaged .*(one array of numbers|int\(\)|digits)"
+    ):
         read_depth(tmp_path / "d.npy")
 
 

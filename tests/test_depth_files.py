@@ -2,12 +2,15 @@
 
 import io
 import itertools
+import re
 import struct
+import sys
+import time
 import zipfile
 
 import numpy as np
+import OpenEXR
 import pytest
-from exr_files import exr_file
 from pictures import counts, saved, smooth_picture
 from PIL import Image
 
@@ -122,48 +125,206 @@ def test_floats_are_metres_and_nothing_else(tmp_path):
     np.testing.assert_array_equal(read_depth(tmp_path / "d.npy"), [[0, 0, 2.5]])
 
 
+LOSSLESS = ["NO", "RLE", "ZIPS", "ZIP", "PIZ", "ZSTD", "HTJ2K32"]
+
+
 def exr_depth():
-    """What `exr_files` were written from: infinite, 1e10 and NaN pixels are missing depth."""
-    depth = [[1 + row / 4 + col / 16 for col in range(7)] for row in range(20)]
-    depth[3][4] = depth[0][0] = depth[5][5] = 0
-    return np.array(depth, np.float32)
+    """Metres that float16 can hold."""
+    return (1 + np.add.outer(np.arange(20) / 4, np.arange(7) / 16)).astype(np.float32)
 
 
-@pytest.mark.parametrize("name", ["zip", "zips_half", "none_layers"])
-def test_exr_of_the_openexr_library(tmp_path, name):
-    (tmp_path / "d.exr").write_bytes(exr_file(name))
-    np.testing.assert_array_equal(read_depth(tmp_path / "d.exr"), exr_depth())
+def exr_header(compression="ZIP", tile=None, **more):
+    header = {"compression": getattr(OpenEXR, f"{compression}_COMPRESSION"), **more}
+    if tile:
+        header["tiles"] = OpenEXR.TileDescription()
+        header["tiles"].xSize, header["tiles"].ySize = tile
+    return {"type": OpenEXR.tiledimage if tile else OpenEXR.scanlineimage, **header}
+
+
+def write_exr(path, channels, **header):
+    OpenEXR.File(exr_header(**header), dict(channels)).write(str(path))  # it changes the dict
+
+
+@pytest.mark.parametrize("tile", [None, (8, 4)])
+@pytest.mark.parametrize("compression", LOSSLESS)
+def test_exr_of_every_lossless_compression(tmp_path, compression, tile):
+    for dtype in (np.float32, np.float16):
+        depth = exr_depth().astype(dtype)
+        colours = {name: np.zeros_like(depth) for name in "RGB"}
+        write_exr(tmp_path / "d.exr", {"Z": depth}, compression=compression, tile=tile)
+        np.testing.assert_array_equal(read_depth(tmp_path / "d.exr"), exr_depth())
+        channels = {**colours, "ViewLayer.Depth.Z": depth}
+        write_exr(tmp_path / "d.exr", channels, compression=compression, tile=tile)
+        result = read_depth(tmp_path / "d.exr")
+        np.testing.assert_array_equal(result, exr_depth())
+        assert result.dtype == np.float32
+
+
+@pytest.mark.parametrize("compression", ["PXR24", "B44", "B44A", "DWAA", "DWAB"])
+def test_exr_of_the_lossy_compressions(tmp_path, compression):
+    write_exr(tmp_path / "d.exr", {"Z": exr_depth()}, compression=compression)
+    np.testing.assert_allclose(read_depth(tmp_path / "d.exr"), exr_depth(), rtol=1e-4)
+
+
+@pytest.mark.parametrize(("dtype", "far"), [(np.float32, 1e10), (np.float16, 65504)])
+def test_what_blender_writes_where_it_sees_nothing_is_missing(tmp_path, dtype, far):
+    """65504 is what remains of 1e10 in float16; as float32 it is a distance."""
+    depth = exr_depth().astype(dtype)
+    depth[0, :6] = [far, np.inf, np.nan, -np.inf, -1, 65472]
+    expected = exr_depth()
+    expected[0, :6] = [0, 0, 0, 0, 0, 65472]
+    write_exr(tmp_path / "d.exr", {"Z": depth})
+    np.testing.assert_array_equal(read_depth(tmp_path / "d.exr"), expected)
+    write_exr(tmp_path / "d.exr", {"Z": np.full((4, 5), 65504, np.float32)})
+    assert np.all(read_depth(tmp_path / "d.exr") == 65504)
+
+
+NORMAL = ("V.Normal.X", "V.Normal.Y", "V.Normal.Z")
 
 
 @pytest.mark.parametrize(
-    ("name", "change", "words"),
+    ("names", "chosen"),
     [
-        ("piz", None, "is compressed by PIZ, which is not read; save it with ZIP"),
-        ("colour", None, "has the channels B, G, R; call the depth Z"),
-        ("zip", (4, b"\x02\x02"), "is not an EXR of one part of scan lines"),
-        ("zip", (5, b"\x10"), "is not an EXR of one part of scan lines"),
-        ("zip", (0, b"P"), "is not an EXR file"),
+        (("Y",), "Y"),
+        (("R", "G", "B", "Z"), "Z"),
+        (("R", "G", "B", "z"), "z"),
+        (("R", "G", "B", "ViewLayer.Z"), "ViewLayer.Z"),
+        (("R", "G", "B", "depth"), "depth"),
+        (("V.Depth.Z", *NORMAL), "V.Depth.Z"),
+        (("V.Depth.Z", "V.Mist.Z"), "V.Depth.Z"),
+        (("Depth.V", "Z"), "Depth.V"),
+        (("Z", "V.Z", *NORMAL), "Z"),
+        (("V.Z", "V.Mist.Z", *NORMAL), "V.Z"),
+        (("X", "Y", "Z", "V.Z"), "V.Z"),
+        (("V.X", "Y", "Z"), "Z"),
+        (NORMAL, None),
+        (("X", "Y", "Z"), None),
+        (("R", "Mist.Z"), None),
+        (("A.Z", "B.Z"), None),
+        (("A.Depth.Z", "B.Depth.Z", "Z"), None),
+        (("R", "G", "B"), None),
     ],
 )
-def test_exr_that_is_not_read_says_why(tmp_path, name, change, words):
-    data = bytearray(exr_file(name))
-    if change:
-        data[change[0] : change[0] + len(change[1])] = change[1]
-    (tmp_path / "d.exr").write_bytes(data)
+def test_which_channel_of_an_exr_is_depth(tmp_path, names, chosen):
+    channels = {name: np.full((4, 5), i + 1, np.float32) for i, name in enumerate(names)}
+    write_exr(tmp_path / "d.exr", channels)
+    if chosen is None:
+        there = re.escape(", ".join(sorted(names)))
+        with pytest.raises(
+            DepthsiError, match=rf"d\.exr has the channels {there}; call the depth Z"
+        ):
+            read_depth(tmp_path / "d.exr")
+    else:
+        np.testing.assert_array_equal(read_depth(tmp_path / "d.exr"), channels[chosen])
+
+
+def test_exr_of_several_parts(tmp_path):
+    """The name of a part counts as the beginning of its channels'."""
+
+    def part(name, **channels):
+        values = {key: np.full((4, 5), value, np.float32) for key, value in channels.items()}
+        return OpenEXR.Part(exr_header(), values, name)
+
+    colours = part("rgb", R=1, G=1, B=1)
+    normal = part("normal", X=0, Y=0, Z=1)
+    for parts in ([colours, part("depth", Z=3)], [part("V", Z=3), normal, colours]):
+        OpenEXR.File(parts).write(str(tmp_path / "d.exr"))
+        np.testing.assert_array_equal(read_depth(tmp_path / "d.exr"), np.full((4, 5), 3.0))
+    damaged = bytearray((tmp_path / "d.exr").read_bytes())
+    damaged[-20:] = bytes(20)  # of the colours, which are last
+    (tmp_path / "d.exr").write_bytes(damaged)
+    with pytest.raises(DepthsiError, match=r"d\.exr is damaged .*pixels that cannot be decoded"):
+        read_depth(tmp_path / "d.exr")
+    OpenEXR.File([part("a", Z=3), part("b", Z=3)]).write(str(tmp_path / "d.exr"))
+    with pytest.raises(DepthsiError, match=r"d\.exr has the channels a\.Z, b\.Z; call the depth"):
+        read_depth(tmp_path / "d.exr")
+
+
+def write_deep(path):
+    deep = np.empty((4, 5), object)
+    for pixel in np.ndindex(deep.shape):
+        deep[pixel] = np.ones(2, np.float32)
+    OpenEXR.File(exr_header("ZIPS", type=OpenEXR.deepscanline), {"Z": deep}).write(str(path))
+
+
+def write_window(path):
+    window = (np.array([0, 0], np.int32), np.array([9, 19], np.int32))
+    write_exr(path, {"Z": exr_depth()}, displayWindow=window)
+
+
+@pytest.mark.parametrize(
+    ("write", "words"),
+    [
+        (lambda path: write_exr(path, {"Z": np.ones((4, 5), np.uint32)}), "holds whole numbers"),
+        (write_window, "holds only a part of the picture; save all"),
+        (write_deep, "has deep pixels; save flat ones"),
+        (lambda path: saved(path, counts(4, 5), format="PNG"), "is not an EXR file"),
+    ],
+)
+def test_exr_that_is_not_read_says_why(tmp_path, write, words):
+    write(tmp_path / "d.exr")
     with pytest.raises(DepthsiError, match=rf"d\.exr {words}"):
         read_depth(tmp_path / "d.exr")
 
 
-def test_exr_of_a_window_or_of_whole_numbers_is_refused(tmp_path):
-    whole = exr_file("zip")
-    at = whole.index(b"dataWindow\0box2i\0") + len(b"dataWindow\0box2i\0") + 4
-    cut = whole[:at] + struct.pack("<4i", 1, 0, 6, 19) + whole[at + 16 :]
-    at = whole.index(b"chlist\0") + len(b"chlist\0") + 4 + 2
-    counting = whole[:at] + struct.pack("<i", 0) + whole[at + 4 :]
-    for data, words in ((cut, "only a part of the picture"), (counting, "holds whole numbers")):
-        (tmp_path / "d.exr").write_bytes(data)
-        with pytest.raises(DepthsiError, match=rf"d\.exr .*{words}"):
-            read_depth(tmp_path / "d.exr")
+def test_exr_without_the_library_says_what_to_install(tmp_path, monkeypatch):
+    write_exr(tmp_path / "d.exr", {"Z": exr_depth()})
+    monkeypatch.setitem(sys.modules, "OpenEXR", None)
+    with pytest.raises(DepthsiError, match=r"d\.exr: .*pip install 'depthsi\[data\]'"):
+        read_depth(tmp_path / "d.exr")
+
+
+def raw_exr(width, height, channels=("Z",), more=b"", sampling=1):
+    """The header of an uncompressed EXR file, byte by byte, and no pixels."""
+
+    def attribute(name, kind, value):
+        return f"{name}\0{kind}\0".encode() + struct.pack("<i", len(value)) + value
+
+    listed = b"".join(
+        name.encode() + struct.pack("<B4i", 0, 2, 0, sampling, 1) for name in channels
+    )
+    window = struct.pack("<4i", 0, 0, width - 1, height - 1)
+    fields = [
+        ("channels", "chlist", listed + b"\0"),
+        ("compression", "compression", b"\0"),
+        ("dataWindow", "box2i", window),
+        ("displayWindow", "box2i", window),
+        ("lineOrder", "lineOrder", b"\0"),
+        ("pixelAspectRatio", "float", struct.pack("<f", 1)),
+        ("screenWindowCenter", "v2f", bytes(8)),
+        ("screenWindowWidth", "float", struct.pack("<f", 1)),
+    ]
+    head = b"".join(attribute(*field) for field in fields)
+    return b"\x76\x2f\x31\x01\x02\0\0\0" + head + more + b"\0"
+
+
+MANY = b"".join(f"a{i}\0int\0\4\0\0\0".encode() + bytes(4) for i in range(50_000))
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (raw_exr(60_000, 60_000), "has 60000x60000 pixels, more than"),
+        (raw_exr(2**31 - 1, 2**31 - 1), "is damaged"),
+        (raw_exr(0, 5), "is damaged"),
+        (raw_exr(9000, 9000, "ABCZ"), "unpacks to 1296000000 bytes, more than"),
+        (raw_exr(4, 5, sampling=2), "has a subsampled Z; save it in full"),
+        (raw_exr(1, 200_000), "has 200000 rows or tiles, over 131072"),
+        (raw_exr(4, 5, [f"c{i}" for i in range(50_000)]), "is damaged .*a header that is too long"),
+        (raw_exr(4, 5, more=MANY), "is damaged .*a header that is too long"),
+        (raw_exr(4, 5, more=b"a\0int\0\xff\xff\xff\xff"), "is damaged"),
+        (raw_exr(4, 5, more=b"a\0int\0\0\0\0\x7f"), "is damaged"),
+        (raw_exr(4, 5)[:-1], "is damaged"),
+        (raw_exr(4, 5), "is damaged .*pixels that cannot be decoded"),
+    ],
+)
+def test_exr_that_claims_too_much_is_refused_at_once(tmp_path, data, words):
+    """The library allocates what the header says, and needs a minute for 100 000 channels."""
+    (tmp_path / "d.exr").write_bytes(data)
+    began = time.perf_counter()
+    with pytest.raises(DepthsiError, match=rf"d\.exr {words}"):
+        read_depth(tmp_path / "d.exr")
+    assert time.perf_counter() - began < 2
 
 
 @pytest.mark.parametrize("name", ["d.npz", "d.tiff", "d.exr"])
@@ -174,7 +335,7 @@ def test_every_cut_of_the_other_depth_files_is_refused(tmp_path, name):
     elif name == "d.tiff":
         saved(path, (counts(12, 16) / 1000).astype(np.float32), compression="tiff_lzw")
     else:
-        path.write_bytes(exr_file("zip"))
+        write_exr(path, {"Z": exr_depth()})
     whole = path.read_bytes()
     for length in range(0, len(whole), 7):
         path.write_bytes(whole[:length])

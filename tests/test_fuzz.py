@@ -14,12 +14,13 @@ from experiments.fuzz import targets as fuzz_targets
 from experiments.fuzz.run import ALL_TARGETS, _kind, run_cases
 
 CASES = 10  # of each reader
+MODULES = {"NYU labelled .mat (HDF5)": "h5py", "FastDepth .h5": "h5py", "EXR depth": "OpenEXR"}
 
 
 @pytest.mark.parametrize("name", list(ALL_TARGETS))
 def test_damaged_files_are_refused_or_keep_the_contract(name, tmp_path):
-    if name in ("NYU labelled .mat (HDF5)", "FastDepth .h5"):
-        pytest.importorskip("h5py", reason="h5py, of the extra data, is not installed")
+    if module := MODULES.get(name):
+        pytest.importorskip(module, reason=f"{module}, of the extra data, is not installed")
     results = list(run_cases(name, 1, range(CASES), tmp_path))
     assert [each for each in results if _kind(each["verdict"]) == "fault"] == []
     counts = Counter(each["verdict"] for each in results)

@@ -237,7 +237,8 @@ def test_killed_process_leaves_nothing_that_looks_finished(tmp_path):
     deadline = time.monotonic() + 60
     while len(list(notes.glob("*.json"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.02)
-    with pytest.raises(DepthsiError, match=r"Another process is at work in .*toys\.partial"):
+    words = rf"Another process is at work in .*toys\.partial \(process {process.pid} on "
+    with pytest.raises(DepthsiError, match=words):
         prepare(data_set(counts), tmp_path, report=list)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
@@ -249,6 +250,15 @@ def test_killed_process_leaves_nothing_that_looks_finished(tmp_path):
     assert loads(seen) == list(range(3 * done, 33))
     assert_complete(directory, counts)
     assert os.listdir(tmp_path) == ["toys"]
+
+
+def test_a_link_at_the_name_of_the_lock_is_not_followed(tmp_path):
+    (tmp_path / "thesis.txt").write_text("precious")
+    (tmp_path / "toys.partial").mkdir()
+    (tmp_path / "toys.partial" / "lock").symlink_to(tmp_path / "thesis.txt")
+    with pytest.raises(DepthsiError, match=r"toys\.partial/lock is a symbolic link, not a lock"):
+        prepare(data_set(COUNTS), tmp_path, report=list)
+    assert (tmp_path / "thesis.txt").read_text() == "precious"
 
 
 def test_shard_damaged_between_two_runs_is_written_again(tmp_path):

@@ -137,7 +137,9 @@ def fuzz(name: str, seed: int, count: int) -> list[dict[str, Any]]:
                 raise RuntimeError(f"{name}: {done.stderr}")
         except subprocess.TimeoutExpired as expired:
             output, end = (expired.stdout or b"").decode(), "hang: the process had to be killed"
-        results += [json.loads(line) for line in output.splitlines() if line.endswith("}")]
+        # OpenEXR prints lines of its own, and the last one may be cut.
+        lines = [line for line in output.splitlines() if line.startswith("{")]
+        results += [json.loads(line) for line in lines if line.endswith("}")]
         if len(results) < start + batch:
             results.append({"case": len(results), "file": "?", "how": "?", "verdict": end})
     return results

@@ -5,20 +5,20 @@ Files are real ones where `../shared/data` has them, else written in exactly the
 
 import dataclasses
 import io
-import itertools
 import json
 import shutil
-import struct
 import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
+import safetensors.numpy
 from PIL import Image
 
 from depthsi.data.formats.decoding import read_depth, read_image
 from depthsi.data.samples import Sample, validate_sample
+from depthsi.training.checkpoints.weight_files import read_arrays
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 SIZE = (24, 32)
@@ -141,64 +141,40 @@ def write_tiff(folder: Path) -> list[Path]:
     ]
 
 
-def exr_bytes(depth: np.ndarray, compression: int, *, dtype: str = "<f4") -> bytes:
-    """An EXR file with the channel Z; `compression` is 0 (none), 2 (ZIPS) or 3 (ZIP)."""
-    height, width = depth.shape
-
-    def attribute(name: str, kind: str, value: bytes) -> bytes:
-        return f"{name}\0{kind}\0".encode() + struct.pack("<i", len(value)) + value
-
-    pixel_type = {"<f2": 1, "<f4": 2}[dtype]
-    window = struct.pack("<4i", 0, 0, width - 1, height - 1)
-    head = b"\x76\x2f\x31\x01\x02\0\0\0" + b"".join(
-        [
-            attribute(
-                "channels", "chlist", b"Z\0" + struct.pack("<4i", pixel_type, 0, 1, 1) + b"\0"
-            ),
-            attribute("compression", "compression", bytes([compression])),
-            attribute("dataWindow", "box2i", window),
-            attribute("displayWindow", "box2i", window),
-            attribute("lineOrder", "lineOrder", b"\0"),
-            attribute("pixelAspectRatio", "float", struct.pack("<f", 1)),
-            attribute("screenWindowCenter", "v2f", struct.pack("<2f", 0, 0)),
-            attribute("screenWindowWidth", "float", struct.pack("<f", 1)),
-            b"\0",
-        ]
-    )
-    step = 16 if compression == 3 else 1
-    blocks = []
-    for row in range(0, height, step):
-        plain = depth[row : row + step].astype(dtype).tobytes()
-        blocks.append(struct.pack("<i", row) + _exr_block(plain, compression))
-    start, places = len(head) + 8 * len(blocks), []
-    for block in blocks:
-        places.append(start)
-        start += len(block)
-    return head + struct.pack(f"<{len(places)}Q", *places) + b"".join(blocks)
-
-
-def _exr_block(plain: bytes, compression: int) -> bytes:
-    if compression:
-        halves = plain[0::2] + plain[1::2]
-        steps = [
-            halves[0],
-            *((b - a + 384) % 256 for a, b in itertools.pairwise(halves)),
-        ]
-        packed = zlib.compress(bytes(steps))
-        plain = packed if len(packed) < len(plain) else plain
-    return struct.pack("<i", len(plain)) + plain
-
-
 def write_exr(folder: Path) -> list[Path]:
+    import OpenEXR
+
+    def header(compression: str) -> dict[str, object]:
+        return {"compression": getattr(OpenEXR, f"{compression}_COMPRESSION")}
+
+    depth, kinds = metres(), ("NO", "RLE", "ZIPS", "ZIP", "PIZ", "PXR24", "B44", "DWAA", "ZSTD")
+    for kind in kinds:
+        scan_lines = header(kind) | {"type": OpenEXR.scanlineimage}
+        OpenEXR.File(scan_lines, {"Z": depth}).write(str(folder / f"{kind}.exr"))
+    tile = OpenEXR.TileDescription()
+    tile.xSize = tile.ySize = 16
+    tiles = header("ZIP") | {"type": OpenEXR.tiledimage, "tiles": tile}
+    layers = {"Depth.Z": depth.astype(np.float16), "R": depth}
+    OpenEXR.File(tiles, layers).write(str(folder / "tiles.exr"))
+    parts = [OpenEXR.Part(header("ZIP"), {name: depth}, name) for name in ("Z", "Y")]
+    OpenEXR.File(parts).write(str(folder / "parts.exr"))
+    return [folder / f"{name}.exr" for name in (*kinds, "tiles", "parts")]
+
+
+def write_weights(folder: Path) -> list[Path]:
+    arrays = {"conv1.weight": metres(), "conv1.bias": metres()[0]}
+    small = {name: array.astype(ml_dtypes.bfloat16) for name, array in arrays.items()}
+    np.savez(folder / "weights.npz", **arrays)
     return [
-        written(folder / f"{name}.exr", exr_bytes(metres(), compression, dtype=dtype))
-        for name, compression, dtype in (
-            ("none", 0, "<f4"),
-            ("zips", 2, "<f4"),
-            ("zip", 3, "<f4"),
-            ("half", 3, "<f2"),
-        )
+        folder / "weights.npz",
+        written(folder / "weights.safetensors", safetensors.numpy.save(arrays)),
+        written(folder / "small.safetensors", safetensors.numpy.save(small)),
     ]
+
+
+def read_weights(_: Path, file: Path) -> None:
+    for array in read_arrays(file, lambda name: True).values():
+        assert array.dtype.kind == "f", array.dtype
 
 
 def write_folder(folder: Path) -> list[Path]:
@@ -254,6 +230,7 @@ TARGETS: dict[str, Target] = {
         write_tiff, lambda _, file: check_depth(read_depth(file, assumed=1000), file)
     ),
     "EXR depth": Target(write_exr, lambda _, file: check_depth(read_depth(file), file)),
+    "weights (safetensors, npz)": Target(write_weights, read_weights),
     "folder's index.csv": Target(write_folder, read_folder),
     "run's config.json and mean": Target(write_run, read_run),
 }

@@ -1,145 +1,143 @@
-"""Depth maps in OpenEXR files: one part of scan lines, uncompressed or ZIP.
+"""Depth maps in OpenEXR files, read by the library OpenEXR from the extra `data`.
 
-The wheels of OpenCV are built without OpenEXR, so the few fields a depth map needs are read here,
-as the document "OpenEXR File Layout" describes them.
+The library decodes all channels, and takes whatever size or number of things a header claims, so
+the headers are looked at before it decodes anything.
 """
 
+import io
 import struct
-import zlib
-from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from depthsi.errors import DepthsiError
-from depthsi.files import PathLike, check_pixels
+from depthsi.files import MAX_BYTES, PathLike, check_pixels
 
 SIGNATURE = b"\x76\x2f\x31\x01"
-COMPRESSIONS = ("none", "RLE", "ZIPS", "ZIP", "PIZ", "PXR24", "B44", "B44A", "DWAA", "DWAB")
-LINES = {0: 1, 2: 1, 3: 16}  # scan lines in a block of each compression that is read
-PIXEL_TYPES = {0: "<u4", 1: "<f2", 2: "<f4"}
+SEVERAL_PARTS = 0x10  # a flag in the sixth byte
 NOTHING = 1e10  # what Blender writes where it sees nothing
+NOTHING_IN_HALF = 65504  # as above, cut down to the largest float16
+
+# Of larger ones the library makes minutes of work, or a line on standard error for each piece.
+MAX_HEADERS = 2**22  # bytes
+MAX_ATTRIBUTES = 2**12
+MAX_CHANNEL_LIST = 2**16  # bytes
+MAX_PIECES = 2**17  # rows or tiles
 
 
 class Channel(NamedTuple):
-    """Name and NumPy type of one channel."""
+    """Where a channel is in the file, and its name with that of its part."""
 
+    part: int
     name: str
-    dtype: np.dtype
+    full_name: str
+    sampling: tuple[int, int]
 
 
 def parse_exr(path: PathLike, data: bytes) -> np.ndarray:
     """The (H, W) float32 array in the bytes of an EXR file; 0 where Blender saw nothing.
 
-    It is the only channel, or else the only one called Z, or whose name has a last part Z or a part
-    Depth, as in `ViewLayer.Depth.Z`.
+    It is the only channel; or the only one with a part Depth in its name, such as
+    `ViewLayer.Depth.Z`; or Z; or the only one whose last part is Z, such as `ViewLayer.Z`, unless
+    it is beside X and Y, as in a normal, or is Mist, which is no distance. In a file of several
+    parts, the name of the part comes before that of the channel.
 
     Raises:
-      DepthsiError: not an EXR file; tiles, deep pixels, several parts, subsampling or another
-        compression; a data window that is not the whole picture; no such channel, or not a float
-        one; too large.
-      Exception: of any kind, where the bytes are damaged.
+      DepthsiError: OpenEXR is not installed; not an EXR file; deep pixels; a data window that is
+        not the whole picture; no such channel, or a subsampled one, or not a float one; too large.
+      Exception: of any kind, where the bytes are damaged; the library also prints what it finds.
     """
     if not data.startswith(SIGNATURE):
         raise DepthsiError(f"{path} is not an EXR file; convert it or correct its name.")
-    if data[4] != 2 or data[5] & ~0x04:  # 4 only allows long names
-        raise DepthsiError(f"{path} is not an EXR of one part of scan lines; convert it.")
-    header, start = _header(data)
-    (compression,) = header["compression"]
-    if compression not in LINES:
-        name = COMPRESSIONS[compression]
-        raise DepthsiError(f"{path} is compressed by {name}, which is not read; save it with ZIP.")
-    left, top, right, bottom = struct.unpack("<4i", header["dataWindow"])
-    height, width = bottom - top + 1, right - left + 1
-    check_pixels(path, height, width)
-    if header["dataWindow"] != header["displayWindow"]:
-        raise DepthsiError(f"{path} holds only a part of the picture; save all of it.")
-    channels = _channels(path, header["channels"])
-    chosen = _depth_channel(path, channels)
-    before = sum(channel.dtype.itemsize for channel in channels[:chosen]) * width
-    line = sum(channel.dtype.itemsize for channel in channels) * width
-    dtype = channels[chosen].dtype
-    depth = np.empty((height, width), np.float32)
-    for row, lines in _blocks(data, start, compression, height, line, top):
-        pixels = lines[:, before : before + width * dtype.itemsize]
-        depth[row : row + len(lines)] = np.ascontiguousarray(pixels).view(dtype)
-    return np.where(depth < NOTHING, depth, np.float32(0))
-
-
-def _header(data: bytes) -> tuple[dict[str, bytes], int]:
-    """The attributes' bytes by name, and where the blocks' table begins."""
-    attributes: dict[str, bytes] = {}
-    at = 8
-    while data[at] != 0:
-        end = data.index(0, at)
-        kind_end = data.index(0, end + 1)
-        (size,) = struct.unpack_from("<i", data, kind_end + 1)
-        start = kind_end + 5
-        if size < 0 or start + size >= len(data):
-            raise ValueError("an attribute beyond its end")
-        attributes[data[at:end].decode("latin1")] = data[start : start + size]
-        at = start + size
-    return attributes, at + 1
-
-
-def _channels(path: PathLike, data: bytes) -> list[Channel]:
-    channels, at = [], 0
-    while data[at] != 0:
-        end = data.index(0, at)
-        kind, _, across, down = struct.unpack_from("<4i", data, end + 1)
-        if (across, down) != (1, 1):
-            raise DepthsiError(f"{path} has a subsampled channel; save it in full.")
-        name = data[at:end].decode("latin1")
-        channels.append(Channel(name, np.dtype(PIXEL_TYPES[kind])))
-        at = end + 17
-    return channels
-
-
-def _depth_channel(path: PathLike, channels: list[Channel]) -> int:
-    names = [channel.name for channel in channels]
-    parts = [name.lower().split(".") for name in names]
-    found = [i for i, part in enumerate(parts) if part[-1] == "z" or "depth" in part]
-    found = [0] if len(channels) == 1 else found
-    if len(found) != 1:
-        raise DepthsiError(f"{path} has the channels {', '.join(names)}; call the depth Z.")
-    if channels[found[0]].dtype.kind != "f":
+    try:
+        import OpenEXR
+    except ModuleNotFoundError:
+        raise DepthsiError(
+            f"{path}: reading EXR needs OpenEXR; install it with pip install 'depthsi[data]'."
+        ) from None
+    _check_headers(data)
+    # Without threads of its own, which several readers would share.
+    options = {"separate_channels": True, "num_threads": 0}
+    with OpenEXR.File(io.BytesIO(data), header_only=True, **options) as file:
+        headers = [part.header for part in file.parts]
+        _check_sizes(path, headers)
+        channel = _depth_channel(path, headers)
+    with OpenEXR.File(io.BytesIO(data), **options) as file:
+        if len(file.parts) < len(headers):  # it leaves out those that it fails to decode
+            raise ValueError("pixels that cannot be decoded")
+        depth = file.channels(channel.part)[channel.name].pixels
+    if depth.dtype.kind != "f":
         raise DepthsiError(f"{path} holds whole numbers; save float metres.")
-    return found[0]
+    nothing = NOTHING_IN_HALF if depth.dtype == np.float16 else NOTHING
+    return np.where(depth < nothing, depth, 0).astype(np.float32)
 
 
-def _blocks(
-    data: bytes, start: int, compression: int, height: int, line: int, top: int
-) -> Iterator[tuple[int, np.ndarray]]:
-    """First row and uint8 (lines, bytes of a line) of every block."""
-    step = LINES[compression]
-    count = -(-height // step)
-    seen = set()
-    for place in struct.unpack_from(f"<{count}Q", data, start):
-        first, size = struct.unpack_from("<ii", data, place)
-        row = first - top
-        if row in seen or row % step or not 0 <= row < height:
-            raise ValueError(f"a block at line {first}")
-        seen.add(row)
-        expected = min(step, height - row) * line
-        block = data[place + 8 : place + 8 + size]
-        whole = size == expected
-        if len(block) != size or not (whole or (compression and 0 <= size < expected)):
-            raise ValueError("a block of the wrong size")
-        if not whole:  # a block that compression would make larger is stored as it is
-            block = _unzipped(block, expected)
-        yield row, np.frombuffer(block, np.uint8).reshape(-1, line)
+def _check_headers(data: bytes) -> None:
+    """Raises ValueError or struct.error unless the headers are small, also in number."""
+    at, several = 8, data[5] & SEVERAL_PARTS
+    for _ in range(MAX_ATTRIBUTES):
+        if data[at] == 0:  # the end of a header, or of all
+            at += 1
+            if not several or data[at] == 0:
+                return
+        kind = data.index(0, at) + 1
+        size_at = data.index(0, kind) + 1
+        (size,) = struct.unpack_from("<i", data, size_at)
+        at = size_at + 4 + size
+        channels = data.startswith(b"chlist\0", kind)
+        if not size_at < at <= MAX_HEADERS or (channels and size > MAX_CHANNEL_LIST):
+            break
+    raise ValueError("a header that is too long, or does not end")
 
 
-def _unzipped(block: bytes, expected: int) -> bytes:
-    """Undoes ZIP: bytes are stored as differences, those at even places before the others."""
-    unpacker = zlib.decompressobj()
-    coded = np.frombuffer(unpacker.decompress(block, expected + 1), np.uint8)
-    if len(coded) != expected or not unpacker.eof:
-        raise ValueError("a block of the wrong size")
-    steps = coded.astype(np.int64)
-    steps[1:] -= 128
-    values = np.cumsum(steps).astype(np.uint8)
-    half = (expected + 1) // 2
-    plain = np.empty(expected, np.uint8)
-    plain[0::2], plain[1::2] = values[:half], values[half:]
-    return plain.tobytes()
+def _check_sizes(path: PathLike, headers: list[dict[str, Any]]) -> None:
+    unpacked = pieces = 0
+    for header in headers:
+        if header["type"].name not in ("scanlineimage", "tiledimage"):
+            raise DepthsiError(f"{path} has deep pixels; save flat ones.")
+        low, high = (corner.tolist() for corner in header["dataWindow"])
+        width, height = (last - first + 1 for first, last in zip(low, high, strict=True))
+        check_pixels(path, height, width)
+        unpacked += height * width * 4 * len(header["channels"])
+        tile = header.get("tiles")
+        pieces += -(-height // tile.ySize) * -(-width // tile.xSize) if tile else height
+    if unpacked > MAX_BYTES:
+        raise DepthsiError(
+            f"{path} unpacks to {unpacked} bytes, more than the {MAX_BYTES} accepted; save the "
+            "depth alone."
+        )
+    if pieces > MAX_PIECES:
+        raise DepthsiError(f"{path} has {pieces} rows or tiles, over {MAX_PIECES}; reduce it.")
+
+
+def _depth_channel(path: PathLike, headers: list[dict[str, Any]]) -> Channel:
+    channels = [
+        Channel(i, channel.name, f"{prefix}{channel.name}", (channel.xSampling, channel.ySampling))
+        for i, header in enumerate(headers)
+        for prefix in [f"{header['name']}." if len(headers) > 1 else ""]
+        for channel in header["channels"]
+    ]
+    parts = [tuple(channel.full_name.lower().split(".")) for channel in channels]
+    there = set(parts)
+
+    def is_z(part: tuple[str, ...]) -> bool:
+        vector = all((*part[:-1], axis) in there for axis in "xy")
+        return part[-1] == "z" and not vector and "mist" not in part
+
+    named_z = [i for i, part in enumerate(parts) if is_z(part)]
+    by_rank = (
+        [i for i, part in enumerate(parts) if "depth" in part],
+        [i for i in named_z if len(parts[i]) == 1],
+        named_z,
+    )
+    found = range(1) if len(channels) == 1 else next(filter(None, by_rank), [])
+    if len(found) != 1:
+        names = ", ".join(channel.full_name for channel in channels)
+        raise DepthsiError(f"{path} has the channels {names[:500]}; call the depth Z.")
+    chosen = channels[found[0]]
+    if chosen.sampling != (1, 1):
+        raise DepthsiError(f"{path} has a subsampled {chosen.full_name}; save it in full.")
+    window, whole = (headers[chosen.part][name] for name in ("dataWindow", "displayWindow"))
+    if not np.array_equal(window, whole):
+        raise DepthsiError(f"{path} holds only a part of the picture; save all of it.")
+    return chosen

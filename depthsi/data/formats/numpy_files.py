@@ -1,4 +1,4 @@
-"""Depth maps in NumPy's files, `.npy` and `.npz`, without its reader.
+"""Arrays in NumPy's files, `.npy` and `.npz`, without its reader.
 
 Of a damaged header `np.load` warns, or allocates whatever size stands there, surplus bytes do not
 disturb it, and what a member of an archive unpacks to is known only afterwards. Nothing here can
@@ -6,19 +6,30 @@ unpickle.
 """
 
 import io
+import math
 import re
 import zipfile
+from collections.abc import Container
 
 import numpy as np
 
 from depthsi.errors import DepthsiError
-from depthsi.files import MAX_PIXELS, PathLike, check_pixels
+from depthsi.files import MAX_BYTES, MAX_PIXELS, PathLike, check_pixels
 
 SIGNATURE = b"\x93NUMPY"
-HEADER = re.compile(
-    r"\{'descr': *'([^']+)', *'fortran_order': *(True|False), *'shape': *\(([\d, ]*)\),? *\}\s*"
+HEADER = re.compile(  # three fields in any order; Python 2 wrote 480L
+    r"""
+    \{ (?: \s* (?:
+        ['"]descr['"] \s*:\s* ['"]([^'"\\]+)['"]
+      | ['"]fortran_order['"] \s*:\s* (True|False)
+      | ['"]shape['"] \s*:\s* \(( (?:[\dL\s]*,){0,64} [\dL\s]* )\)
+    ) \s* (?: , | (?=\}) ) ){3} \s* \} \s*
+    """,
+    re.VERBOSE,
 )
-DTYPES = tuple(order + kind for order in "<>" for kind in ("f2", "f4", "f8", "u2"))
+MAX_HEADER = 10_000  # bytes, about as in NumPy
+FLOATS = tuple(order + kind for order in "<>" for kind in ("f2", "f4", "f8"))
+DEPTH_DTYPES = (*FLOATS, "<u2", ">u2")
 MEMBER = "depth"  # of an archive with several arrays
 
 
@@ -31,20 +42,10 @@ def parse_npy(path: PathLike, data: bytes) -> np.ndarray:
     """
     if not data.startswith(SIGNATURE):
         raise DepthsiError(f"{path} is not a .npy file; convert it or correct its name.")
-    start = 10 if data[6] == 1 else 12  # version 1 has the shorter length field
-    end = start + int.from_bytes(data[8:start], "little")
-    header = HEADER.fullmatch(data[start:end].decode("latin1"))
-    if header is None:
-        raise ValueError("its header is not that of one array of numbers")
-    dtype, fortran, shape = header.groups()
-    sides = [int(side) for side in shape.split(",") if side.strip()]
-    if dtype not in DTYPES or len(sides) != 2:
-        raise DepthsiError(
-            f"{path} holds {dtype} of shape ({shape}); save float32 metres of shape (H, W)."
-        )
-    check_pixels(path, *sides)
-    values = np.frombuffer(data, dtype, offset=end)
-    return values.reshape(sides, order="F" if fortran == "True" else "C")
+    advice = "save float32 metres of shape (H, W)"
+    depth = npy_array(path, data, dtypes=DEPTH_DTYPES, ranks=(2,), advice=advice)
+    check_pixels(path, *depth.shape)
+    return depth
 
 
 def parse_npz(path: PathLike, data: bytes) -> np.ndarray:
@@ -70,3 +71,50 @@ def parse_npz(path: PathLike, data: bytes) -> np.ndarray:
             if len(values) > limit or member.read(1):
                 raise DepthsiError(f"{path} unpacks to over {limit} bytes; reduce it first.")
     return parse_npy(path, values)
+
+
+def npy_array(
+    path: PathLike,
+    data: bytes,
+    *,
+    name: str = "",
+    dtypes: Container[str],
+    ranks: Container[int],
+    advice: str,
+    max_bytes: int = MAX_BYTES,
+) -> np.ndarray:
+    """The array in the bytes of a `.npy` file; it shares their memory.
+
+    Args:
+      path: for messages.
+      data: all of the file, or of a member of an archive.
+      name: that of the member, for messages.
+      dtypes: accepted types of its values, such as "<f4".
+      ranks: accepted numbers of axes.
+      advice: what to save instead of another type or rank, the end of a sentence.
+      max_bytes: the most its values may take.
+
+    Raises:
+      DepthsiError: another type or number of axes, or too large.
+      Exception: of any kind, where the bytes are damaged.
+    """
+    what = name or "it"
+    if not data.startswith(SIGNATURE):
+        raise ValueError(f"{what} is no array of NumPy's")
+    start = 10 if data[6] == 1 else 12  # version 1 has the shorter length field
+    end = start + int.from_bytes(data[8:start], "little")
+    header = HEADER.fullmatch(data[start:end].decode("latin1")) if end <= MAX_HEADER else None
+    if header is None or None in header.groups():
+        raise ValueError(f"{what} has a header that is not that of one array of numbers")
+    dtype, fortran, sides = header.groups()
+    shape = tuple(int(side.strip().removesuffix("L")) for side in sides.split(",") if side.strip())
+    holds = f"{path} holds {f'{name} as ' if name else ''}{dtype} of shape {shape}"
+    if dtype not in dtypes or len(shape) not in ranks:
+        raise DepthsiError(f"{holds}; {advice}.")
+    needed = math.prod(shape) * np.dtype(dtype).itemsize
+    if needed > max_bytes:
+        raise DepthsiError(f"{holds}: over the {max_bytes} bytes accepted.")
+    if len(data) - end != needed:
+        raise ValueError(f"{what} has {len(data) - end} bytes of values, not {needed}")
+    order = "F" if fortran == "True" else "C"
+    return np.frombuffer(data, dtype, offset=end).reshape(shape, order=order)

@@ -13,25 +13,9 @@ MODES = ("I;16", "I;16B", "I", "F")
 OFFSETS, COUNTS = (273, 324), (279, 325)  # tags of strips and of tiles
 COMPRESSION = 259
 SINGLE = (254, 255, 256, 257, 259, 262, 266, 274, 277, 278, 284, 296, 317, 322, 323)  # tags
-# Bytes of each type of value; the last four are of BigTIFF.
-TYPE_BYTES = {
-    1: 1,
-    2: 1,
-    3: 2,
-    4: 4,
-    5: 8,
-    6: 1,
-    7: 1,
-    8: 2,
-    9: 4,
-    10: 8,
-    11: 4,
-    12: 8,
-    13: 4,
-    16: 8,
-    17: 8,
-    18: 8,
-}
+# Bytes of each type of value.
+TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+TYPE_BYTES |= {16: 8, 17: 8, 18: 8}  # of BigTIFF
 NUMBERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q"}
 
 

@@ -34,7 +34,7 @@ from depthsi.data.prepared.shards import (
 )
 from depthsi.data.prepared.stored_frames import read_frame, record_features
 from depthsi.errors import DepthsiError
-from depthsi.files import write_text
+from depthsi.files import locked, write_text
 
 SPLITS = ("train", "val", "test")
 
@@ -73,7 +73,8 @@ def prepare(
         shutil.rmtree(work, ignore_errors=True)  # left by a kill between the last two steps
         report(f"{target} is already prepared; nothing to do.")
         return target
-    with _writing(work), _locked(work):
+    in_use = f"Another process is at work in {work}"
+    with _writing(work), locked(work / "lock", in_use, "wait for it"):
         _begin(work, fingerprint, report)
         notes = _write_shards(data_set, work, BadSamples(on_bad, len(data_set.frames)))
         write_metadata(data_set, work / VERSION, fingerprint, notes)
@@ -134,19 +135,6 @@ def _writing(work: Path) -> Iterator[None]:
         raise DepthsiError(
             f"{error.filename or work} cannot be written ({error.strerror or error}); {remedy}."
         ) from error
-
-
-@contextlib.contextmanager
-def _locked(work: Path) -> Iterator[None]:
-    """Keeps two processes from preparing the same; the lock ends with the process."""
-    import fcntl  # where array_record is, this is too
-
-    with (work / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DepthsiError(f"Another process is at work in {work}; wait for it.") from None
-        yield
 
 
 def _begin(work: Path, fingerprint: str, report: Report) -> None:

@@ -1,27 +1,30 @@
-"""Named arrays in files of weights, `.safetensors` and `.npz`, read without unpickling anything.
-
-Safetensors (github.com/huggingface/safetensors, "Format") is the length of a JSON header in 8
-bytes, little-endian; the header, which has type, shape and place of each array; the arrays' bytes.
-"""
+"""Named arrays in files of weights, `.safetensors` and `.npz`, read without unpickling anything."""
 
 import io
-import json
 import math
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
+import ml_dtypes
 import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save
 
-from depthsi.data.formats.numpy_files import HEADER, SIGNATURE
+from depthsi.data.formats.numpy_files import FLOATS, npy_array
 from depthsi.errors import DepthsiError
 from depthsi.files import PathLike, contents, decoding, write_bytes
 
 MAX_ARRAY = 2**26  # bytes of one array, far more than the largest convolution here takes
+MAX_HEADER = 2**22  # bytes of a safetensors header, of which a hundred MB would take 10 s to read
 SUFFIXES = (".safetensors", ".npz")
-_SAFETENSORS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
-_NPY = tuple(order + kind for order in "<>" for kind in ("f2", "f4", "f8"))
+SAFETENSORS_DTYPES = {
+    "F64": np.float64,
+    "F32": np.float32,
+    "F16": np.float16,
+    "BF16": ml_dtypes.bfloat16,  # safetensors knows it only where this module is imported
+}
+ADVICE = "save it as float32"
 
 
 def read_arrays(path: PathLike, wanted: Callable[[str], bool]) -> dict[str, np.ndarray]:
@@ -41,51 +44,40 @@ def read_arrays(path: PathLike, wanted: Callable[[str], bool]) -> dict[str, np.n
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         raise DepthsiError(f"{path} is not one of {', '.join(SUFFIXES)}: convert the weights.")
-    data = contents(path)
     with decoding(path):
-        return (_parse_npz if suffix == ".npz" else _parse_safetensors)(path, data, wanted)
+        return (_read_npz if suffix == ".npz" else _read_safetensors)(path, wanted)
 
 
 def write_safetensors(path: PathLike, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes float32 arrays by name, whole or not at all."""
-    header: dict[str, Any] = {}
-    parts, start = [], 0
-    for name, array in arrays.items():
-        part = np.ascontiguousarray(array, "<f4").tobytes()
-        place = [start, start + len(part)]
-        header[name] = {"dtype": "F32", "shape": list(np.shape(array)), "data_offsets": place}
-        parts.append(part)
-        start += len(part)
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)  # so that the arrays are aligned
-    write_bytes(Path(path), b"".join([len(text).to_bytes(8, "little"), text, *parts]))
+    """Writes arrays by name as float32, whole or not at all."""
+    plain = {name: np.asarray(array, np.float32, order="C") for name, array in arrays.items()}
+    write_bytes(Path(path), save(plain))
 
 
-def _parse_safetensors(
-    path: PathLike, data: bytes, wanted: Callable[[str], bool]
-) -> dict[str, np.ndarray]:
-    start = 8 + int.from_bytes(data[:8], "little")
-    if len(data) < start:
-        raise ValueError(f"its header should end at byte {start} of {len(data)}")
-    body = memoryview(data)[start:]
+def _read_safetensors(path: PathLike, wanted: Callable[[str], bool]) -> dict[str, np.ndarray]:
+    length = int.from_bytes(contents(path, 8), "little")
+    if length > MAX_HEADER:
+        raise ValueError(f"a header of {length} bytes")
     arrays = {}
-    for name, entry in json.loads(data[8:start]).items():
-        if name == "__metadata__" or not wanted(name):
-            continue
-        dtype, shape, (first, last) = entry["dtype"], entry["shape"], entry["data_offsets"]
-        if dtype not in _SAFETENSORS:
-            raise DepthsiError(f"{path} holds {name} as {dtype}: save it as F32.")
-        if not all(type(n) is int and n >= 0 for n in (*shape, first, last)) or last > len(body):
-            raise ValueError(f"{name} does not lie within the file")
-        array = _array(path, name, body[first:last], _SAFETENSORS[dtype], shape)
-        bits = dtype == "BF16"  # the upper half of a float32
-        arrays[name] = (array.astype("<u4") << 16).view("<f4") if bits else array
+    with safe_open(path, framework="np") as file:
+        for name in filter(wanted, file.keys()):
+            entry = file.get_slice(name)
+            dtype = entry.get_dtype()
+            if dtype not in SAFETENSORS_DTYPES:
+                raise DepthsiError(f"{path} holds {name} as {dtype}; {ADVICE}.")
+            size = math.prod(entry.get_shape()) * np.dtype(SAFETENSORS_DTYPES[dtype]).itemsize
+            if size > MAX_ARRAY:
+                raise DepthsiError(
+                    f"{path} holds {name}: {size} bytes, over the {MAX_ARRAY} accepted."
+                )
+            array = file.get_tensor(name)
+            arrays[name] = array.astype(np.float32) if dtype == "BF16" else array
     return arrays
 
 
-def _parse_npz(path: PathLike, data: bytes, wanted: Callable[[str], bool]) -> dict[str, np.ndarray]:
+def _read_npz(path: PathLike, wanted: Callable[[str], bool]) -> dict[str, np.ndarray]:
     arrays = {}
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+    with zipfile.ZipFile(io.BytesIO(contents(path))) as archive:
         for info in archive.infolist():
             name = info.filename.removesuffix(".npy")
             if wanted(name):
@@ -95,34 +87,13 @@ def _parse_npz(path: PathLike, data: bytes, wanted: Callable[[str], bool]) -> di
                     member.read(1)
                 if name in arrays:
                     raise ValueError(f"{name} is there twice")
-                arrays[name] = _parse_npy(path, name, unpacked)
+                arrays[name] = npy_array(
+                    path,
+                    unpacked,
+                    name=name,
+                    dtypes=FLOATS,
+                    ranks=range(65),
+                    advice=ADVICE,
+                    max_bytes=MAX_ARRAY,
+                )
     return arrays
-
-
-def _parse_npy(path: PathLike, name: str, data: bytes) -> np.ndarray:
-    if not data.startswith(SIGNATURE):
-        raise ValueError(f"{name} is not an array")
-    start = 10 if data[6] == 1 else 12  # version 1 has the shorter length field
-    end = start + int.from_bytes(data[8:start], "little")
-    header = HEADER.fullmatch(data[start:end].decode("latin1"))
-    if header is None:
-        raise ValueError(f"the header of {name} is not that of one array of numbers")
-    dtype, fortran, sides = header.groups()
-    if dtype not in _NPY:
-        raise DepthsiError(f"{path} holds {name} as {dtype}: save it as float32.")
-    shape = [int(side) for side in sides.split(",") if side.strip()]
-    order = "F" if fortran == "True" else "C"
-    return _array(path, name, memoryview(data)[end:], dtype, shape, order)
-
-
-def _array(
-    path: PathLike, name: str, data: memoryview, dtype: str, shape: list[int], order: Any = "C"
-) -> np.ndarray:
-    needed = math.prod(shape) * np.dtype(dtype).itemsize
-    if needed > MAX_ARRAY:
-        raise DepthsiError(
-            f"{path} holds {name} of shape {tuple(shape)}: over the {MAX_ARRAY} bytes accepted."
-        )
-    if len(data) != needed:
-        raise ValueError(f"{name} has {len(data)} bytes, not the {needed} of its shape")
-    return np.frombuffer(data, dtype).reshape(shape, order=order)
