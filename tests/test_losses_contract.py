@@ -152,20 +152,32 @@ def test_one_value_per_image_whatever_the_leading_axes(name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_masks_are_broadcast(name):
-    """A mask of a row, of one image for all, or of an image each: as if written out."""
+    """A mask of one image for all, and one of whole images: as if written out."""
     loss, (predictions, targets, _) = CASES[name].loss, hard_images()
+    pair = predictions[OFFSET + 1 :], targets[OFFSET + 1 :]
     rng = np.random.default_rng(3)
-    masks = [rng.uniform(size=shape) < 0.6 for shape in ((5, 6), (1, 5, 6), (8, 1, 1))]
-    full = [np.broadcast_to(mask, predictions.shape) for mask in masks]
+    masks = rng.uniform(size=(5, 6)) < 0.6, np.array([True, False, True, True])[:, None, None]
+    full = [np.broadcast_to(mask, pair[0].shape) for mask in masks]
 
     @jax.jit
-    def values(predictions, targets, *masks):
-        return [loss(predictions, targets, where=mask) for mask in masks]
+    def values(*masks):
+        return [loss(*pair, where=mask) for mask in masks]
 
-    got, expected = (values(predictions, targets, *each) for each in (masks, full))
+    got, expected = values(*masks), values(*full)
     for one, other in zip(got, expected, strict=True):
-        np.testing.assert_array_equal(one, other)
-    assert not np.array_equal(got[0], got[2])
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+    assert expected[0][1] != 0
+    assert expected[1][1] == 0
+
+
+@pytest.mark.parametrize("shape", [(6,), (1, 5, 6), (8, 1, 6)])
+def test_masks_of_other_shapes_are_broadcast(shape):
+    predictions, targets, _ = hard_images()
+    mask = np.random.default_rng(3).uniform(size=shape) < 0.6
+    full = np.broadcast_to(mask, predictions.shape)
+    for loss in (losses.scale_invariant_loss, losses.ssi_loss):
+        got, expected = (loss(predictions, targets, where=each) for each in (mask, full))
+        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_every_loss_is_in_the_catalogue():
