@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Float, Key, Num
 
 from depthsi.config import AugmentConfig
 from depthsi.geometry import CELL_OFFSET, CELL_STRIDE, Geometry
+from depthsi.valid import valid_depth
 
 Raw = Array | np.ndarray  # samples come from the host
 
@@ -107,7 +108,7 @@ def mask_extremes(depth: Float[Array, "H W"]) -> Float[Array, "H W"]:
 
     These are where a depth camera saturates: windows, open doors, mirrors.
     """
-    valid = _measured(depth)
+    valid = valid_depth(depth)
     least = jnp.min(jnp.where(valid, depth, jnp.inf))
     greatest = jnp.max(jnp.where(valid, depth, -jnp.inf))
     return jnp.where(valid & (depth > least) & (depth < greatest), depth, 0.0)
@@ -167,10 +168,5 @@ def _sample_nearest(
 def _log_and_valid(
     metres: Float[Array, "*batch h w"],
 ) -> tuple[Float[Array, "*batch h w"], Bool[Array, "*batch h w"]]:
-    valid = _measured(metres)
+    valid = valid_depth(metres)
     return jnp.log(jnp.where(valid, metres, 1.0)), valid
-
-
-def _measured(metres: Float[Array, "*shape"]) -> Bool[Array, "*shape"]:
-    """Where depth is known: `samples.valid_depth`, on the device."""
-    return jnp.isfinite(metres) & (metres > 0)

@@ -41,10 +41,6 @@ def _silog(factor, lam, unbiased=False):
     return functools.partial(oracles.silog, factor=factor, lam=lam, unbiased=unbiased)
 
 
-def _per_image(loss, **options):
-    return functools.partial(loss, axis=(-2, -1), **options)
-
-
 def _pairs(penalty):
     return functools.partial(oracles.pairs, penalty=penalty)
 
@@ -67,9 +63,9 @@ CASES = {
         functools.partial(losses.pairwise_loss, pairs=40, key=jax.random.key(0)), random, False
     ),
     "si_mse": Case(losses.si_mse, oracles.variance),
-    "silog_bts": Case(_per_image(losses.silog_bts), _silog(10, 0.85)),
-    "silog_adabins": Case(_per_image(losses.silog_adabins), _silog(10, 0.85, True)),
-    "silog_depth_anything": Case(_per_image(losses.silog_depth_anything), _silog(1, 0.5)),
+    "silog_bts": Case(losses.silog_bts, _silog(10, 0.85)),
+    "silog_adabins": Case(losses.silog_adabins, _silog(10, 0.85, True)),
+    "silog_depth_anything": Case(losses.silog_depth_anything, _silog(1, 0.5)),
     "silog_kitti": Case(losses.silog_kitti, _silog(100, 1)),
     "ssi_loss": Case(losses.ssi_loss, oracles.ssi),
     # an ulp between the two normalised maps is a slope of |x|
@@ -80,6 +76,7 @@ CASES = {
         functools.partial(losses.berhu, threshold=0.3),
         functools.partial(oracles.berhu, threshold=0.3),
     ),
+    "berhu_own_threshold": Case(losses.berhu, oracles.berhu),
     "ranking_loss": Case(
         functools.partial(losses.ranking_loss, pairs=40, key=jax.random.key(1)),
         random,

@@ -131,9 +131,11 @@ def eigen_fergus_2015(predictions, targets, where) -> float:
     return equation_4(predictions, targets, where, 0.5) + smooth
 
 
-def berhu(predictions, targets, where, threshold) -> float:
-    """Mean of |x| up to the threshold c and (x^2 + c^2)/(2c) beyond."""
+def berhu(predictions, targets, where, threshold=None) -> float:
+    """Mean of |x| up to the threshold c and (x^2 + c^2)/(2c) beyond; c = max |x| / 5 by default."""
     d = residuals(predictions, targets, where)
+    if threshold is None:
+        threshold = max(map(abs, d), default=0.0) / 5
     costs = [abs(x) if abs(x) <= threshold else (x * x + threshold**2) / (2 * threshold) for x in d]
     return math.fsum(costs) / max(len(d), 1)
 

@@ -1,6 +1,7 @@
 """What every loss promises, on the data that breaks losses: each eager and jitted, per type."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -137,6 +138,55 @@ def test_wrong_arguments_are_refused(name):
         loss(x, x, where=x)
     with pytest.raises(ValueError, match=r"`where` \(2, 3, 5\) must broadcast .* \(2, 3, 4\)"):
         loss(x, x, where=np.ones((2, 3, 5), bool))
+    for larger in ((2, 3, 4), (1, 1, 3, 4)):  # would enlarge the predictions
+        with pytest.raises(ValueError, match=rf"`where` {re.escape(str(larger))} .* \(1, 3, 4\)"):
+            loss(x[:1], x[:1], where=np.ones(larger, bool))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_value_per_image_whatever_the_leading_axes(name):
+    for shape in ((5, 6), (8, 5, 6), (2, 3, 5, 6)):
+        maps = jax.ShapeDtypeStruct(shape, jnp.float32)
+        assert jax.eval_shape(CASES[name].loss, maps, maps).shape == shape[:-2]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_masks_are_broadcast(name):
+    """A mask of one image for all, and one of whole images: as if written out."""
+    loss, (predictions, targets, _) = CASES[name].loss, hard_images()
+    pair = predictions[OFFSET + 1 :], targets[OFFSET + 1 :]
+    rng = np.random.default_rng(3)
+    masks = rng.uniform(size=(5, 6)) < 0.6, np.array([True, False, True, True])[:, None, None]
+    full = [np.broadcast_to(mask, pair[0].shape) for mask in masks]
+
+    @jax.jit
+    def values(*masks):
+        return [loss(*pair, where=mask) for mask in masks]
+
+    got, expected = values(*masks), values(*full)
+    for one, other in zip(got, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+    assert expected[0][1] != 0
+    assert expected[1][1] == 0
+
+
+@pytest.mark.parametrize("shape", [(6,), (1, 5, 6), (8, 1, 6)])
+def test_masks_of_other_shapes_are_broadcast(shape):
+    predictions, targets, _ = hard_images()
+    mask = np.random.default_rng(3).uniform(size=shape) < 0.6
+    full = np.broadcast_to(mask, predictions.shape)
+    for loss in (losses.scale_invariant_loss, losses.ssi_loss):
+        got, expected = (loss(predictions, targets, where=each) for each in (mask, full))
+        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_every_loss_is_in_the_catalogue():
+    tools = {
+        *("align_scale_shift", "ordinal_penalty", "reduce_images", "weigh_images", "valid_count"),
+        *("residual_moments", "ResidualMoments"),
+    }
+    functions = {getattr(case.loss, "func", case.loss) for case in CASES.values()}
+    assert {f.__name__ for f in functions} == set(losses.__all__) - tools
 
 
 def test_wrong_axes_are_refused():

@@ -10,6 +10,7 @@ import oracles
 import pytest
 
 from depthsi.losses import pairwise_loss, scale_invariant_pairwise
+from depthsi.losses.pairwise import sample_pairs
 
 RUN = {"eager": lambda f: f, "jit": jax.jit}
 PENALTIES = {
@@ -145,6 +146,26 @@ def test_sampled_pairs_stay_among_the_valid_pixels():
         predictions, np.zeros_like(predictions), where=where, pairs=4000, key=jax.random.key(1)
     )
     np.testing.assert_allclose(loss, 0.25, atol=4 * 0.25 / math.sqrt(4000))
+
+
+def test_sampled_pairs_of_an_image_without_a_valid_pixel():
+    """Its draws stay inside it and its loss is 0, also for a penalty that is not 0 at 0."""
+    where = jnp.array([[[False] * 5], [[True, False, True, True, False]]])
+    key, d = jax.random.key(2), jnp.full((2, 1, 5), jnp.nan)
+    draw = jax.jit(functools.partial(sample_pairs, 30, key))
+    for places in draw(where[:, 0]):
+        assert set(np.asarray(places[0]).tolist()) <= set(range(5))
+        assert set(np.asarray(places[1]).tolist()) == {0, 2, 3}
+    d = jnp.where(where, 1.0, d)
+
+    def total(d):
+        penalty = PENALTIES["uneven function"][0]
+        values = pairwise_loss(d, d * 0, where=where, penalty=penalty, pairs=30, key=key)
+        return jnp.sum(values), values
+
+    (_, values), gradient = jax.jit(jax.value_and_grad(total, has_aux=True))(d)
+    np.testing.assert_allclose(values, [0, 1])
+    np.testing.assert_array_equal(gradient[0], 0)
 
 
 def test_refused_options():

@@ -1,6 +1,7 @@
 """The losses of the literature: literal examples, published constants and pooling."""
 
 import functools
+import inspect
 import math
 import statistics
 
@@ -36,16 +37,25 @@ def gradient(loss, predictions, targets, where):
 
 @pytest.mark.parametrize("loss", SILOGS, ids=lambda f: f.__name__)
 def test_silog_pools_the_batch_as_published(loss):
-    """One number for the whole batch, not the mean of the images' numbers."""
+    """By name one number for the whole batch, not the mean of the images' numbers."""
     images = some_images()
-    pooled = jax.jit(loss)(*images[:2], where=images[2])
-    assert pooled.shape == ()
-    np.testing.assert_allclose(pooled, oracles.silog(*images, *SILOGS[loss]), rtol=2e-6)
-    single = loss(*images[:2], where=images[2], axis=(-2, -1))
+    batch = functools.partial(loss, pooling="batch")
+    for run in (batch, jax.jit(batch)):
+        pooled = run(*images[:2], where=images[2])
+        assert pooled.shape == ()
+        np.testing.assert_allclose(pooled, oracles.silog(*images, *SILOGS[loss]), rtol=2e-6)
     expected = [oracles.silog(*image, *SILOGS[loss]) for image in zip(*images, strict=True)]
-    np.testing.assert_allclose(single, expected, rtol=2e-6)
+    for run in (loss, jax.jit(loss)):
+        np.testing.assert_allclose(run(*images[:2], where=images[2]), expected, rtol=2e-6)
     assert abs(float(pooled) - statistics.fmean(expected)) > 1e-4 * float(pooled)
     assert np.all(losses.silog_kitti(*images[:2]).shape == (3,))
+
+
+def test_unknown_poolings_are_refused():
+    x = jnp.zeros((2, 3, 4))
+    for loss in (*SILOGS, losses.berhu):
+        with pytest.raises(ValueError, match="`pooling` must be one of image, batch, got 'mean'"):
+            loss(x, x, pooling="mean")
 
 
 def test_worked_examples_of_silog():
@@ -127,6 +137,12 @@ def test_worked_example_of_ssi_trimmed():
     np.testing.assert_allclose(losses.ssi_trimmed(p, t), sum(differences[:4]) / 10, rtol=1e-6)
 
 
+def test_ssi_trimmed_divides_by_no_less_than_a_millionth():
+    """Mean deviations 4e-7 and 0: both count as 1e-6, the differences are 0, 0, 0, 1 and (1)."""
+    p = jnp.array([[0.0, 1e-6, -1e-6, 0.0, 0.0]])
+    np.testing.assert_allclose(losses.ssi_trimmed(p, jnp.zeros_like(p)), 1 / 10, rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["ssi_loss", "ssi_trimmed", "gradient_matching", "berhu"])
 def test_gradients_against_differences_of_the_oracle(name):
     predictions, targets, where = some_images(seed=3, count=1, height=4, width=5)
@@ -171,13 +187,36 @@ def test_berhu_takes_its_threshold_from_the_batch(jitted):
     """|d| up to 5 makes c = 1: 0.5 counts 0.5, 3 counts (9 + 1)/2, 5 counts 13."""
     d = jnp.array([[[0.5, 3.0, jnp.nan]], [[-5.0, 1.0, 0.0]]])
     where = jnp.array([[[True, True, False]], [[True, True, True]]])
-    loss = jax.jit(losses.berhu) if jitted else losses.berhu
+    published = functools.partial(losses.berhu, pooling="batch")
+    loss = jax.jit(published) if jitted else published
     got = loss(d, jnp.zeros_like(d), where=where)
     np.testing.assert_allclose(got, [(0.5 + 5) / 2, (13 + 1 + 0) / 3], rtol=1e-6)
-    slope = gradient(losses.berhu, d, jnp.zeros_like(d), where)  # c is a constant for it
+    slope = gradient(published, d, jnp.zeros_like(d), where)  # c is a constant for it
     np.testing.assert_allclose(slope, [[[0.5, 1.5, 0]], [[-5 / 3, 1 / 3, 0]]], rtol=1e-6)
-    perfect = gradient(losses.berhu, d, d, where)
+    perfect = gradient(published, d, d, where)
     np.testing.assert_array_equal(perfect, 0)
+
+
+@pytest.mark.parametrize("jitted", [False, True])
+def test_berhu_takes_its_threshold_from_each_image(jitted):
+    """Fifths of 3 and 5: c = 0.6 makes 3 count (9 + 0.36)/1.2; or one given threshold per image."""
+    d = jnp.array([[[0.5, 3.0, jnp.nan]], [[-5.0, 1.0, 0.0]]])
+    where = jnp.array([[[True, True, False]], [[True, True, True]]])
+    loss = jax.jit(losses.berhu) if jitted else losses.berhu
+    expected = [(0.5 + 7.8) / 2, (13 + 1 + 0) / 3]
+    np.testing.assert_allclose(loss(d, jnp.zeros_like(d), where=where), expected, rtol=1e-6)
+    given = loss(d, jnp.zeros_like(d), where=where, threshold=jnp.array([0.6, 1.0]))
+    np.testing.assert_allclose(given, expected, rtol=1e-6)
+    slope = gradient(losses.berhu, d, jnp.zeros_like(d), where)
+    np.testing.assert_allclose(slope, [[[0.5, 2.5, 0]], [[-5 / 3, 1 / 3, 0]]], rtol=1e-6)
+    np.testing.assert_array_equal(gradient(losses.berhu, d, d, where), 0)
+
+
+def test_berhu_refuses_a_threshold_that_divides_by_nothing():
+    x = jnp.zeros((2, 3, 4))
+    for threshold in (0, -1.0, math.nan):
+        with pytest.raises(ValueError, match=f"`threshold` must be over 0 m, got {threshold}"):
+            losses.berhu(x, x, threshold=threshold)
 
 
 def test_ordinal_penalty():
@@ -186,6 +225,10 @@ def test_ordinal_penalty():
     got = jax.jit(losses.ordinal_penalty)(jnp.asarray(difference), relation)
     expected = [oracles.ordinal(float(d), r) for d, r in zip(difference, relation, strict=True)]
     np.testing.assert_allclose(got, expected, rtol=1e-6)
+    with pytest.raises(TypeError, match="`differences` must be floating point, got int64"):
+        losses.ordinal_penalty(relation, relation)
+    with pytest.raises(ValueError, match=r"`differences` \(5,\) and `relations` \(4,\) must"):
+        losses.ordinal_penalty(difference, relation[:4])
 
 
 def test_ranking_loss_over_many_pairs():
@@ -206,3 +249,17 @@ def test_ranking_loss_over_many_pairs():
     np.testing.assert_allclose(got, [statistics.fmean(costs)], atol=4 * spread)
     with pytest.raises(ValueError, match="`pairs` must be a positive number"):
         losses.ranking_loss(predictions, targets, key=jax.random.key(0), pairs=0)
+
+
+def test_ranking_draws_800_pairs_and_takes_2_percent_for_equal():
+    """The paper's numbers are the defaults; 1.95 % apart is equal, 2.05 % is not."""
+    parameters = inspect.signature(losses.ranking_loss).parameters
+    assert (parameters["pairs"].default, parameters["tolerance"].default) == (800, 0.02)
+    key, predictions = jax.random.key(0), jnp.array([[[0.0, 3.0]]])
+    for share, cost in ((0.0195, 9.0), (0.0205, math.log(1 + math.exp(-3)))):
+        targets = jnp.log(jnp.array([[[1.0, 1.0 + share]]]))
+        got = losses.ranking_loss(predictions, targets, key=key)
+        # about half of the pairs are of one pixel with itself, and cost nothing
+        assert 0.4 * cost < float(got[0]) < 0.6 * cost
+        again = losses.ranking_loss(predictions, targets, key=key, pairs=800, tolerance=0.02)
+        np.testing.assert_array_equal(got, again)

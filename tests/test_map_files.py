@@ -238,6 +238,22 @@ def test_bad_predictions_are_not_mistaken_for_wrong_units():
     check_units([], "nothing")
 
 
+def test_the_middle_image_decides():
+    """Of five, three are as they should be or three are not; means would decide otherwise."""
+    rng = np.random.default_rng(4)
+    right, inverse = pairs(lambda depth: depth), pairs(lambda depth: 3 / depth)
+    noise = pairs(lambda depth: rng.permutation(depth.ravel()).reshape(depth.shape))
+    check_units([*inverse[:2], *noise[2:]], "correlations near -1, -1, 0, 0, 0", factors=False)
+    with pytest.raises(
+        DepthsiError, match=r"correlation of their logarithms -0\.\d+\), as inverse"
+    ):
+        check_units([*inverse[:3], *right[3:]], "maps", factors=False)
+    millimetres = pairs(lambda depth: 1000 * depth)
+    check_units([*millimetres[:2], *right[2:]], "ratios 1000, 1000, 1, 1, 1")
+    with pytest.raises(DepthsiError, match="millimetres"):
+        check_units([*millimetres[:3], *right[3:]], "maps")
+
+
 def test_whole_numbers_need_their_unit():
     error = whole_numbers_problem(pairs(lambda depth: depth * 1000), "0001.png", "uint16")
     assert "0001.png holds uint16, not metres" in str(error)

@@ -1,6 +1,7 @@
 """The numbers against literal arithmetic, a float64 oracle, and their own theorems."""
 
 import math
+import re
 from collections.abc import Callable
 
 import jax
@@ -324,20 +325,44 @@ def test_a_set_without_a_valid_pixel_is_refused():
 def test_misuse_is_refused():
     depth = jnp.ones((2, 3, 4))
     for function in (depth_metrics, DepthMetrics.from_batch):
-        with pytest.raises(ValueError, match=r"`targets` .* \(2, 3, 5\) and \(2, 3, 4\)"):
+        with pytest.raises(
+            ValueError, match=r"`predictions` \(2, 3, 4\) and `targets` \(2, 3, 5\) must have"
+        ):
             function(depth, jnp.ones((2, 3, 5)))
-        with pytest.raises(ValueError, match=r"`targets` .* \(4,\)"):
+        with pytest.raises(
+            ValueError, match=r"`predictions` \(4,\) must have the shape \(\.\.\., h"
+        ):
             function(depth[0, 0], depth[0, 0])
-        with pytest.raises(ValueError, match=r"`where` .* \(3, 4\)"):
-            function(depth, depth, where=jnp.ones((3, 4), bool))
-        with pytest.raises(TypeError, match="`targets` must be floating metres, got uint16"):
+        for shape in ((3, 5), (3, 3, 4), (1, 2, 3, 4)):
+            with pytest.raises(
+                ValueError, match=rf"`where` {re.escape(str(shape))} must .* to \(2, 3, 4\)"
+            ):
+                function(depth, depth, where=jnp.ones(shape, bool))
+        with pytest.raises(TypeError, match="`targets` must be floating point, got uint16"):
             function(depth, depth.astype(jnp.uint16))
-        with pytest.raises(TypeError, match="`predictions` must be floating metres, got int32"):
+        with pytest.raises(TypeError, match="`predictions` must be floating point, got int32"):
             function(depth.astype(jnp.int32), depth)
         with pytest.raises(TypeError, match="`where` must be boolean, got float32"):
             function(depth, depth, where=depth)
     with pytest.raises(ValueError, match="'image' or 'pixel', got 'median'"):
         DepthMetrics.from_batch(depth, depth).compute("median")
+
+
+def test_masks_are_broadcast(metrics):
+    """A mask of one image for all, or of an image each: as if written out."""
+    predictions, targets, _ = some_images()
+    random = np.random.default_rng(1)
+    for shape in ((6,), (5, 6), (1, 5, 6), (7, 1, 1)):
+        mask = random.uniform(size=shape) < 0.6
+        full = np.broadcast_to(mask, targets.shape)
+        expected = metrics(predictions, targets, where=full)
+        for name, value in metrics(predictions, targets, where=mask).items():
+            np.testing.assert_array_equal(value, expected[name])
+        np.testing.assert_array_equal(valid_pixels(targets, where=mask), full)
+    with pytest.raises(ValueError, match=r"`where` \(7, 5, 6\) must broadcast to \(5, 6\)"):
+        valid_pixels(targets[0], where=np.ones((7, 5, 6), bool))
+    with pytest.raises(TypeError, match="`where` must be boolean, got float64"):
+        valid_pixels(targets, where=np.ones(6))
 
 
 def test_random_splits_of_a_set_merge_to_the_same_numbers():

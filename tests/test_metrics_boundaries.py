@@ -5,7 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from depthsi.metrics import BOUNDARY_METRICS, boundary_metrics, depth_edges
+from depthsi.metrics import BOUNDARY_METRICS, boundaries, boundary_metrics, depth_edges
+from depthsi.metrics.compare import score
+from depthsi.metrics.protocols import Protocol
 
 
 def step(ratio=1.5, column=20, size=(30, 40)):
@@ -110,7 +112,72 @@ def test_images_without_numbers_and_misuse():
         assert tuple(got) == BOUNDARY_METRICS
         assert all(math.isnan(value) for value in got.values())
     assert boundary_metrics(step(), holed)["boundary_f"] == 1
-    with pytest.raises(ValueError, match=r"got \(30, 40\) and \(30, 39\)"):
+    with pytest.raises(ValueError, match=r"\(30, 39\) and `targets` \(30, 40\) must have the same"):
         boundary_metrics(flat[:, 1:], flat)
-    with pytest.raises(ValueError, match=r"got \(2, 30, 40\)"):
+    with pytest.raises(
+        ValueError, match=r"`predictions` \(2, 30, 40\) must have the shape \(h, w\)"
+    ):
         boundary_metrics(np.stack([flat, flat]), np.stack([flat, flat]))
+    with pytest.raises(ValueError, match=r"`depth` \(2, 30, 40\) must have the shape \(h, w\)"):
+        depth_edges(np.stack([flat, flat]))
+    with pytest.raises(TypeError, match="`depth` must be floating point, got int64"):
+        depth_edges(flat.astype(int))
+    with pytest.raises(TypeError, match="`targets` must be floating point, got uint16"):
+        boundary_metrics(flat, flat.astype(np.uint16))
+    for function in (lambda where: depth_edges(flat, where=where), _metrics_of(flat)):
+        with pytest.raises(TypeError, match="`where` must be boolean, got float64"):
+            function(flat)
+        with pytest.raises(ValueError, match=r"`where` \(39,\) must broadcast to \(30, 40\)"):
+            function(np.ones(39, bool))
+        with pytest.raises(ValueError, match=r"`where` \(1, 30, 40\) must broadcast to \(30, 40\)"):
+            function(np.ones((1, 30, 40), bool))
+
+
+def _metrics_of(depth):
+    return lambda where: boundary_metrics(depth, depth, where=where)
+
+
+def test_masks_are_broadcast():
+    columns, rows = np.arange(40) < 38, np.arange(30)[:, None] < 20
+    for mask in (columns, columns[None], rows, np.ones((1, 1), bool)):
+        full = np.broadcast_to(mask, (30, 40))
+        edges = depth_edges(step(), where=mask)
+        assert edges.any()
+        np.testing.assert_array_equal(edges, depth_edges(step(), where=full))
+        got, expected = (boundary_metrics(step(column=22), step(), where=w) for w in (mask, full))
+        assert got == expected
+        assert got["dbe_acc"] == 2
+
+
+def test_the_constants_of_the_detector():
+    """Their documented values, and where a clean step begins to be an edge because of them."""
+    assert pytest.approx(1.4142135623730951) == boundaries.SIGMA
+    assert pytest.approx(0.05578588782855243) == boundaries.HIGH  # ln(1.25)/4
+    assert pytest.approx(0.027892943914276217) == boundaries.LOW
+    assert (boundaries.TOLERANCE, boundaries.REACH, boundaries.MARGIN) == (3, 10, 2)
+    # beside a step of ln r the smoothed map has the slope ln r (w0 + w1)/2, with w the weights of
+    # the Gaussian of variance 2: exp(-k^2/4) up to 6 pixels, over their sum
+    weights = [math.exp(-k * k / 4) for k in range(-6, 7)]
+    share = (weights[6] + weights[7]) / sum(weights) / 2
+    limit = math.exp(0.05578588782855243 / share)
+    assert 1.24 < limit < 1.27
+    assert depth_edges(step(limit * 1.001)).any()
+    assert not depth_edges(step(limit / 1.001)).any()
+    # a part of the line that is weaker, down to half of that, is kept
+    weak = math.exp(0.027892943914276217 / share)
+    for ratio, kept in ((weak * 1.003, True), (weak / 1.003, False)):
+        falling = np.interp(np.arange(80), [20, 60], np.log([1.5, ratio]))
+        depth = np.where(np.arange(40) < 20, 2.0, 2.0 * np.exp(falling)[:, None])
+        assert depth_edges(depth)[68:75, 19].all() == kept
+        assert depth_edges(depth)[68:75, 19].any() == kept
+
+
+def test_scores_take_the_edges_of_the_aligned_map():
+    """A map 100 m too far has no step of a quarter; brought to the truth, it has the true ones."""
+    true = step().astype(np.float32)
+    raw = boundary_metrics(true + 100, true)
+    assert raw == {"boundary_f": 0, "dbe_acc": 10, "dbe_com": 10}
+    for alignment, expected in (("none", raw), ("scale_shift", boundary_metrics(true, true))):
+        rules = Protocol("plain", "nyu", "none", alignment=alignment)
+        got = score([((true + 100)[None], true[None])], rules, edges=True).compute()
+        assert {name: got[name] for name in BOUNDARY_METRICS} == expected

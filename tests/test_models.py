@@ -225,6 +225,15 @@ def test_local_response_norm_against_a_loop():
     np.testing.assert_allclose(local_response_norm(jnp.asarray(x)), expected, rtol=1e-5)
 
 
+def test_local_response_norm_of_bfloat16_is_computed_in_float32():
+    """Rounded once, at the end: squares and sums of 8 bits would be off in most places."""
+    x = (jax.random.normal(jax.random.key(0), (1, 4, 5, 9)) * 300).astype(jnp.bfloat16)
+    got = local_response_norm(x)
+    assert got.dtype == jnp.bfloat16
+    exact = local_response_norm(x.astype(jnp.float32))
+    np.testing.assert_array_equal(got, exact.astype(jnp.bfloat16))
+
+
 def gradient_of(output, **how):
     """Of a sum over one map, for its network's parameters: the gradient, and the program for it."""
     _, variables, image = small_network()

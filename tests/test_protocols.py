@@ -106,9 +106,7 @@ def test_rules_as_published():
         assert (rules.min_depth, rules.max_depth) == caps
         assert (rules.clamp, rules.resize, rules.truth) == (clamp, resize, truth)
         assert (rules.alignment, rules.aggregation) == (alignment, how)
-        assert rules.data_set == name.split("_")[1 - (name in ("nyu_bts", "kitti_benchmark"))] or (
-            name == "monodepth2_median"
-        )
+        assert rules.data_set == ("kitti" if size == street else "nyu")
         assert rules.source
         assert rules.unsure
         assert rules.truth in TRUTHS

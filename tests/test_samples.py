@@ -5,8 +5,9 @@ import re
 import numpy as np
 import pytest
 
-from depthsi.data.samples import Sample, valid_depth, validate_sample
+from depthsi.data.samples import Sample, validate_sample
 from depthsi.errors import DepthsiError
+from depthsi.valid import valid_depth
 
 
 def picture(height, width, seed=0):

@@ -22,8 +22,9 @@ from jaxtyping import Array, Float32, Int, UInt8, UInt16
 from tqdm import tqdm
 
 from depthsi.data.pipeline import InMemory, Samples
-from depthsi.data.samples import FARTHEST, valid_depth
+from depthsi.data.samples import FARTHEST
 from depthsi.errors import DepthsiError
+from depthsi.valid import valid_depth
 
 BYTES_PER_PIXEL = 5
 LARGEST_COUNT = 2**16 - 1

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from depthsi.errors import DepthsiError
+from depthsi.valid import valid_depth
 
 NEAREST, FARTHEST = 1e-3, 1e3  # metres; a median outside them means the unit is wrong
 
@@ -45,11 +46,6 @@ class Source(Protocol):
             a tqdm bar's `update` takes.
         """
         ...
-
-
-def valid_depth(depth: np.ndarray) -> np.ndarray:
-    """Where `depth` was measured: bool of the same shape, False for 0, negative, NaN and inf."""
-    return np.isfinite(depth) & (depth > 0)
 
 
 def validate_sample(sample: Sample) -> Sample:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from depthsi.data.samples import FARTHEST, NEAREST, Sample, size_text, valid_depth
+from depthsi.data.samples import FARTHEST, NEAREST, Sample, size_text
+from depthsi.valid import valid_depth
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 BINS = 13_816  # of 0.1 % each, from `NEAREST` to `FARTHEST`; depths beyond count in the outermost

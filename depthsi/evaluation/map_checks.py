@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from jaxtyping import Float64
 
-from depthsi.data.samples import size_text, valid_depth
+from depthsi.data.samples import size_text
 from depthsi.errors import DepthsiError
 from depthsi.geometry import Crop, Size
+from depthsi.valid import valid_depth
 
 ASPECT = 0.02  # largest relative difference of proportions that resizing may undo
 FACTORS = {

@@ -17,9 +17,9 @@ from jaxtyping import Float64
 
 from depthsi.data.formats.decoding import DEPTH_SUFFIXES, UNITS_PER_METRE, stored_depth
 from depthsi.data.formats.matlab import read_mat
-from depthsi.data.samples import valid_depth
 from depthsi.errors import DepthsiError
 from depthsi.files import decoding
+from depthsi.valid import valid_depth
 
 SUFFIXES = (*DEPTH_SUFFIXES, ".mat")
 NAME = "{name}"

@@ -1,9 +1,13 @@
 """Depth losses: `f(predictions, targets, *, where=None, axis=(-2, -1), ...)`, one value per image.
 
+Inputs are [..., h, w] and the result is [...], the shape of the predictions without the axes of an
+image, of every function here; the value of an image does not depend on the others. Losses that
+their authors pool over the batch do so with `pooling="batch"`.
+
 Every function masks before it computes (what stands under `where == False` changes neither value
 nor gradient), sums in float32 or better, gives 0 with gradient 0 for an image without a valid
-pixel, and refuses other than floating-point inputs of one shape. Names and docstrings say the
-space: log metres, metres or disparity.
+pixel, and refuses other than floating-point inputs of one shape. `where` is boolean and is
+broadcast to the predictions. Names and docstrings say the space: log metres, metres or disparity.
 """
 
 from depthsi.losses.affine import align_scale_shift, ssi_loss, ssi_trimmed

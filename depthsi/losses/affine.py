@@ -1,4 +1,6 @@
-"""MiDaS: errors of disparity that are blind to scale *and* shift (Ranftl et al. 2022).
+"""MiDaS: errors of disparity that are blind to scale *and* shift.
+
+Source: Ranftl et al. 2022 (https://arxiv.org/abs/1907.01341).
 
 Disparity (inverse depth, any unit) is known in most data only up to d -> s d + t. The authors'
 full loss is `ssi_loss` or `ssi_trimmed` plus 0.5 times `gradient_matching` of the aligned maps.
@@ -10,7 +12,8 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from depthsi.losses._masking import Axis, Residual, magnitude, masked_pair
+from depthsi.array_checks import Axis
+from depthsi.losses._masking import Residual, magnitude, masked_pair
 from depthsi.losses.pairwise import flatten_pixels
 
 
@@ -22,6 +25,8 @@ def align_scale_shift(
     axis: Axis = (-2, -1),
 ) -> tuple[Float[Array, "*batch"], Float[Array, "*batch"]]:
     """Scale s and shift t per image that minimise sum (s prediction + t - target)^2.
+
+    Source: Ranftl et al. 2022 (https://arxiv.org/abs/1907.01341).
 
     Args:
       predictions: [..., h, w] disparity (any space).
@@ -35,7 +40,15 @@ def align_scale_shift(
 
     Raises:
       TypeError: an input is not floating point, or `where` is not boolean.
-      ValueError: shapes differ, or `axis` does not fit.
+      ValueError: shapes differ, `where` or `axis` does not fit.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from depthsi.losses import align_scale_shift
+      >>> predictions = jnp.array([[[0.0, 1.0, 2.0, 3.0]]])
+      >>> scale, shift = align_scale_shift(predictions, 2 * predictions + 1)
+      >>> print(scale, shift)
+      [2.] [1.]
     """
     left, right = masked_pair(predictions, targets, where, axis)
     return _scale_shift(left, right)
@@ -50,8 +63,30 @@ def ssi_loss(
 ) -> Float[Array, "*batch"]:
     """(1/(2 n)) sum (s prediction + t - target)^2 after the best s and t, on disparity.
 
-    Arguments and errors as for `align_scale_shift`. Returns [...], in squared target units, 0 for
-    an image without a valid pixel.
+    Source: Ranftl et al. 2022 (https://arxiv.org/abs/1907.01341).
+
+    Args:
+      predictions: [..., h, w] disparity (any space).
+      targets: same shape and space.
+      where: boolean, broadcasts to `predictions`; what is False may hold anything.
+      axis: the axes of one image.
+
+    Returns:
+      [...] in squared target units, 0 for an image without a valid pixel.
+
+    Raises:
+      TypeError: an input is not floating point, or `where` is not boolean.
+      ValueError: shapes differ, `where` or `axis` does not fit.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from depthsi.losses import ssi_loss
+      >>> targets = jnp.array([[[1.0, 0.0, 1.0]]])
+      >>> predictions = jnp.array([[[-1.0, 0.0, 1.0]]])  # best line 2/3
+      >>> f"{ssi_loss(predictions, targets)[0]:.4f}"
+      '0.1111'
+      >>> f"{ssi_loss(3 * targets + 7, targets)[0]:.4f}"
+      '0.0000'
     """
     left, right = masked_pair(predictions, targets, where, axis)
     scale, shift = _scale_shift(left, right)
@@ -74,8 +109,31 @@ def ssi_trimmed(
     image over its valid pixels, as in the paper (the authors' gist pools the trimming over the
     batch and lets masked zeros into the median); the median is the lower of two middle values.
 
-    Arguments and errors as for `align_scale_shift`. Returns [...], no unit, 0 for an image without
-    a valid pixel.
+    Source: Ranftl et al. 2022 (https://arxiv.org/abs/1907.01341); the gist is
+    https://gist.github.com/ranftlr/45f4c7ddeb1bbb88d606bc600cab6c8d.
+
+    Args:
+      predictions: [..., h, w] disparity (any space).
+      targets: same shape and space.
+      where: boolean, broadcasts to `predictions`; what is False may hold anything.
+      axis: the axes of one image.
+
+    Returns:
+      [...] no unit, 0 for an image without a valid pixel.
+
+    Raises:
+      TypeError: an input is not floating point, or `where` is not boolean.
+      ValueError: shapes differ, `where` or `axis` does not fit.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from depthsi.losses import ssi_trimmed
+      >>> targets = jnp.arange(10.0).reshape(1, 2, 5)
+      >>> f"{ssi_trimmed(3 * targets + 7, targets)[0]:.4f}"
+      '0.0000'
+      >>> outlier = targets.at[0, 1, 4].add(1.25)  # mean deviations 2.625 and 2.5
+      >>> f"{ssi_trimmed(outlier, targets)[0]:.4f}"
+      '0.0152'
     """
     left, right = masked_pair(predictions, targets, where, axis)
     values, valid = flatten_pixels(left)

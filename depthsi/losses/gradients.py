@@ -8,7 +8,8 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from depthsi.losses._masking import Axis, Residual, magnitude, masked_residual
+from depthsi.array_checks import Axis
+from depthsi.losses._masking import Residual, magnitude, masked_residual
 from depthsi.losses.moments import moments_of
 
 
@@ -22,8 +23,12 @@ def gradient_matching(
 ) -> Float[Array, "*batch"]:
     """sum over scales k of (1/n_k) sum |dx R| + |dy R|, R every 2^k-th pixel of the residual.
 
-    The regulariser of MiDaS (after Li & Snavely 2018), on disparity aligned with
-    `align_scale_shift`; n_k counts the valid pixels left at scale k.
+    The regulariser of MiDaS, on disparity aligned with `align_scale_shift`; n_k counts the valid
+    pixels left at scale k. The authors' code divides by the valid pixels of the whole batch:
+    for one scale, `reduce_images` with "pixel".
+
+    Source: Ranftl et al. 2022 (https://arxiv.org/abs/1907.01341), after Li & Snavely 2018
+    (https://arxiv.org/abs/1804.00607).
 
     Args:
       predictions: [..., h, w] in any space.
@@ -37,7 +42,17 @@ def gradient_matching(
 
     Raises:
       TypeError: an input is not floating point, or `where` is not boolean.
-      ValueError: shapes differ, `axis` is not two axes that fit, `scales` is not positive.
+      ValueError: shapes differ, `where` does not fit, `axis` is not two axes that fit, `scales` is
+        not positive.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from depthsi.losses import gradient_matching
+      >>> ramp = jnp.broadcast_to(jnp.arange(4.0), (1, 2, 4))  # 6 steps of 1 in 8 pixels
+      >>> print(gradient_matching(ramp, jnp.zeros_like(ramp), scales=1))
+      [0.75]
+      >>> print(gradient_matching(ramp + 5, ramp))
+      [0.]
     """
     if scales < 1:
         raise ValueError(f"`scales` must be at least 1, got {scales}.")
@@ -57,7 +72,9 @@ def eigen_fergus_2015(
     where: ArrayLike | None = None,
     axis: tuple[int, ...] = (-2, -1),
 ) -> Float[Array, "*batch"]:
-    """mean(d^2) - 0.5 mean(d)^2 + (1/n) sum (dx d)^2 + (dy d)^2 (Eigen & Fergus 2015, depth).
+    """mean(d^2) - 0.5 mean(d)^2 + (1/n) sum (dx d)^2 + (dy d)^2: Eq. 4 and its first differences.
+
+    Source: Eigen & Fergus 2015, for depth (https://arxiv.org/abs/1411.4734).
 
     Args:
       predictions: [..., h, w] in log metres.
@@ -70,7 +87,14 @@ def eigen_fergus_2015(
 
     Raises:
       TypeError: an input is not floating point, or `where` is not boolean.
-      ValueError: shapes differ, or `axis` is not two axes that fit.
+      ValueError: shapes differ, `where` does not fit, or `axis` is not two axes that fit.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from depthsi.losses import eigen_fergus_2015
+      >>> d = jnp.array([[[0.0, 2.0]]])  # mean of squares 2, mean 1, one step of 2
+      >>> print(eigen_fergus_2015(d, jnp.zeros_like(d)))
+      [3.5]
     """
     residual = _plane(predictions, targets, where, axis)
     steps = sum(residual.total(_steps(residual, a) ** 2) for a in residual.axes)

@@ -6,7 +6,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from depthsi.losses._masking import Axis, check_axis, check_where
+from depthsi.array_checks import Axis, as_axes, as_where, require_floating
 from depthsi.losses._sums import count_valid
 
 _POWERS = {"image": 0, "pixel": 1, "authors": 2}
@@ -21,6 +21,9 @@ def reduce_images(
 ) -> Float[Array, ""]:
     """Weighted mean of per-image losses over the images that have a valid pixel; 0 if none has.
 
+    The reductions are those of Eq. 4 in Eigen et al. 2014 (https://arxiv.org/abs/1406.2283), which
+    leaves open how a batch is averaged, and of its authors' released code.
+
     Args:
       values: [...] one loss per image.
       counts: [...] number of valid pixels n of each image, see `valid_count`.
@@ -30,8 +33,20 @@ def reduce_images(
       axis_name: mesh axis the images are spread over, inside `jax.shard_map` or `jax.pmap`; the
         result is then the mean over the images of all devices.
 
+    Returns:
+      A scalar in the unit of `values`.
+
     Raises:
       ValueError: unknown reduction, or shapes that differ.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from depthsi.losses import reduce_images
+      >>> values, counts = jnp.array([1.0, 4.0, 0.0]), jnp.array([3.0, 1.0, 0.0])
+      >>> float(reduce_images(values, counts))  # the third image has no valid pixel
+      2.5
+      >>> float(reduce_images(values, counts, "pixel"))
+      1.75
     """
     total, weight = weigh_images(values, counts, reduction)
     if axis_name is not None:
@@ -44,7 +59,24 @@ def weigh_images(
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Numerator and denominator of `reduce_images`, which add up over parts of a batch.
 
-    Arguments and errors as for `reduce_images`. The denominator is 0 if no image has a valid pixel.
+    Args:
+      values: [...] one loss per image.
+      counts: [...] number of valid pixels of each image, see `valid_count`.
+      reduction: "image", "pixel" or "authors", see `reduce_images`.
+
+    Returns:
+      The weighted sum of the values and the sum of the weights, scalars; both 0 if no image has a
+      valid pixel.
+
+    Raises:
+      ValueError: unknown reduction, or shapes that differ.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from depthsi.losses import weigh_images
+      >>> total, weight = weigh_images(jnp.array([1.0, 4.0]), jnp.array([3.0, 1.0]), "pixel")
+      >>> float(total), float(weight)
+      (7.0, 4.0)
     """
     if reduction not in _POWERS:
         raise ValueError(f"`reduction` must be one of {', '.join(_POWERS)}, got {reduction!r}.")
@@ -60,7 +92,7 @@ def weigh_images(
 
 
 def valid_count(
-    predictions: Array, *, where: ArrayLike | None = None, axis: Axis = (-2, -1)
+    predictions: ArrayLike, *, where: ArrayLike | None = None, axis: Axis = (-2, -1)
 ) -> Float[Array, "*batch"]:
     """Number of valid pixels of each image, in the type the losses accumulate in.
 
@@ -69,10 +101,21 @@ def valid_count(
       where: boolean, broadcasts to `predictions`; None is every pixel.
       axis: the axes of one image.
 
+    Returns:
+      [...] pixels, float32 (float64 for float64 predictions).
+
     Raises:
-      TypeError: `where` is not boolean.
+      TypeError: `predictions` are not floating point, or `where` is not boolean.
       ValueError: `where` or `axis` does not fit the shape.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from depthsi.losses import valid_count
+      >>> print(valid_count(jnp.zeros((2, 3, 4)), where=jnp.array([True, True, False, True])))
+      [9. 9.]
     """
-    valid = check_where(where, predictions.shape)
-    dtype = jnp.promote_types(predictions.dtype, jnp.float32)
-    return count_valid(predictions.shape, dtype, valid, check_axis(axis, predictions.ndim))
+    require_floating(predictions=predictions)
+    shape = jnp.shape(predictions)
+    valid = as_where(where, shape)
+    dtype = jnp.promote_types(jnp.result_type(predictions), jnp.float32)
+    return count_valid(shape, dtype, valid, as_axes(axis, len(shape)))

@@ -7,6 +7,8 @@ With d = predictions - targets (natural logarithms of metres) over the n valid p
   Eq. 3  mean(d^2) - mean(d)^2
   Eq. 4  mean(d^2) - lam mean(d)^2
 
+Source: Eigen, Puhrsch and Fergus 2014, section 3.2 (https://arxiv.org/abs/1406.2283).
+
 The first three are the same number, the variance V of d, only with these factors. Neither
 published version has them all: arXiv v1 prints Eq. 2 with 1/n^2, which is 2V, and the NIPS
 proceedings print Eq. 1 with 1/(2n), which is V/2.
@@ -19,7 +21,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from depthsi.losses._masking import Axis, masked_residual
+from depthsi.array_checks import Axis
+from depthsi.losses._masking import masked_residual
 from depthsi.losses.moments import residual_moments
 from depthsi.losses.pairwise import scale_invariant_pairwise
 
@@ -35,7 +38,8 @@ def optimal_log_scale(
 ) -> Float[Array, "*batch"]:
     """alpha of Eq. 1, mean(targets - predictions): exp(alpha) is the best single scale.
 
-    Adding alpha to the predictions minimises their mean square error.
+    Adding alpha to the predictions minimises their mean square error. Source: Eigen et al. 2014,
+    Eq. 1 (https://arxiv.org/abs/1406.2283).
 
     Args:
       predictions: [..., h, w] in log metres.
@@ -48,7 +52,15 @@ def optimal_log_scale(
 
     Raises:
       TypeError: an input is not floating point, or `where` is not boolean.
-      ValueError: shapes differ, or `axis` does not fit.
+      ValueError: shapes differ, `where` or `axis` does not fit.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from depthsi.losses import optimal_log_scale
+      >>> targets = jnp.log(jnp.array([[[1.0, 2.0, 4.0]]]))
+      >>> predictions = jnp.log(jnp.array([[[2.0, 4.0, 8.0]]]))  # everything twice as far
+      >>> print(jnp.exp(optimal_log_scale(predictions, targets)))
+      [0.5]
     """
     return -residual_moments(predictions, targets, where=where, axis=axis).mean
 
@@ -62,7 +74,27 @@ def scale_invariant_alpha(
 ) -> Float[Array, "*batch"]:
     """Eq. 1 as written: the mean square error after the best single scale.
 
-    Arguments and errors as for `optimal_log_scale`. Returns [...] in (log metres)^2.
+    Source: Eigen et al. 2014, Eq. 1 (https://arxiv.org/abs/1406.2283).
+
+    Args:
+      predictions: [..., h, w] in log metres.
+      targets: same shape, log metres.
+      where: boolean, broadcasts to `predictions`; what is False may hold anything.
+      axis: the axes of one image.
+
+    Returns:
+      [...] in (log metres)^2, 0 for an image without a valid pixel.
+
+    Raises:
+      TypeError: an input is not floating point, or `where` is not boolean.
+      ValueError: shapes differ, `where` or `axis` does not fit.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from depthsi.losses import scale_invariant_alpha
+      >>> d = jnp.array([[[1.0, 2.0, 6.0]]])  # mean 3, so alpha is -3
+      >>> f"{scale_invariant_alpha(d, jnp.zeros_like(d))[0]:.4f}"
+      '4.6667'
     """
     residual = masked_residual(predictions, targets, where, axis)
     count = jnp.maximum(residual.count(), 1)
@@ -81,9 +113,27 @@ def scale_invariant_closed(
 
     Loses its digits, and can come out negative, when the predictions are off by a common factor:
     in float32, an offset of 10 with a spread of 0.001 leaves none. Here for study; train with
-    `scale_invariant_loss`.
+    `scale_invariant_loss`. Source: Eigen et al. 2014, Eq. 3 (https://arxiv.org/abs/1406.2283).
 
-    Arguments and errors as for `optimal_log_scale`. Returns [...] in (log metres)^2.
+    Args:
+      predictions: [..., h, w] in log metres.
+      targets: same shape, log metres.
+      where: boolean, broadcasts to `predictions`; what is False may hold anything.
+      axis: the axes of one image.
+
+    Returns:
+      [...] in (log metres)^2, 0 for an image without a valid pixel.
+
+    Raises:
+      TypeError: an input is not floating point, or `where` is not boolean.
+      ValueError: shapes differ, `where` or `axis` does not fit.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from depthsi.losses import scale_invariant_closed
+      >>> d = jnp.array([[[1.0, 2.0, 6.0]]])  # mean of squares 41/3, mean 3
+      >>> f"{scale_invariant_closed(d, jnp.zeros_like(d))[0]:.4f}"
+      '4.6667'
     """
     return _closed(predictions, targets, where, axis, 1.0)
 
@@ -97,7 +147,30 @@ def scale_invariant_centred(
 ) -> Float[Array, "*batch"]:
     """Eq. 1-3 as the centred variance: never negative, keeps its digits under any offset.
 
-    Arguments and errors as for `optimal_log_scale`. Returns [...] in (log metres)^2.
+    Source: Eigen et al. 2014, Eq. 1-3 (https://arxiv.org/abs/1406.2283), summed as Chan, Golub and
+    LeVeque advise (https://doi.org/10.1080/00031305.1983.10483115).
+
+    Args:
+      predictions: [..., h, w] in log metres.
+      targets: same shape, log metres.
+      where: boolean, broadcasts to `predictions`; what is False may hold anything.
+      axis: the axes of one image.
+
+    Returns:
+      [...] in (log metres)^2, 0 for an image without a valid pixel.
+
+    Raises:
+      TypeError: an input is not floating point, or `where` is not boolean.
+      ValueError: shapes differ, `where` or `axis` does not fit.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from depthsi.losses import scale_invariant_centred
+      >>> d = jnp.array([[[1.0, 2.0, 6.0]]])
+      >>> f"{scale_invariant_centred(d, jnp.zeros_like(d))[0]:.4f}"
+      '4.6667'
+      >>> f"{scale_invariant_centred(d + 100, jnp.zeros_like(d))[0]:.4f}"
+      '4.6667'
     """
     return residual_moments(predictions, targets, where=where, axis=axis).variance()
 
@@ -112,6 +185,8 @@ def scale_invariant_loss(
     form: str = "centred",
 ) -> Float[Array, "*batch"]:
     """Eq. 4, the training loss: mean(d^2) - lam mean(d)^2 = (1 - lam) mean(d^2) + lam V.
+
+    Source: Eigen et al. 2014, Eq. 4 (https://arxiv.org/abs/1406.2283).
 
     Args:
       predictions: [..., h, w] in log metres.
@@ -129,7 +204,20 @@ def scale_invariant_loss(
 
     Raises:
       TypeError: an input is not floating point, or `where` is not boolean.
-      ValueError: shapes differ, `axis` does not fit, `lam` is outside [0, 1], unknown `form`.
+      ValueError: shapes differ, `where` or `axis` does not fit, `lam` is outside [0, 1], unknown
+        `form`.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from depthsi.losses import scale_invariant_loss
+      >>> depth = jnp.array([[[1.0, 2.0, 4.0, 0.0]]])  # metres; the last pixel is missing
+      >>> predictions = jnp.log(jnp.array([[[2.0, 4.0, 8.0, 3.0]]]))  # twice as far
+      >>> for lam in (0.0, 0.5, 1.0):  # (ln 2)^2 is 0.4805
+      ...     loss = scale_invariant_loss(predictions, jnp.log(depth), where=depth > 0, lam=lam)
+      ...     print(f"{loss[0]:.4f}")
+      0.4805
+      0.2402
+      0.0000
     """
     if form not in FORMS:
         raise ValueError(f"`form` must be one of {', '.join(FORMS)}, got {form!r}.")

@@ -23,19 +23,33 @@ def bootstrap_intervals(
     pooled anew from the drawn images' sums. Images of one scene resemble each other more than this
     assumes, so the intervals are narrow rather than wide.
 
+    Source: Efron & Tibshirani 1993, chapter 13 (https://doi.org/10.1201/9780429246593).
+
     Args:
       scores: of the images.
-      aggregation: as for `ImageScores.compute`.
-      level: share of the resampled numbers inside the interval.
+      aggregation: "image" averages the numbers of the images, "pixel" pools all valid pixels, as in
+        `ImageScores.compute`.
+      level: share of the resampled numbers inside the interval, in (0, 1).
       resamples: number of them.
       seed: of the draws; the same seed gives the same draws for sets of the same size.
 
     Returns:
-      For each number its lower and upper end; NaN for a number that no image has.
+      For each number its lower and upper end, in the number's unit; NaN for a number that no image
+      has.
 
     Raises:
       ValueError: unknown aggregation, a level outside (0, 1), or no resamples.
       DepthsiError: no image has a valid pixel.
+
+    Example:
+      >>> import numpy as np
+      >>> from depthsi.metrics import ImageScores, image_terms
+      >>> from depthsi.metrics.bootstrap import bootstrap_intervals
+      >>> targets = np.full((2, 1, 4), 2.0, np.float32)
+      >>> predictions = targets + np.array([[[1]], [[3]]], np.float32)  # off by 1 m and by 3 m
+      >>> scores = ImageScores.from_terms([image_terms(predictions, targets)])
+      >>> bootstrap_intervals(scores, "image")["mae"]
+      (1.0, 3.0)
     """
     if not 0 < level < 1 or resamples < 1:
         raise ValueError(f"`level` (={level}) must be in (0, 1), `resamples` (={resamples}) >= 1")

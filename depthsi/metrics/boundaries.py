@@ -1,8 +1,9 @@
 """Whether depth jumps where it should: edges of the predicted map against edges of the true one.
 
-After the depth boundary errors of iBims-1 (Koch et al. 2018), which compares annotated edges with
-those a Canny detector finds in the prediction. Few data sets have annotated edges, so here the same
-detector looks at both maps, and it looks at log depth, so that a common scale changes nothing:
+After the depth boundary errors of iBims-1 (Koch et al. 2018, https://arxiv.org/abs/1805.01328),
+which compares annotated edges with those a Canny detector finds in the prediction. Few data sets
+have annotated edges, so here the same detector looks at both maps, and it looks at log depth, so
+that a common scale changes nothing (after Canny 1986, https://doi.org/10.1109/TPAMI.1986.4767851):
 
   smoothing with a Gaussian of sigma sqrt(2) pixels over the valid pixels; central differences;
   thinning to the largest slope across the edge; hysteresis between the slopes `LOW` and `HIGH`,
@@ -27,7 +28,8 @@ import numpy as np
 from jaxtyping import Bool, Float64
 from numpy.typing import ArrayLike
 
-from depthsi.data.samples import valid_depth
+from depthsi.array_checks import require_floating, require_one_map, require_pair, require_where
+from depthsi.valid import valid_depth
 
 BOUNDARY_METRICS = ("boundary_f", "dbe_acc", "dbe_com")
 SIGMA = math.sqrt(2)  # pixels
@@ -40,29 +42,40 @@ MARGIN = 2  # pixels: nearer to a missing one a slope is not trusted
 def boundary_metrics(
     predictions: ArrayLike, targets: ArrayLike, *, where: ArrayLike | None = None
 ) -> dict[str, float]:
-    """The numbers of one image.
+    """How well the predicted edges of one image meet the true ones.
+
+    After Koch et al. 2018 (https://arxiv.org/abs/1805.01328); differences in the module's text.
 
     Args:
-      predictions: (h, w) predicted depth in metres.
-      targets: (h, w) true depth in metres; 0, negative, NaN or inf = missing.
-      where: bool (h, w), False = no edge is looked for here.
+      predictions: (h, w) predicted depth in metres, any floating type.
+      targets: (h, w) true depth in metres, any floating type; 0, negative, NaN or inf = missing.
+      where: bool, broadcasts to `predictions`, False = no edge is looked for here.
 
     Returns:
-      A dict with the keys of `BOUNDARY_METRICS`; NaN everywhere if the true map has no edge, or if
-      the prediction is not finite and positive at a valid pixel.
+      A dict with the keys of `BOUNDARY_METRICS`: a share and two distances in pixels; NaN
+      everywhere if the true map has no edge, or if the prediction is not finite and positive at a
+      valid pixel.
 
     Raises:
-      ValueError: shapes that differ or are not (h, w).
+      TypeError: depth is not floating point, or `where` is not boolean.
+      ValueError: shapes differ or are not (h, w), or `where` does not fit.
+
+    Example:
+      >>> import numpy as np
+      >>> from depthsi.metrics import boundary_metrics
+      >>> columns = np.arange(40) * np.ones((30, 1))
+      >>> true = np.where(columns < 20, 2.0, 3.0)  # a wall in front of another
+      >>> predicted = np.where(columns < 23, 2.0, 3.0)  # its edge 3 pixels aside
+      >>> boundary_metrics(predicted, true)
+      {'boundary_f': 1.0, 'dbe_acc': 3.0, 'dbe_com': 3.0}
     """
     from scipy import ndimage
 
-    predicted, true = np.asarray(predictions, np.float64), np.asarray(targets, np.float64)
-    if predicted.shape != true.shape or true.ndim != 2:
-        raise ValueError(
-            f"`targets` and `predictions` must have the same shape (h, w), got {true.shape} and "
-            f"{predicted.shape}"
-        )
-    valid = valid_depth(true) if where is None else valid_depth(true) & np.asarray(where, bool)
+    predictions, targets = np.asarray(predictions), np.asarray(targets)
+    require_pair(predictions, targets)
+    require_one_map("predictions", predictions)
+    predicted, true = predictions.astype(np.float64), targets.astype(np.float64)
+    valid = _valid(true, where)
     true_edges = depth_edges(true, where=valid)
     if not true_edges.any() or not valid_depth(predicted)[valid].all():
         return dict.fromkeys(BOUNDARY_METRICS, math.nan)
@@ -85,14 +98,31 @@ def depth_edges(depth: ArrayLike, *, where: ArrayLike | None = None) -> Bool[np.
     """The edge pixels of a depth map, lines of one pixel's width.
 
     Args:
-      depth: (h, w) metres; 0, negative, NaN or inf = missing.
-      where: bool (h, w), False = leave this pixel out. No edge is found within `MARGIN` pixels of
-        what is missing or left out.
+      depth: (h, w) metres, any floating type; 0, negative, NaN or inf = missing.
+      where: bool, broadcasts to `depth`, False = leave this pixel out. No edge is found within
+        `MARGIN` pixels of what is missing or left out.
+
+    Returns:
+      bool (h, w), True on an edge.
+
+    Raises:
+      TypeError: depth is not floating point, or `where` is not boolean.
+      ValueError: the shape is not (h, w), or `where` does not fit.
+
+    Example:
+      >>> import numpy as np
+      >>> from depthsi.metrics import depth_edges
+      >>> depth = np.where(np.arange(20) < 10, 2.0, 3.0) * np.ones((7, 1))
+      >>> np.flatnonzero(depth_edges(depth)[3]).tolist()
+      [9]
     """
     from scipy import ndimage
 
-    metres = np.asarray(depth, np.float64)
-    valid = valid_depth(metres) if where is None else valid_depth(metres) & np.asarray(where, bool)
+    depth = np.asarray(depth)
+    require_floating(depth=depth)
+    require_one_map("depth", depth)
+    metres = depth.astype(np.float64)
+    valid = _valid(metres, where)
     smooth = _smoothed(np.log(np.where(valid, metres, 1.0)), valid)
     down, right = np.gradient(smooth)
     slope = np.hypot(down, right)
@@ -102,6 +132,15 @@ def depth_edges(depth: ArrayLike, *, where: ArrayLike | None = None) -> Bool[np.
     ndimage.label(ridge & (slope >= LOW), np.ones((3, 3)), output=parts)
     strong = np.unique(parts[ridge & (slope >= HIGH)])
     return np.isin(parts, strong[strong > 0])
+
+
+def _valid(metres: Float64[np.ndarray, "h w"], where: ArrayLike | None) -> Bool[np.ndarray, "h w"]:
+    known = valid_depth(metres)
+    if where is None:
+        return known
+    mask = np.asarray(where)
+    require_where(mask, metres.shape)
+    return known & mask
 
 
 def _smoothed(

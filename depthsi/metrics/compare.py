@@ -13,12 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Num
 
-from depthsi.data.samples import valid_depth
 from depthsi.errors import DepthsiError
 from depthsi.geometry import CELL_STRIDE, Crop, Geometry, Size, crop
 from depthsi.metrics import BOUNDARY_METRICS, DepthMetrics, ImageScores, boundary_metrics
 from depthsi.metrics.protocols import Protocol
 from depthsi.metrics.terms import ImageTerms, image_terms, valid_pixels
+from depthsi.valid import valid_depth
 
 Batches = Iterable[tuple[np.ndarray, np.ndarray]]  # batches: uint8 (B, H, W, 3), metres (B, H, W)
 Predictor = Callable[[Any], Any]  # uint8 (B, H, W, 3) -> metres (B, h, w), one per output cell
@@ -28,8 +28,18 @@ Compared = tuple[Any, Any]  # predictions and truth of the same pixels, metres (
 def cropped_region(protocol: Protocol, size: Size) -> Crop:
     """The protocol's crop of pictures of `size`.
 
+    Args:
+      protocol: whose crop is taken.
+      size: (H, W) of the pictures, pixels.
+
     Raises:
       DepthsiError: the crop is not defined for them, reaches beyond them, or holds no pixel.
+
+    Example:
+      >>> from depthsi.metrics.compare import cropped_region
+      >>> from depthsi.metrics.protocols import protocol
+      >>> cropped_region(protocol("eigen2014_nyu"), (480, 640))
+      Crop(top=20, bottom=460, left=24, right=616)
     """
     box = crop(protocol.crop, size)
     inside = 0 <= box.top < box.bottom <= size[0] and 0 <= box.left < box.right <= size[1]
@@ -45,8 +55,20 @@ def cropped_region(protocol: Protocol, size: Size) -> Crop:
 def evaluated_region(protocol: Protocol, sizes: Geometry, size: Size) -> Crop:
     """The pixels compared in pictures of `size`: the crop, as far as the network's output covers.
 
+    Args:
+      protocol: whose crop is taken.
+      sizes: of the network.
+      size: (H, W) of the pictures, pixels.
+
     Raises:
       DepthsiError: nothing is left, or the pictures are not of the geometry's image size.
+
+    Example:
+      >>> from depthsi.geometry import nyu
+      >>> from depthsi.metrics.compare import evaluated_region
+      >>> from depthsi.metrics.protocols import protocol
+      >>> evaluated_region(protocol("nyu_bts"), nyu(), (240, 320))
+      Crop(top=22, bottom=230, left=20, right=300)
     """
     if size != sizes.image:
         raise DepthsiError(
@@ -65,7 +87,23 @@ def evaluated_region(protocol: Protocol, sizes: Geometry, size: Size) -> Crop:
 
 
 def describe(protocol: Protocol, box: Crop, size: Size) -> str:
-    """Lines for tables: the protocol, the pixels it means here, and how that differs from it."""
+    """Lines for tables: the protocol, the pixels it means here, and how that differs from it.
+
+    Args:
+      protocol: what the comparison follows.
+      box: the pixels that are compared.
+      size: (H, W) of the pictures, pixels.
+
+    Raises:
+      DepthsiError: the protocol's crop is not defined for such pictures.
+
+    Example:
+      >>> from depthsi.metrics.compare import cropped_region, describe
+      >>> from depthsi.metrics.protocols import protocol
+      >>> rules = protocol("garg_kitti").with_changes(crop="none")
+      >>> describe(rules, cropped_region(rules, (4, 5)), (4, 5)).splitlines()[0][:60]
+      'Protocol garg_kitti with crop none: crop none (rows 0..4, co'
+    """
     wanted = cropped_region(protocol, size)
     place = f"rows {box.top}..{box.bottom}, columns {box.left}..{box.right} of {size[0]}x{size[1]}"
     lines = [f"Protocol {protocol.name}: crop {protocol.crop} ({place}); {protocol.rules()}."]
@@ -83,7 +121,21 @@ def _area(box: Crop) -> int:
 
 
 def upsample_cells(cells: Num[Array, "b h w"], resize: str = "nearest") -> Num[Array, "b H W"]:
-    """Output cells at the pixels they cover: as blocks, or interpolated between their centres."""
+    """Output cells at the pixels they cover: as blocks, or interpolated between their centres.
+
+    Args:
+      cells: (b, h, w), one value per output cell.
+      resize: "nearest" for blocks of `CELL_STRIDE` pixels, "bilinear" between centres.
+
+    Returns:
+      (b, H, W), `CELL_STRIDE` times as large.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from depthsi.metrics.compare import upsample_cells
+      >>> print(upsample_cells(jnp.array([[[1.0, 2.0]]]))[0, 0])
+      [1. 1. 1. 1. 2. 2. 2. 2.]
+    """
     if resize == "nearest":
         return jnp.repeat(jnp.repeat(cells, CELL_STRIDE, axis=1), CELL_STRIDE, axis=2)
     count, height, width = cells.shape
@@ -100,12 +152,23 @@ def align(
     """Each predicted map brought to its true one by one factor, or a factor and an offset.
 
     Args:
-      predictions, targets: metres.
-      where: the pixels that decide; those whose prediction is not finite and positive do not.
-      alignment: see `depthsi.metrics.protocols.ALIGNMENTS`. With "scale_shift" depths may become
-        negative.
+      predictions: (b, h, w) predicted depth in metres.
+      targets: (b, h, w) true depth in metres.
+      where: (b, h, w), the pixels that decide; those whose prediction is not finite and positive do
+        not.
+      alignment: see `depthsi.metrics.protocols.ALIGNMENTS`.
+
+    Returns:
+      (b, h, w) metres; with "scale_shift" depths may become negative.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from depthsi.metrics.compare import align
+      >>> predictions, targets = jnp.array([[[1.0, 2.0, 9.0]]]), jnp.array([[[2.0, 4.0, 6.0]]])
+      >>> print(align(predictions, targets, targets > 0, "median"))
+      [[[ 2.  4. 18.]]]
     """
-    where &= jnp.isfinite(predictions) & (predictions > 0)
+    where &= valid_depth(predictions)
     count = jnp.maximum(jnp.sum(where, axis=(1, 2), keepdims=True), 1)
 
     def mean(values: Array) -> Array:
@@ -132,9 +195,24 @@ def align(
 def comparable(
     predictions: Float[Array, "b h w"], targets: Float[Array, "b h w"], protocol: Protocol
 ) -> tuple[Float[Array, "b h w"], Bool[Array, "b h w"]]:
-    """Predictions aligned and clamped, and the pixels that count; both maps in metres.
+    """Predictions aligned and clamped, and the pixels that count.
 
-    NaN stays NaN whatever the clamp.
+    Args:
+      predictions: (b, h, w) predicted depth in metres.
+      targets: (b, h, w) true depth in metres; 0, negative, NaN or inf = missing.
+      protocol: its crop and resizing have been seen to.
+
+    Returns:
+      (b, h, w) metres, where NaN stays NaN whatever the clamp; and bool (b, h, w).
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from depthsi.metrics.compare import comparable
+      >>> from depthsi.metrics.protocols import protocol
+      >>> predictions, targets = jnp.array([[[1.0, 20.0]]]), jnp.array([[[2.0, 11.0]]])
+      >>> maps, where = comparable(predictions, targets, protocol("nyu_bts"))
+      >>> maps.tolist(), where.tolist()  # clamped to 10 m; true depths over 10 m do not count
+      ([[[1.0, 10.0]]], [[[True, False]]])
     """
     within = (targets > protocol.min_depth) & (targets < protocol.max_depth)
     where = valid_pixels(targets, where=within)
@@ -148,7 +226,24 @@ def comparable(
 def compare(
     predictions: Float[Array, "b h w"], targets: Float[Array, "b h w"], protocol: Protocol
 ) -> ImageTerms:
-    """The scores of maps of the same pixels, in metres, under all rules but crop and resizing."""
+    """The scores of maps of the same pixels, under all rules but crop and resizing.
+
+    Args:
+      predictions: (b, h, w) predicted depth in metres.
+      targets: (b, h, w) true depth in metres; 0, negative, NaN or inf = missing.
+      protocol: its crop and resizing have been seen to.
+
+    Returns:
+      Arrays of shape (b,).
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from depthsi.metrics.compare import compare
+      >>> from depthsi.metrics.protocols import protocol
+      >>> predictions, targets = jnp.array([[[1.0, 20.0]]]), jnp.array([[[2.0, 11.0]]])
+      >>> compare(predictions, targets, protocol("nyu_bts")).pixels.tolist()
+      [1]
+    """
     predictions, where = comparable(predictions, targets, protocol)
     return image_terms(predictions, targets, where=where)
 
@@ -157,9 +252,17 @@ def score(batches: Iterable[Compared], protocol: Protocol, *, edges: bool = Fals
     """The scores of all images.
 
     Args:
-      batches: predictions and truth of the pixels to compare.
+      batches: predictions and truth of the pixels to compare, (b, h, w) each, metres.
       protocol: its crop and resizing have been seen to.
-      edges: compute `BOUNDARY_METRICS` too, on the host.
+      edges: compute `BOUNDARY_METRICS` too, on the host, of the aligned and clamped maps.
+
+    Example:
+      >>> import numpy as np
+      >>> from depthsi.metrics.compare import score
+      >>> from depthsi.metrics.protocols import protocol
+      >>> targets = np.array([[[2.0, 4.0]], [[1.0, 0.0]]], np.float32)
+      >>> score([(targets + 1, targets)], protocol("nyu_bts")).per_image()["mae"].tolist()
+      [1.0, 1.0]
     """
     terms, rows = [], []
     for predictions, targets in batches:
@@ -175,7 +278,31 @@ def score(batches: Iterable[Compared], protocol: Protocol, *, edges: bool = Fals
 def cell_batches(
     predict: Predictor, batches: Batches, sizes: Geometry, protocol: Protocol
 ) -> Iterator[Compared]:
-    """A network's predictions and the truth in the evaluated region of each picture."""
+    """A network's predictions and the truth in the evaluated region of each picture.
+
+    Args:
+      predict: from uint8 pictures (b, H, W, 3) to metres (b, h, w), one per output cell.
+      batches: pictures and their depth, (b, H, W) metres.
+      sizes: of the network.
+      protocol: whose crop and resizing are applied.
+
+    Yields:
+      Predictions and truth of the same pixels, metres.
+
+    Raises:
+      DepthsiError: the crop and the network have no pixel in common, or pictures of another size.
+
+    Example:
+      >>> import numpy as np
+      >>> from depthsi.geometry import nyu
+      >>> from depthsi.metrics.compare import cell_batches
+      >>> from depthsi.metrics.protocols import protocol
+      >>> batch = np.zeros((2, 240, 320, 3), np.uint8), np.ones((2, 240, 320), np.float32)
+      >>> predict = lambda image: np.ones((len(image), 55, 74), np.float32)
+      >>> maps, truth = next(cell_batches(predict, [batch], nyu(), protocol("nyu_bts")))
+      >>> maps.shape, truth.shape
+      ((2, 208, 280), (2, 208, 280))
+    """
     for image, depth in batches:
         box = evaluated_region(protocol, sizes, (depth.shape[1], depth.shape[2]))
         maps = _cells_in(predict(image), sizes, protocol.resize, box)
@@ -194,7 +321,25 @@ def _cells_in(
 def map_batches(
     depth_map: Float[np.ndarray, "H W"], batches: Batches, box: Crop
 ) -> Iterator[Compared]:
-    """The same map predicted for every picture, and the truth, in `box`."""
+    """The same map predicted for every picture, and the truth, in `box`.
+
+    Args:
+      depth_map: (H, W) metres.
+      batches: pictures and their depth, (b, H, W) metres.
+      box: the pixels to compare.
+
+    Yields:
+      The map and the truth of the same pixels, metres.
+
+    Example:
+      >>> import numpy as np
+      >>> from depthsi.geometry import Crop
+      >>> from depthsi.metrics.compare import map_batches
+      >>> batch = np.zeros((2, 4, 6, 3), np.uint8), np.ones((2, 4, 6), np.float32)
+      >>> maps, truth = next(map_batches(np.ones((4, 6)), [batch], Crop(1, 4, 0, 5)))
+      >>> maps.shape, truth.shape
+      ((2, 3, 5), (2, 3, 5))
+    """
     inside = np.s_[box.top : box.bottom, box.left : box.right]
     for _, depth in batches:
         truth = depth[(slice(None), *inside)]
@@ -204,7 +349,27 @@ def map_batches(
 def evaluate_predictor(
     predict: Predictor, batches: Batches, sizes: Geometry, protocol: Protocol
 ) -> DepthMetrics:
-    """The sums of a predictor over a split, for where the single images do not matter."""
+    """The sums of a predictor over a split, for where the single images do not matter.
+
+    Args:
+      predict: from uint8 pictures (b, H, W, 3) to metres (b, h, w), one per output cell.
+      batches: pictures and their depth, (b, H, W) metres.
+      sizes: of the network.
+      protocol: what the comparison follows.
+
+    Raises:
+      DepthsiError: the crop and the network have no pixel in common, or pictures of another size.
+
+    Example:
+      >>> import numpy as np
+      >>> from depthsi.geometry import nyu
+      >>> from depthsi.metrics.compare import evaluate_predictor
+      >>> from depthsi.metrics.protocols import protocol
+      >>> batch = np.zeros((2, 240, 320, 3), np.uint8), np.ones((2, 240, 320), np.float32)
+      >>> predict = lambda image: np.full((len(image), 55, 74), 3.0, np.float32)
+      >>> evaluate_predictor(predict, [batch], nyu(), protocol("nyu_bts")).compute()["rmse"]
+      2.0
+    """
     total = DepthMetrics.empty()
     for maps, truth in cell_batches(predict, batches, sizes, protocol):
         total = total.merge(_totals(compare(maps, truth, protocol)))
@@ -218,6 +383,16 @@ def mean_depth(batches: Batches) -> Float[np.ndarray, "H W"]:
     """exp of the mean log depth at each pixel over a (training) set, metres.
 
     A pixel where no picture has depth gets the mean over all pixels.
+
+    Args:
+      batches: pictures and their depth, (b, H, W) metres; 0, negative, NaN or inf = missing.
+
+    Example:
+      >>> import numpy as np
+      >>> from depthsi.metrics.compare import mean_depth
+      >>> depth = np.array([[[1.0, 2.0]], [[4.0, 0.0]]])
+      >>> mean_depth([(np.zeros((2, 1, 2, 3), np.uint8), depth)]).round(4).tolist()
+      [[2.0, 2.0]]
     """
     total = count = np.zeros(())
     for _, depth in batches:
@@ -229,5 +404,15 @@ def mean_depth(batches: Batches) -> Float[np.ndarray, "H W"]:
 
 
 def constant_depth(mean: Float[np.ndarray, "H W"]) -> Float[np.ndarray, "H W"]:
-    """The mean predictor without its layout: the mean of the log of `mean_depth`, everywhere."""
+    """The mean predictor without its layout: the mean of the log of `mean_depth`, everywhere.
+
+    Args:
+      mean: (H, W) metres, of `mean_depth`.
+
+    Example:
+      >>> import numpy as np
+      >>> from depthsi.metrics.compare import constant_depth
+      >>> constant_depth(np.array([[1.0, 4.0]])).round(4).tolist()
+      [[2.0, 2.0]]
+    """
     return np.full(mean.shape, np.exp(np.log(mean).mean()), mean.dtype)

@@ -22,6 +22,16 @@ class ImageScores:
       means: as in `ImageTerms`, float64.
       extras: numbers that are no means over pixels, such as `BOUNDARY_METRICS`; NaN in an image
         that has none.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from depthsi.metrics import ImageScores, image_terms
+      >>> targets = jnp.array([[[2.0, 4.0]], [[1.0, 0.0]]])  # metres; the last pixel is missing
+      >>> scores = ImageScores.from_terms([image_terms(targets + 1, targets)])
+      >>> scores.pixels.tolist(), scores.per_image()["mae"].tolist()
+      ([2, 1], [1.0, 1.0])
+      >>> scores.compute("pixel")["abs_rel"]  # (1/2 + 1/4 + 1)/3
+      0.5833333333333334
     """
 
     pixels: Int64[np.ndarray, " N"]
@@ -33,7 +43,15 @@ class ImageScores:
     def from_terms(
         cls, batches: Iterable[ImageTerms], extras: Mapping[str, np.ndarray] | None = None
     ) -> "ImageScores":
-        """The images of all batches, (b,) each, in their order."""
+        """The images of all batches, in their order.
+
+        Args:
+          batches: of `image_terms`, arrays of shape (b,) each.
+          extras: one more number per image, (N,) over all batches; NaN where an image has none.
+
+        Returns:
+          The scores on the host, float64.
+        """
         parts = jax.device_get(list(batches))
 
         def joined(values: Iterable[np.ndarray], dtype: type) -> np.ndarray:
@@ -50,12 +68,24 @@ class ImageScores:
         return len(self.pixels)
 
     def per_image(self) -> dict[str, Float64[np.ndarray, " N"]]:
-        """The numbers of each image; NaN where it has no valid pixel or could not be scored."""
+        """The numbers of each image.
+
+        Returns:
+          Arrays (N,) with the keys of `METRICS` and of the extras; NaN where an image has no valid
+          pixel or could not be scored.
+        """
         empty, numbers = self.pixels == 0, finished(self.means, np)
         return {n: np.where(empty, np.nan, each) for n, each in numbers.items()} | self.extras
 
     def compute(self, aggregation: str = "image") -> dict[str, float]:
         """The numbers of the set, as `DepthMetrics.compute`, and the means of the extras.
+
+        Args:
+          aggregation: "image" averages the numbers of the images; "pixel" averages over all valid
+            pixels of the set before the root.
+
+        Returns:
+          Python floats with the keys of `METRICS` and of the extras.
 
         Raises:
           ValueError: unknown aggregation.
@@ -71,6 +101,13 @@ class ImageScores:
 
         An extra is averaged over the images that have it, whatever the aggregation. A set without
         an image that has a number has NaN there.
+
+        Args:
+          weights: (R, N) how often each image stands in each set, 0 or more.
+          aggregation: "image" or "pixel", see `compute`.
+
+        Returns:
+          Arrays (R,) with the keys of `METRICS` and of the extras.
 
         Raises:
           ValueError: unknown aggregation.

@@ -3,6 +3,11 @@
 Published numbers of one data set differ in crop, depth caps, clamping, resizing, ground truth,
 alignment and averaging. Each record below says all of them, where they come from, and what is not
 certain. Depths in metres; caps are strict, min < truth < max.
+
+Sources: Eigen, Puhrsch & Fergus 2014, https://arxiv.org/abs/1406.2283; Garg et al. 2016,
+https://arxiv.org/abs/1603.04992; BTS, https://arxiv.org/abs/1907.10326; DenseDepth,
+https://arxiv.org/abs/1812.11941; KITTI's benchmark, https://arxiv.org/abs/1708.06500; monodepth2,
+https://arxiv.org/abs/1806.01260.
 """
 
 import dataclasses
@@ -47,6 +52,14 @@ class Protocol:
       pictures: size at which the protocol was defined, (H, W); None for the data's own.
       source: the paper or code that defines it.
       unsure: what the source leaves open, or where it does something else.
+
+    Raises:
+      DepthsiError: a value that is not among the known ones, or depths that leave nothing.
+
+    Example:
+      >>> from depthsi.metrics.protocols import Protocol
+      >>> Protocol("mine", "nyu", crop="none", max_depth=10.0).rules()
+      'true depth in (0, 10) m; predictions resized nearest, not aligned; mean over images'
     """
 
     name: str
@@ -81,14 +94,32 @@ class Protocol:
                 raise DepthsiError(_unknown(name, value, tuple(allowed)))
 
     def with_changes(self, **changes: str | None) -> "Protocol":
-        """Another record with the changes that are not None, which its name tells."""
+        """Another record with the changes that are not None, which its name tells.
+
+        Args:
+          changes: new values of fields, by name; None leaves a field as it is.
+
+        Raises:
+          DepthsiError: a value that is not among the known ones, or depths that leave nothing.
+
+        Example:
+          >>> from depthsi.metrics.protocols import protocol
+          >>> protocol("nyu_bts").with_changes(crop="none", alignment=None).name
+          'nyu_bts with crop none'
+        """
         real = {k: v for k, v in changes.items() if v is not None and v != getattr(self, k)}
         told = ", ".join(f"{name} {value}" for name, value in real.items())
         name = f"{self.name} with {told}" if real else self.name
         return dataclasses.replace(self, **{"name": name, **real})
 
     def rules(self) -> str:
-        """Everything but the crop, in words."""
+        """Everything but the crop, in words.
+
+        Example:
+          >>> from depthsi.metrics.protocols import protocol
+          >>> protocol("eigen2014_nyu").rules()
+          'no depth caps; predictions resized nearest, not aligned; mean over images'
+        """
         capped = self.min_depth > 0 or self.max_depth < math.inf
         caps = f"true depth in ({self.min_depth:g}, {self.max_depth:g}) m"
         clamp = f", clamped to {self.clamp[0]:g}..{self.clamp[1]:g} m" if self.clamp else ""
@@ -102,8 +133,16 @@ class Protocol:
 def protocol(name: str) -> Protocol:
     """The record called `name`.
 
+    Args:
+      name: a key of `PROTOCOLS`.
+
     Raises:
       DepthsiError: there is none; suggests the nearest.
+
+    Example:
+      >>> from depthsi.metrics.protocols import protocol
+      >>> protocol("garg_kitti").max_depth
+      80.0
     """
     if name not in PROTOCOLS:
         raise DepthsiError(_unknown("protocol", name, tuple(PROTOCOLS)))

@@ -10,7 +10,8 @@ means taken over the n valid pixels of one image, the paper's eight (section 4.2
   rmse_log        sqrt(mean(d^2))
   rmse_log_si     sqrt(mean((d - mean(d))^2)), the root of the scale-invariant error (Eq. 1)
 
-so that rmse_log^2 = rmse_log_si^2 + mean(d)^2 in every image; and those of other tables
+so that rmse_log^2 = rmse_log_si^2 + mean(d)^2 in every image (https://arxiv.org/abs/1406.2283); and
+those of other tables
 
   mae             mean(|y - y*|), in metres
   log10           mean(|log10 y - log10 y*|)
@@ -20,6 +21,10 @@ so that rmse_log^2 = rmse_log_si^2 + mean(d)^2 in every image; and those of othe
   irmse, imae     root mean square and mean of |1/y - 1/y*|, in 1/km
   scale_share     mean(d)^2 / mean(d^2): the share of the squared log error that one factor on the
                   whole image would remove; 0 where there is no error
+
+Sources of the latter: BTS (https://arxiv.org/abs/1907.10326) for log10 and silog, and KITTI's
+benchmark of depth prediction (https://arxiv.org/abs/1708.06500) for silog, sq_rel_squared, irmse
+and imae; scale_share is this library's.
 """
 
 import math
@@ -30,6 +35,9 @@ import flax.struct
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float
+
+from depthsi.array_checks import as_pair, as_where, require_maps
+from depthsi.valid import valid_depth
 
 PAPER_METRICS = ("d1", "d2", "d3", "abs_rel", "sq_rel", "rmse", "rmse_log", "rmse_log_si")
 METRICS = (
@@ -69,8 +77,16 @@ class ImageTerms:
     Attributes:
       pixels: number of valid pixels.
       unusable: of them, those where the prediction is not finite and positive.
-      means: for each of `TERMS` the mean over the valid pixels, before any root; NaN in an image
-        with an unusable pixel, 0 in one without a valid pixel.
+      means: for each of `TERMS` the mean over the valid pixels, before any root, in metres, log
+        metres, 1/m or their squares; NaN in an image with an unusable pixel, 0 in one without a
+        valid pixel.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from depthsi.metrics import image_terms
+      >>> terms = image_terms(jnp.array([[2.0, 3.0, 9.0]]), jnp.array([[1.0, 3.0, 0.0]]))
+      >>> int(terms.pixels), int(terms.unusable), float(terms.means["absolute"])
+      (2, 0, 0.5)
     """
 
     pixels: Any
@@ -85,14 +101,27 @@ def valid_pixels(
 
     Args:
       targets: (..., h, w) true depth in metres; 0, negative, NaN or inf = missing.
-      where: bool (..., h, w), False = leave this pixel out (a crop, a depth cap).
+      where: bool, broadcasts to `targets`, False = leave this pixel out (a crop, a depth cap).
 
     Returns:
       bool (..., h, w); summed over the last two axes it counts the pixels behind each number.
+
+    Raises:
+      TypeError: `where` is not boolean.
+      ValueError: `where` does not broadcast to the shape of `targets`.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from depthsi.metrics import valid_pixels
+      >>> targets = jnp.array([[1.5, 0.0, jnp.nan, 12.0]])
+      >>> valid_pixels(targets).tolist()
+      [[True, False, False, True]]
+      >>> valid_pixels(targets, where=targets < 10).tolist()
+      [[True, False, False, False]]
     """
     targets = jnp.asarray(targets)
-    known = jnp.isfinite(targets) & (targets > 0)
-    return known if where is None else known & where
+    known, mask = valid_depth(targets), as_where(where, targets.shape)
+    return known if mask is None else known & mask
 
 
 def depth_metrics(
@@ -102,8 +131,9 @@ def depth_metrics(
 
     Args:
       predictions: (..., h, w) predicted depth in metres, any floating type.
-      targets: (..., h, w) true depth in metres; see `valid_pixels`.
-      where: bool (..., h, w), False = leave this pixel out whatever stands there.
+      targets: (..., h, w) true depth in metres, any floating type; 0, negative, NaN or inf =
+        missing.
+      where: bool, broadcasts to `predictions`, False = leave this pixel out whatever stands there.
 
     Returns:
       A dict with the keys of `METRICS`, each of shape (...). An image without a valid pixel has 0
@@ -112,8 +142,17 @@ def depth_metrics(
       scored is not dropped silently, which would flatter the result.
 
     Raises:
-      TypeError: depth is not floating, or `where` is not boolean.
-      ValueError: the shapes differ, or have fewer than two axes.
+      TypeError: depth is not floating point, or `where` is not boolean.
+      ValueError: the shapes differ or have fewer than two axes, or `where` does not fit.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from depthsi.metrics import depth_metrics
+      >>> predictions = jnp.array([[[1.0, 3.0, 7.0]]])
+      >>> targets = jnp.array([[[2.0, 3.0, 0.0]]])  # metres; the last pixel is missing
+      >>> numbers = depth_metrics(predictions, targets)
+      >>> print(numbers["d1"], numbers["abs_rel"], numbers["mae"])
+      [0.5] [0.25] [0.5]
     """
     return finished(image_terms(predictions, targets, where=where).means, jnp)
 
@@ -121,9 +160,32 @@ def depth_metrics(
 def image_terms(
     predictions: ArrayLike, targets: ArrayLike, *, where: ArrayLike | None = None
 ) -> ImageTerms:
-    """What everything else is computed from; arguments and errors as for `depth_metrics`."""
-    predictions, targets, valid = _checked(predictions, targets, where)
-    usable = jnp.isfinite(predictions) & (predictions > 0)
+    """Means over the pixels of each image, which all numbers are computed from.
+
+    Args:
+      predictions: (..., h, w) predicted depth in metres, any floating type.
+      targets: (..., h, w) true depth in metres, any floating type; 0, negative, NaN or inf =
+        missing.
+      where: bool, broadcasts to `predictions`, False = leave this pixel out whatever stands there.
+
+    Returns:
+      Arrays of shape (...), computed in float32 (float64 if the input is).
+
+    Raises:
+      TypeError: depth is not floating point, or `where` is not boolean.
+      ValueError: the shapes differ or have fewer than two axes, or `where` does not fit.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from depthsi.metrics import image_terms
+      >>> terms = image_terms(jnp.array([[2.0, jnp.nan]]), jnp.array([[1.0, 3.0]]))
+      >>> int(terms.pixels), int(terms.unusable), float(terms.means["absolute"])
+      (2, 1, nan)
+    """
+    predictions, targets = as_pair(predictions, targets)
+    require_maps("predictions", predictions)
+    valid = valid_pixels(targets, where=where)
+    usable = valid_depth(predictions)
     pixels = jnp.sum(valid, axis=(-2, -1))
     unusable = jnp.sum(valid & ~usable, axis=(-2, -1))
     # Replaced before the arithmetic: what stands outside `valid` may be anything.
@@ -137,8 +199,12 @@ def finished(means: Mapping[str, Any], numpy: Any) -> dict[str, Any]:
     """The numbers that follow from means over pixels, of one image or of a whole set.
 
     Args:
-      means: as in `ImageTerms`.
+      means: as in `ImageTerms`, arrays of any one shape.
       numpy: the module to compute with, `jax.numpy` or `numpy`.
+
+    Returns:
+      A dict with the keys of `METRICS`, each of the shape of the means; units as in the module's
+      list.
     """
     si = numpy.sqrt(means["variance"])
     square = means["square_log"]
@@ -151,33 +217,6 @@ def finished(means: Mapping[str, Any], numpy: Any) -> dict[str, Any]:
     result["imae"] = PER_KM * means["absolute_inverse"]
     result["scale_share"] = means["scale"] / numpy.where(square == 0, 1, square)
     return {name: result[name] for name in METRICS}
-
-
-def _checked(
-    predictions: ArrayLike, targets: ArrayLike, where: ArrayLike | None
-) -> tuple[Array, Array, Array]:
-    """Both depths in the type of the computation, and the valid pixels."""
-    predictions, targets = jnp.asarray(predictions), jnp.asarray(targets)
-    _require_same_shape("targets", targets, predictions)
-    for name, depth in (("predictions", predictions), ("targets", targets)):
-        if not jnp.issubdtype(depth.dtype, jnp.floating):
-            raise TypeError(f"`{name}` must be floating metres, got {depth.dtype}")
-    if where is not None:
-        where = jnp.asarray(where)
-        _require_same_shape("where", where, predictions)
-        if where.dtype != jnp.bool_:
-            raise TypeError(f"`where` must be boolean, got {where.dtype}")
-    dtype = jnp.promote_types(jnp.promote_types(predictions.dtype, targets.dtype), jnp.float32)
-    valid = valid_pixels(targets, where=where)
-    return predictions.astype(dtype), targets.astype(dtype), valid
-
-
-def _require_same_shape(name: str, array: Array, predictions: Array) -> None:
-    if array.shape != predictions.shape or array.ndim < 2:
-        raise ValueError(
-            f"`{name}` and `predictions` must have the same shape (..., h, w), "
-            f"got {array.shape} and {predictions.shape}"
-        )
 
 
 def _means(y: Array, true: Array, valid: Array, count: Array) -> dict[str, Array]:

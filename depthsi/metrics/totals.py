@@ -30,6 +30,16 @@ class DepthMetrics:
         not 0, every number of the set is NaN (see `depth_metrics`).
       image_sums: for each metric, the sum over images of its value in the image.
       pixel_sums: for each of `TERMS`, the sum over pixels of what it averages.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from depthsi.metrics import DepthMetrics
+      >>> targets = jnp.array([[[2.0, 4.0]], [[1.0, 0.0]]])  # metres; the last pixel is missing
+      >>> total = DepthMetrics.empty()
+      >>> for predictions in (targets + 1, targets + 4):  # two batches of two images
+      ...     total = total.merge(DepthMetrics.from_batch(predictions, targets))
+      >>> int(total.images), int(total.pixels), total.compute()["mae"]
+      (4, 6, 2.5)
     """
 
     images: Any
@@ -40,7 +50,11 @@ class DepthMetrics:
 
     @classmethod
     def empty(cls) -> "DepthMetrics":
-        """The sums of no image."""
+        """The sums of no image.
+
+        Returns:
+          Zeros, float64 on the host.
+        """
         zero = np.zeros((), np.float64)
         per_image: dict[str, Any] = {name: zero for name in METRICS}
         per_pixel: dict[str, Any] = {name: zero for name in TERMS}
@@ -50,12 +64,33 @@ class DepthMetrics:
     def from_batch(
         cls, predictions: ArrayLike, targets: ArrayLike, *, where: ArrayLike | None = None
     ) -> "DepthMetrics":
-        """The sums of one batch; arguments and errors as for `depth_metrics`. Pure, jittable."""
+        """The sums of one batch. Pure, jittable.
+
+        Args:
+          predictions: (..., h, w) predicted depth in metres, any floating type.
+          targets: (..., h, w) true depth in metres, any floating type; 0, negative, NaN or inf =
+            missing.
+          where: bool, broadcasts to `predictions`, False = leave this pixel out.
+
+        Returns:
+          Scalars on the device.
+
+        Raises:
+          TypeError: depth is not floating point, or `where` is not boolean.
+          ValueError: the shapes differ or have fewer than two axes, or `where` does not fit.
+        """
         return cls.from_terms(image_terms(predictions, targets, where=where))
 
     @classmethod
     def from_terms(cls, terms: ImageTerms) -> "DepthMetrics":
-        """The sums of the images that `terms` describes. Pure, jittable."""
+        """The sums of the images that `terms` describes. Pure, jittable.
+
+        Args:
+          terms: of `image_terms`, arrays of any one shape.
+
+        Returns:
+          Scalars on the device.
+        """
         return cls(
             images=jnp.sum(terms.pixels > 0),
             pixels=jnp.sum(terms.pixels),
@@ -65,7 +100,11 @@ class DepthMetrics:
         )
 
     def merge(self, other: "DepthMetrics") -> "DepthMetrics":
-        """The sums of both sets; waits for device values only if the total lives on the host."""
+        """The sums of both sets; waits for device values only if the total lives on the host.
+
+        Args:
+          other: the sums of other images.
+        """
         return jax.tree.map(_add, self, other)
 
     def compute(self, aggregation: str = "image") -> dict[str, float]:
@@ -77,6 +116,9 @@ class DepthMetrics:
             rmse_log_si (hence of silog and scale_share) every image keeps its own best scale,
             sqrt(sum n var(d) / sum n): with one mean of d for the whole set, rescaling single
             images would change the number.
+
+        Returns:
+          Python floats; units as in `depthsi.metrics.terms`.
 
         Raises:
           ValueError: unknown aggregation.

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from numpy.typing import ArrayLike
 
-from depthsi.data.samples import valid_depth
 from depthsi.errors import DepthsiError
+from depthsi.valid import valid_depth
 from depthsi.viz.grid import Cell, Scale, save_grid
 
 GREY = (128, 128, 128)  # of missing pixels; neither turbo nor the error's map comes near it

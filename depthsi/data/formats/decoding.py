@@ -18,9 +18,9 @@ from PIL.PngImagePlugin import PngImageFile
 from depthsi.data.formats.exr import parse_exr
 from depthsi.data.formats.numpy_files import parse_npy, parse_npz
 from depthsi.data.formats.tiff import parse_tiff
-from depthsi.data.samples import valid_depth
 from depthsi.errors import DepthsiError
 from depthsi.files import PathLike, check_pixels, contents, decoding
+from depthsi.valid import valid_depth
 
 UNITS_PER_METRE = (1e-3, 1e8)  # beyond them every uint16 is over 1000 m or under 1 mm
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"

@@ -8,8 +8,9 @@ from jaxtyping import Float32
 from PIL import Image
 
 from depthsi.data.prepared.frames import DataSet, Frame
-from depthsi.data.samples import Sample, size_text, valid_depth, validate_sample
+from depthsi.data.samples import Sample, size_text, validate_sample
 from depthsi.errors import DepthsiError
+from depthsi.valid import valid_depth
 
 TEXTS = ("name", "scene")
 
