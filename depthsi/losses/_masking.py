@@ -43,7 +43,7 @@ class Residual(NamedTuple):
         """A number per image as an array that broadcasts against the pixels."""
         return jnp.expand_dims(per_image, self.axes)
 
-    def count(self) -> Float[Array, "*batch"]:
+    def pixels(self) -> Float[Array, "*batch"]:
         """Number of valid pixels of each image."""
         return count_valid(self.values.shape, self.values.dtype, self.valid, self.axes)
 

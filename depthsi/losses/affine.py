@@ -92,7 +92,7 @@ def ssi_loss(
     scale, shift = _scale_shift(left, right)
     aligned = left.spread(scale) * left.values + left.spread(shift)
     squares = left.keep(aligned - right.values) ** 2
-    return left.total(squares) / (2 * jnp.maximum(left.count(), 1))
+    return left.total(squares) / (2 * jnp.maximum(left.pixels(), 1))
 
 
 def ssi_trimmed(
@@ -143,7 +143,7 @@ def ssi_trimmed(
     ordered = jnp.sort(jnp.where(valid, magnitude(alike), jnp.inf), axis=-1)
     kept = jnp.arange(ordered.shape[-1])[None, :] < 4 * count // 5
     total = jnp.sum(jnp.where(kept, ordered, 0), axis=-1)
-    return (total / (2 * jnp.maximum(count[:, 0], 1))).reshape(left.count().shape)
+    return (total / (2 * jnp.maximum(count[:, 0], 1))).reshape(left.pixels().shape)
 
 
 def _scale_shift(left: Residual, right: Residual) -> tuple[Array, Array]:
@@ -152,7 +152,7 @@ def _scale_shift(left: Residual, right: Residual) -> tuple[Array, Array]:
     m2 = left.total(centred**2)
     # rounding leaves a constant map a variance of a few (eps mean)^2
     rounding = jax.lax.stop_gradient(4 * jnp.finfo(m2.dtype).eps * mean)
-    varies = m2 > left.count() * rounding**2
+    varies = m2 > left.pixels() * rounding**2
     other = right.keep(right.values - right.spread(other_mean))
     slope = left.total(centred * other) / jnp.where(varies, m2, 1)
     scale = jnp.where(varies, slope, 0)
@@ -160,7 +160,7 @@ def _scale_shift(left: Residual, right: Residual) -> tuple[Array, Array]:
 
 
 def _mean(residual: Residual) -> Array:
-    count = jnp.maximum(residual.count(), 1)
+    count = jnp.maximum(residual.pixels(), 1)
     mean = residual.total(residual.values) / count
     # what a long sum lost is the mean of what is left
     left = residual.keep(residual.values - residual.spread(mean))

@@ -57,11 +57,11 @@ def gradient_matching(
     if scales < 1:
         raise ValueError(f"`scales` must be at least 1, got {scales}.")
     residual = _plane(predictions, targets, where, axis)
-    total = jnp.zeros_like(residual.count())
+    total = jnp.zeros_like(residual.pixels())
     for scale in range(scales):
         coarse = _every(residual, 2**scale)
         steps = sum(coarse.total(magnitude(_steps(coarse, a))) for a in coarse.axes)
-        total = total + steps / jnp.maximum(coarse.count(), 1)
+        total = total + steps / jnp.maximum(coarse.pixels(), 1)
     return total
 
 

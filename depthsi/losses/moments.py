@@ -37,7 +37,7 @@ class ResidualMoments(NamedTuple):
       [6.] [4.5] [41.5]
     """
 
-    count: Float[Array, "*batch"]
+    count: Float[Array, "*batch"]  # pyright: ignore[reportIncompatibleMethodOverride]
     mean: Float[Array, "*batch"]
     m2: Float[Array, "*batch"]
 
@@ -144,7 +144,7 @@ def residual_moments(
 
 def moments_of(residual: Residual) -> ResidualMoments:
     """Moments of a residual that is already masked."""
-    count = residual.count()
+    count = residual.pixels()
     return ResidualMoments(
         count, *_mean_and_m2(residual.values, residual.valid, count, residual.axes)
     )

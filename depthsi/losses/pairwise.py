@@ -117,7 +117,7 @@ def pairwise_loss(
         left, right = sample_pairs(*check_pairs(pairs, key), valid)
         drawn = function(take_pixels(values, left) - take_pixels(values, right))
         per_image = jnp.where(jnp.any(valid, axis=-1), jnp.mean(drawn, axis=-1) / 2, 0)
-    return per_image.reshape(residual.count().shape)
+    return per_image.reshape(residual.pixels().shape)
 
 
 def flatten_pixels(residual: Residual) -> tuple[Float[Array, "b n"], Bool[Array, "b n"]]:
@@ -125,7 +125,7 @@ def flatten_pixels(residual: Residual) -> tuple[Float[Array, "b n"], Bool[Array,
     valid = jnp.ones(residual.values.shape, bool) if residual.valid is None else residual.valid
     last = tuple(range(-len(residual.axes), 0))
     pixels = math.prod(valid.shape[a] for a in residual.axes)
-    images = residual.count().size
+    images = residual.pixels().size
 
     def flatten(x: Array) -> Array:
         return jnp.moveaxis(x, residual.axes, last).reshape(images, pixels)

@@ -105,13 +105,13 @@ def berhu(
     if threshold is None:
         pooled = residual.axes if pooling == "image" else None
         threshold = jax.lax.stop_gradient(jnp.max(size, axis=pooled, initial=0) / 5)
-    images = residual.count().shape
+    images = residual.pixels().shape
     limit = residual.spread(jnp.broadcast_to(jnp.asarray(threshold, size.dtype), images))
     beyond = size > limit
     # masked before the division: a perfect image has c = 0
     divisor = jnp.where(beyond, 2 * limit, 1)
     far = (residual.values**2 + limit**2) / divisor
-    return residual.total(jnp.where(beyond, far, size)) / jnp.maximum(residual.count(), 1)
+    return residual.total(jnp.where(beyond, far, size)) / jnp.maximum(residual.pixels(), 1)
 
 
 def ordinal_penalty(differences: ArrayLike, relations: ArrayLike) -> Float[Array, "*pairs"]:
@@ -200,4 +200,4 @@ def ranking_loss(
     gap = take_pixels(truth, first) - take_pixels(truth, second)
     relations = jnp.where(jnp.abs(gap) > jnp.log1p(tolerance), jnp.sign(gap), 0)
     penalties = ordinal_penalty(take_pixels(depth, first) - take_pixels(depth, second), relations)
-    return jnp.mean(penalties, axis=-1).reshape(left.count().shape)
+    return jnp.mean(penalties, axis=-1).reshape(left.pixels().shape)

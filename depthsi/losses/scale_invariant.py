@@ -97,7 +97,7 @@ def scale_invariant_alpha(
       '4.6667'
     """
     residual = masked_residual(predictions, targets, where, axis)
-    count = jnp.maximum(residual.count(), 1)
+    count = jnp.maximum(residual.pixels(), 1)
     alpha = -residual.total(residual.values) / count
     return residual.total(residual.keep(residual.values + residual.spread(alpha)) ** 2) / count
 
@@ -241,6 +241,6 @@ def _closed(
     lam: ArrayLike,
 ) -> Float[Array, "*batch"]:
     residual = masked_residual(predictions, targets, where, axis)
-    count = jnp.maximum(residual.count(), 1)
+    count = jnp.maximum(residual.pixels(), 1)
     mean = residual.total(residual.values) / count
     return residual.total(residual.values**2) / count - jnp.asarray(lam, mean.dtype) * mean**2
