@@ -1,4 +1,4 @@
-"""The command line: `depthsi prepare | train | evaluate | predict | info`.
+"""The command line: `depthsi prepare | train | launch | evaluate | predict | info`.
 
 Parses; the work is elsewhere.
 """
@@ -16,6 +16,10 @@ import tyro
 from depthsi.commands.prepare import DataSetOptions
 from depthsi.config import Config
 from depthsi.errors import DepthsiError, DepthsiWarning, StoppedError
+from depthsi.launch.checks import check_training
+from depthsi.launch.one_machine import Machine
+from depthsi.launch.slurm_job import Slurm
+from depthsi.launch.tpu_slice import Tpu
 from depthsi.presets import PRESETS
 from depthsi.training.processes.cluster import Cluster
 
@@ -82,6 +86,19 @@ class Train:
                 options=options,
                 cluster=self.cluster,
             )
+
+
+@dataclasses.dataclass(frozen=True)
+class Launch:
+    """Start a training on one machine, a SLURM cluster or a TPU pod slice."""
+
+    target: Annotated[Machine | Slurm | Tpu, tyro.conf.arg(name="")]
+    """Where to."""
+    training: Annotated[tuple[str, ...], tyro.conf.Suppress] = ()
+
+    def __call__(self) -> None:
+        check_training(self.training)
+        raise SystemExit(self.target.launch(self.training))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,18 +208,21 @@ class Info:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line; a user's mistake ends in one sentence and exit code 2."""
+    own, training = _split(list(sys.argv[1:] if arguments is None else arguments))
     try:
         command = tyro.cli(
-            Prepare | Train | Evaluate | Predict | Info,
+            Prepare | Train | Launch | Evaluate | Predict | Info,
             prog="depthsi",
             description="Depth from a single image with the scale-invariant error.",
-            args=arguments,
+            args=own,
             config=(
                 tyro.conf.CascadeSubcommandArgs,
                 tyro.conf.OmitSubcommandPrefixes,
                 tyro.conf.FlagCreatePairsOff,
             ),
         )
+        if isinstance(command, Launch):
+            command = dataclasses.replace(command, training=tuple(training))
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             command()
@@ -221,6 +241,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             file=sys.stderr,
         )
         raise SystemExit(130) from None
+
+
+def _split(words: list[str]) -> tuple[list[str], list[str]]:
+    """The words of `depthsi launch` before the first --, and those after it, for the training."""
+    if words[:1] != ["launch"] or "--" not in words:  # tyro versions differ in what -- means
+        return words, []
+    at = words.index("--")
+    return words[:at], words[at + 1 :]
 
 
 def _resume_command(arguments: Sequence[str] | None) -> str:

@@ -10,7 +10,7 @@ Time:      1 to 4 minutes a row on 2 cores; rows that the result already has are
            interrupted.
 Result:    experiments/results/compile_tpu.md and .json. They prove that the programs lower, fit and
            communicate as listed; not how fast they run, nor that the hardware computes them right.
-           What follows for the sharding stands in experiments/launch/README.md.
+           docs/launch.md says what follows for the sharding.
 """
 
 import dataclasses
