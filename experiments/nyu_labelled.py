@@ -13,13 +13,12 @@ Result:    experiments/results/nyu_labelled.md and .json; the settings were chos
 
 import dataclasses
 
-import tyro
-
 from depthsi.commands.evaluate import evaluate
 from depthsi.commands.train import train
 from depthsi.config import Config, DataConfig, OptimConfig, ScheduleConfig
 from depthsi.evaluation.request import Request
 from depthsi.presets import from_scratch
+from experiments.script import run_script
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,4 +64,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    run_script(main, Arguments, __doc__)

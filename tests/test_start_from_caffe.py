@@ -230,7 +230,8 @@ def poisoned(array):
         (without("conv3.bias"), r"no bias of conv3: it needs conv3.bias or conv3_b"),
         (
             changed("conv2.weight", lambda a: a[:, :, 1:]),
-            r"weight of conv2 in the shape \(256, 48, 4, 5\), not \(256, 96, 5, 5\) or \(256, 48, 5",
+            r"weight of conv2 in the shape \(256, 48, 4, 5\),"
+            r" not \(256, 96, 5, 5\) or \(256, 48, 5",
         ),
         (changed("conv3.weight", lambda a: a[:, :128]), r"conv3 .*\(384, 128, 3, 3\), not"),
         (changed("conv1.weight", lambda a: a.transpose(2, 3, 1, 0)), r"conv1 .*\(11, 11, 3, 96\)"),
