@@ -1,36 +1,34 @@
-"""The command line: `depthsi prepare | train | launch | evaluate | predict | info`.
+"""The command line: `depthsi prepare | train | config | launch | evaluate | predict | info`.
 
 Parses; the work is elsewhere.
 """
 
 import dataclasses
+import functools
+import json
+import operator
 import shlex
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
+from typing import Annotated, Any, Literal, TextIO
 
 import tyro
 
+from depthsi.commands.info_request import InfoRequest
 from depthsi.commands.prepare import DataSetOptions
+from depthsi.commands.settings import DEFAULTS, Start, read_start
 from depthsi.config import Config
+from depthsi.config_json import to_dict
 from depthsi.errors import DepthsiError, DepthsiWarning, StoppedError
+from depthsi.evaluation.request import EvaluationRequest
 from depthsi.launch.checks import check_training
 from depthsi.launch.one_machine import Machine
 from depthsi.launch.slurm_job import Slurm
 from depthsi.launch.tpu_slice import Tpu
 from depthsi.presets import PRESETS
 from depthsi.training.processes.cluster import Cluster
-
-if TYPE_CHECKING:
-    _Preset = Config
-else:
-    _Preset = tyro.extras.subcommand_type_from_defaults(
-        {name: make() for name, make in PRESETS.items()},
-        {name: make.__doc__ or "" for name, make in PRESETS.items()},
-        prefix_names=False,
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,16 +50,14 @@ class Prepare:
         prepare(self.data_set, self.data_dir, size=self.size, on_bad=self.on_bad)
 
 
-@dataclasses.dataclass(frozen=True)
-class Train:
-    """Train the coarse network, then the fine one."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """Train every network of a preset, of --config FILE, or of a run to --resume."""
 
-    preset: Annotated[_Preset, tyro.conf.arg(name="")]
-    """Where the settings start from."""
     run: Annotated[str, tyro.conf.arg(metavar="DIR")]
     """Directory for checkpoints, settings and logs."""
     resume: bool = False
-    """Continue the run in that directory from its newest checkpoint."""
+    """Continue the run in that directory from its newest checkpoint; it knows its settings."""
     tensorboard: bool = False
     """Write the metrics for TensorBoard as well, into DIR/tensorboard."""
     profile: int = 0
@@ -72,20 +68,46 @@ class Train:
 
     def __call__(self) -> None:
         from depthsi.commands.dry_run import dry_run
-        from depthsi.commands.train import train
         from depthsi.training.logs.metrics_log import LogOptions
+        from depthsi.training.run import train_run
 
-        options = LogOptions(self.tensorboard, self.profile)
+        config: Config = vars(self)["settings"]
+        options = LogOptions(tensorboard=self.tensorboard, profile=self.profile)
         if self.dry_run:
-            dry_run(self.preset, self.run, resume=self.resume, cluster=self.cluster)
+            dry_run(config, self.run, resume=self.resume, cluster=self.cluster)
         else:
-            train(
-                self.preset,
-                self.run,
-                resume=self.resume,
-                options=options,
-                cluster=self.cluster,
-            )
+            train_run(config, self.run, resume=self.resume, options=options, cluster=self.cluster)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ConfigOptions:
+    """Print the settings of a preset or of --config FILE as JSON, with any changes."""
+
+    def __call__(self) -> None:
+        print(json.dumps(to_dict(vars(self)["settings"]), indent=2))
+
+
+def _with_settings(options: type, name: str, start: Start) -> Any:
+    """`options` with the settings of a run, as presets to choose from or as one set of defaults."""
+    if start.settings is None:
+        kind = tyro.extras.subcommand_type_from_defaults(
+            start.presets,
+            {name: make.__doc__ or "" for name, make in PRESETS.items()},
+            prefix_names=False,
+        )
+        field: Any = dataclasses.field()
+    else:
+        kind, field = Config, dataclasses.field(default=start.settings)
+    settings = Annotated[kind, tyro.conf.arg(name="")]
+    made = dataclasses.make_dataclass(
+        options.__name__,
+        [("settings", settings, field)],
+        bases=(options,),
+        frozen=True,
+        kw_only=True,
+    )
+    made.__doc__ = options.__doc__
+    return Annotated[made, tyro.conf.subcommand(name)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,54 +123,18 @@ class Launch:
         raise SystemExit(self.target.launch(self.training))
 
 
-@dataclasses.dataclass(frozen=True)
-class Evaluate:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluate(EvaluationRequest):
     """Score a run, or depth maps predicted elsewhere, under a named protocol."""
 
     what: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN | PREDICTIONS")]
-    """Directory of a run; or a folder with a depth file for each picture, or one .npy, .npz or .mat
-    file with all maps."""
-    data: str = ""
-    """What the predictions are of: a folder of pairs, prepared data, or a run whose data it is."""
-    split: str = "test"
-    """Split of the data."""
-    protocol: str = ""
-    """eigen2014_nyu, nyu_bts, densedepth_nyu, eigen2014_kitti, garg_kitti, kitti_benchmark or
-    monodepth2_median; none for the paper's."""
-    crop: str = ""
-    """Pixels that count, in place of the protocol's."""
-    alignment: Literal["", "none", "median", "log_mean", "scale_shift"] = ""
-    """What is done to each predicted map first, in place of the protocol's."""
-    aggregation: Literal["", "image", "pixel"] = ""
-    """Mean of the images' numbers, or one number over all pixels, in place of the protocol's."""
-    checkpoint: str = "newest"
-    """Of a run: newest, best (on the split val) or a step."""
-    out: str = ""
-    """Directory for the results; none for the run's, or evaluation/ for predictions."""
-    units_per_metre: float = 0.0
-    """Of predictions: the number for one metre, such as 1000; 0 for floats in metres."""
-    pattern: str = "{name}"
-    """Of predictions: how the files are named, such as {name}_depth.npy."""
-    variable: str = ""
-    """Of predictions: the array in files that hold several."""
-    baselines: str = ""
-    """Of predictions: split of the data whose mean depth is scored as well, such as train."""
-    mirrored: bool = False
-    """Of a run: score the mean log depth of each picture and its mirror image as well."""
-    edges: bool = False
-    """Score the edges of depth as well."""
-    seed: int = 0
-    """Of the bootstrap intervals."""
+    """Directory of a run; or predictions: a folder with a depth file for each image, or one .npy,
+    .npz or .mat file with all maps."""
 
     def __call__(self) -> None:
-        from depthsi.commands.evaluate import evaluate
-        from depthsi.evaluation.request import Request
+        from depthsi.evaluation.evaluate import evaluate_and_report
 
-        if self.seed < 0:
-            raise DepthsiError(f"seed is {self.seed}; it must be at least 0.")
-        values: dict[str, Any] = dataclasses.asdict(self)
-        values["units_per_metre"] = self.units_per_metre or None
-        evaluate(Request(**values))
+        evaluate_and_report(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,54 +156,44 @@ class Predict:
         predict(self.run, self.photos, self.out)
 
 
-@dataclasses.dataclass(frozen=True)
-class Info:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Info(InfoRequest):
     """Show versions and devices, the layers and progress of a run, or what data is like."""
 
     what: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[RUN | DATA]")] = ""
-    """Directory of a run, of pictures with depth or of prepared data, or the word rooms; none for
+    """Directory of a run, of images with depth or of prepared data, or the word rooms; none for
     the installation."""
-    out: str = ""
-    """Directory for a contact sheet and a histogram of data."""
-    json: str = ""
-    """File for the numbers of data."""
-    limit: int = 0
-    """Samples of each split to look at, evenly spread; 0 for all, or 64 rooms."""
-    pattern: str = ""
-    """How pairs are named in a folder without index.csv; see data.pattern of train."""
-    units_per_metre: float = 0.0
-    """Value for one metre in depth files of whole numbers, where no index says; 0: guess it."""
 
     def __call__(self) -> None:
-        from depthsi.commands.dataset_info import Request
         from depthsi.commands.info import info
 
-        if self.limit < 0:
-            raise DepthsiError(f"limit is {self.limit}; it must be at least 0.")
-        info(
-            Request(
-                self.what,
-                self.out,
-                self.json,
-                self.limit,
-                self.pattern,
-                self.units_per_metre or None,
-            )
-        )
+        info(self)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line; a user's mistake ends in one sentence and exit code 2."""
-    own, training = _split(list(sys.argv[1:] if arguments is None else arguments))
+    words, training = _split(list(sys.argv[1:] if arguments is None else arguments))
     try:
+        verb, start = words[:1], Start(DEFAULTS, None, words[1:])
+        if verb in (["train"], ["config"]):
+            start = read_start(words[1:])
+        verbs = (
+            Prepare,
+            _with_settings(TrainOptions, "train", start),
+            _with_settings(ConfigOptions, "config", start),
+            Launch,
+            Evaluate,
+            Predict,
+            Info,
+        )
         command = tyro.cli(
-            Prepare | Train | Launch | Evaluate | Predict | Info,
+            functools.reduce(operator.or_, verbs),
             prog="depthsi",
             description="Depth from a single image with the scale-invariant error.",
-            args=own,
+            args=verb + start.rest,
             config=(
+                tyro.conf.AvoidSubcommands,
                 tyro.conf.CascadeSubcommandArgs,
-                tyro.conf.OmitSubcommandPrefixes,
                 tyro.conf.FlagCreatePairsOff,
             ),
         )

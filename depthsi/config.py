@@ -5,12 +5,42 @@ The field comments are the help of the command line. Nothing here imports an arr
 
 import dataclasses
 import math
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
-from depthsi.errors import DepthsiError
-from depthsi.geometry import Geometry, geometry
+from depthsi.data.settings import Folder, Prepared
+from depthsi.errors import DepthsiError, require_at_least
+from depthsi.models.settings import (
+    LOG_STD,
+    HourglassConfig,
+    ModelConfig,
+    TwoScaleConfig,
+    UNetConfig,
+)
+from depthsi.rooms.settings import Rooms
 
-T = TypeVar("T")
+__all__ = [
+    "LOG_STD",
+    "AdamWConfig",
+    "AugmentConfig",
+    "ComputeConfig",
+    "Config",
+    "DataConfig",
+    "Folder",
+    "HourglassConfig",
+    "InitConfig",
+    "LossConfig",
+    "ModelConfig",
+    "MuonConfig",
+    "OptimConfig",
+    "Prepared",
+    "Rooms",
+    "ScheduleConfig",
+    "SgdConfig",
+    "TwoScaleConfig",
+    "UNetConfig",
+]
+
+DataConfig = Rooms | Folder | Prepared
 HIGHER_IS_BETTER = ("d1", "d2", "d3")  # of the numbers of an evaluation
 LOWER_IS_BETTER = (
     "abs_rel",
@@ -25,70 +55,9 @@ LOWER_IS_BETTER = (
     "irmse",
     "imae",
 )
-LOG_STD = 0.45723134  # of log depth on NYU, from the authors' release, like the values below
 
 
-def _require_at_least(section: str, values: Any, **least: float | int) -> None:
-    for name, limit in least.items():
-        value = getattr(values, name)
-        if not value >= limit:
-            raise DepthsiError(f"{section}.{name} is {value}; it must be at least {limit}.")
-
-
-@dataclasses.dataclass(frozen=True)
-class DataConfig:
-    """Where pictures with depth come from."""
-
-    kind: Literal["rooms", "folder", "prepared"] = "rooms"
-    """rooms: procedural scenes, nothing to download; folder: a directory with index.csv;
-    prepared: what depthsi prepare made."""
-    root: str = ""
-    """The directory of kind=folder or kind=prepared."""
-    depth: str = ""
-    """Which of the depth maps of kind=prepared; the first, if none is named."""
-    pattern: str = ""
-    """How pairs are named in a folder without index.csv, such as
-    '{split}/rgb/{name}.jpg -> {split}/depth/{name}.png', which is also the default."""
-    units_per_metre: float = 0.0
-    """Value for one metre in depth files of whole numbers, where no index says; 0: guess it."""
-    on_bad: Literal["strict", "skip"] = "strict"
-    """strict: stop at the first sample that cannot be used; skip: leave up to 1 % out."""
-    seed: int = 0
-    """Of the procedural rooms."""
-    train: int = 2000
-    """How many rooms to train on."""
-    val: int = 64
-    """How many rooms to watch the training with."""
-    test: int = 256
-    """How many rooms to evaluate on; none of them is ever trained on."""
-    scale_range: tuple[float, float] = (1.0, 1.0)
-    """Each room as a whole is made larger by a log-uniform factor from this range."""
-    even_scenes: int = 0
-    """Samples of each scene in one pass over the training data, 1200 in the paper; 0: all once."""
-    workers: int = 0
-    """Processes that read training files too many for the memory; 0 for threads of this one."""
-    resident: bool = False
-    """Keep the training pairs in device memory, depth in 16 bits, and sample them there."""
-    endless: bool = False
-    """Train on a new room in every sample, rendered on the devices, instead of on `train` rooms."""
-
-    def __post_init__(self) -> None:
-        _require_at_least("data", self, train=1, val=1, test=1, even_scenes=0, workers=0)
-        if self.endless and self.kind != "rooms":
-            raise DepthsiError(f"data.endless needs data.kind rooms, not {self.kind}.")
-        if self.endless and (self.resident or self.even_scenes):
-            raise DepthsiError(
-                "data.endless keeps no samples that data.resident or data.even_scenes could apply"
-                " to: set either it or them."
-            )
-        if self.workers and (self.kind == "rooms" or self.resident):
-            raise DepthsiError(
-                f"data.workers is {self.workers}, but rooms and data.resident read no files"
-                " during training: set it to 0."
-            )
-
-
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
     """The paper's random changes of a training sample; zeros and ones switch each off."""
 
@@ -118,67 +87,7 @@ class AugmentConfig:
             raise DepthsiError(f"augment.flip is {self.flip}; it must be in [0, 1].")
 
 
-@dataclasses.dataclass(frozen=True)
-class ModelConfig:
-    """The networks. The defaults are the authors' values, as far as they are known."""
-
-    kind: Literal["two_scale", "unet", "hourglass"] = "two_scale"
-    """two_scale: the paper's coarse and fine networks; unet, hourglass: networks to compare with,
-    which take from this section `size`, `geometry`, `fine_input_*`, `log_mean` and `log_std`."""
-    size: Literal["small", "medium", "large"] = "medium"
-    """Of unet (16, 32 or 64 channels at first) and hourglass (1, 2 or 4 stacks)."""
-    geometry: Literal["nyu", "kitti"] = "nyu"
-    """Sizes of input and output."""
-    variant: Literal["A", "B", "C"] = "A"
-    """Rounding of convolutions and pools; all three give the paper's sizes."""
-    width: float = 1.0
-    """Multiplies the number of channels of two_scale; the output size does not change."""
-    initialisers: Literal["paper", "scaled"] = "paper"
-    """paper: the authors' constants, meant for pre-trained convolutions. scaled: variance kept
-    from layer to layer, the coarse network starts at `log_mean`, the fine one as its copy."""
-    local_response_norm: bool = True
-    """Normalise the outputs of the first two coarse convolutions over 5 channels."""
-    feature_scale: float = 0.01
-    """Factor on the convolutional features before the full layers."""
-    dropout: float = 0.5
-    """Share of fc6 switched off in training."""
-    coarse_input_mean: float = 128.0
-    """Subtracted from the coarse network's input (0..255)."""
-    coarse_input_std: float = 1.0
-    """Divides it."""
-    fine_input_mean: float = 109.31410628
-    """Subtracted from the fine network's input (0..255)."""
-    fine_input_std: float = 76.18328376
-    """Divides it."""
-    log_mean: float = 0.82473954
-    """Log depth (metres) the untrained network predicts."""
-    log_std: float = LOG_STD
-    """Factor from the last layer's output to log depth."""
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.width) and self.width > 0):
-            raise DepthsiError(
-                f"model.width is {self.width}; it must be greater than 0, e.g. 0.25."
-            )
-        if not math.isfinite(self.log_mean):
-            raise DepthsiError(f"model.log_mean is {self.log_mean}; it must be a finite number.")
-        if not 0 <= self.dropout < 1:
-            raise DepthsiError(f"model.dropout is {self.dropout}; it must be in [0, 1).")
-        for name in ("coarse_input_std", "fine_input_std", "log_std"):
-            if not getattr(self, name) > 0:
-                raise DepthsiError(f"model.{name} is {getattr(self, name)}; it must be positive.")
-
-    @property
-    def sizes(self) -> Geometry:
-        """The geometry these networks are built for."""
-        return geometry(self.geometry, self.variant)
-
-    def pick(self, paper: T, scaled: T) -> T:
-        """The argument that belongs to the chosen initialisers."""
-        return paper if self.initialisers == "paper" else scaled
-
-
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class LossConfig:
     """Eq. 4 of the paper and how images of a batch are weighted."""
 
@@ -199,35 +108,74 @@ class LossConfig:
             raise DepthsiError(f"loss.multiplier is {self.multiplier}; it must be positive.")
 
 
-@dataclasses.dataclass(frozen=True)
-class OptimConfig:
-    """How gradients become updates."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Optimiser:
+    """What the settings of every optimiser have in common."""
 
-    kind: Literal["sgd", "adamw", "muon"] = "sgd"
-    """sgd: momentum and the paper's rate per layer; adamw: one rate for all layers; muon: momentum
-    made orthogonal for the convolutions' kernels, adamw for the rest."""
-    learning_rate: float = 1.0
-    """Factor on the paper's table of rates (sgd), or the rate itself (adamw, muon)."""
-    rest: float = 0.01
-    """Of muon: factor on the rate for everything but the convolutions' kernels."""
-    momentum: float = 0.9
-    """Of sgd."""
-    weight_decay: float = 1.0
-    """Factor on the authors' table of decays (sgd), or the decoupled decay itself."""
-    schedule: Literal["constant", "cosine"] = "constant"
-    """constant as in the paper; cosine falls to 0 over each stage."""
+    rate_schedule: Literal["constant", "cosine"] = "constant"
+    """constant as in the paper; cosine: the rate falls to 0 over each stage."""
     warmup: int = 0
     """Steps over which the rate rises from 0 at the start of each stage."""
     clip: float = 0.0
     """Largest global norm of a gradient; 0 leaves gradients as they are."""
 
     def __post_init__(self) -> None:
-        _require_at_least("optim", self, learning_rate=0, rest=0, weight_decay=0, clip=0, warmup=0)
+        require_at_least("optim", self, learning_rate=0, weight_decay=0, clip=0, warmup=0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SgdConfig(_Optimiser):
+    """Gradient descent with momentum, and a rate of its own for each layer as in the paper."""
+
+    kind: Literal["sgd"] = "sgd"
+    """sgd, adamw or muon; each kind has settings of its own."""
+    learning_rate: float = 1.0
+    """Factor on the paper's table of learning rates."""
+    momentum: float = 0.9
+    """Share of the previous update that is added to the next."""
+    weight_decay: float = 1.0
+    """Factor on the authors' table of weight decays."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.momentum < 1:
             raise DepthsiError(f"optim.momentum is {self.momentum}; it must be in [0, 1).")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AdamWConfig(_Optimiser):
+    """AdamW, with one learning rate for all layers."""
+
+    kind: Literal["adamw"] = "adamw"
+    """sgd, adamw or muon; each kind has settings of its own."""
+    learning_rate: float = 1e-3
+    """Learning rate of all layers."""
+    weight_decay: float = 1e-2
+    """Decoupled weight decay of kernels."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MuonConfig(_Optimiser):
+    """Momentum made orthogonal for the convolution kernels, AdamW for all other parameters."""
+
+    kind: Literal["muon"] = "muon"
+    """sgd, adamw or muon; each kind has settings of its own."""
+    learning_rate: float = 1e-2
+    """Learning rate of the convolution kernels."""
+    adamw_rate_factor: float = 0.01
+    """Factor on the learning rate for the parameters that AdamW updates."""
+    weight_decay: float = 1e-2
+    """Decoupled weight decay of kernels."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_at_least("optim", self, adamw_rate_factor=0)
+
+
+OptimConfig = SgdConfig | AdamWConfig | MuonConfig
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ScheduleConfig:
     """How long each stage is, and what happens along the way."""
 
@@ -251,7 +199,7 @@ class ScheduleConfig:
     least (of d1, d2, d3 the greatest) is saved whenever it is found."""
 
     def __post_init__(self) -> None:
-        _require_at_least(
+        require_at_least(
             "schedule",
             self,
             batch_size=1,
@@ -270,7 +218,7 @@ class ScheduleConfig:
             )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class InitConfig:
     """Weights a run starts from, instead of random ones."""
 
@@ -281,7 +229,7 @@ class InitConfig:
     """A .safetensors or .npz file with CaffeNet-shaped weights for coarse/conv1 to conv5."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ComputeConfig:
     """How the devices share a step: what may change from one start of a run to the next."""
 
@@ -301,7 +249,7 @@ class ComputeConfig:
     others or for its devices, three times that for what is compiled or saved; 0: wait forever."""
 
     def __post_init__(self) -> None:
-        _require_at_least("compute", self, model_devices=1, accumulate=1, hang_minutes=0)
+        require_at_least("compute", self, model_devices=1, accumulate=1, hang_minutes=0)
         if self.binding == "pmap" and self.model_devices > 1:
             raise DepthsiError(
                 f"compute.model_devices is {self.model_devices}, which pmap cannot do:"
@@ -309,20 +257,20 @@ class ComputeConfig:
             )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
     """One training run."""
 
-    data: DataConfig = DataConfig()
+    data: DataConfig = dataclasses.field(default_factory=Rooms)
     augment: AugmentConfig = AugmentConfig()
-    model: ModelConfig = ModelConfig()
+    model: ModelConfig = dataclasses.field(default_factory=TwoScaleConfig)
     loss: LossConfig = LossConfig()
-    optim: OptimConfig = OptimConfig()
+    optim: OptimConfig = SgdConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     init: InitConfig = InitConfig()
     compute: ComputeConfig = ComputeConfig()
     seed: int = 0
-    """Of parameters, order, augmentation and dropout."""
+    """Seed of parameters, order, augmentation and dropout."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:

@@ -1,39 +1,74 @@
-"""Settings as plain values for JSON, and back, checked."""
+"""Settings as plain values for JSON, and back, checked.
+
+What is written carries the number of its format. Settings of an older format are brought to the
+present one first, so that runs stay readable:
+
+  a new field       needs no new format if its default is what was done before it was there
+  anything else     a renamed or removed field, a default that changes: raise `FORMAT`, and add a
+                    function to `_MIGRATIONS` that turns the format before into it
+"""
 
 import dataclasses
+import types
 import typing
+from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
+from depthsi.config import Config
 from depthsi.errors import DepthsiError
 
 T = TypeVar("T")
+FORMAT = 2
 
 
-def to_dict(config: Any) -> dict[str, Any]:
-    """`config` as plain values for JSON."""
-    return dataclasses.asdict(config)
+def to_dict(config: Config) -> dict[str, Any]:
+    """`config` as plain values for JSON, with the number of their format."""
+    return {"format": FORMAT} | dataclasses.asdict(config)
 
 
-def from_dict(kind: type[T], values: Any, where: str = "config") -> T:
-    """Builds the dataclass `kind` from what `to_dict` made of it.
+def config_from_dict(values: Any) -> Config:
+    """The settings that `to_dict` of this or an earlier version made into `values`.
+
+    A missing field has its default, which is what was done before the field was there.
 
     Raises:
-      DepthsiError: an unknown or missing name, or a value of another type, named with its place.
+      DepthsiError: a later format, an unknown field, or a value of another type, with its place.
     """
+    if not isinstance(values, dict):
+        raise DepthsiError(f"config must be an object with fields, not {values!r}.")
+    found = values.get("format", 1)
+    if type(found) is not int or found < 1:
+        raise DepthsiError(f"config.format is {found!r}; it must be a whole number from 1.")
+    if found > FORMAT:
+        raise DepthsiError(
+            f"config.format is {found}, but this version of depthsi reads {FORMAT} at most: install"
+            " a later version."
+        )
+    values = {name: value for name, value in values.items() if name != "format"}
+    for migrate in _MIGRATIONS[found - 1 :]:
+        values = migrate(values)
+    return _object(Config, values, "config")
+
+
+def _object(kind: type[T], values: Any, where: str) -> T:
     if not isinstance(values, dict):
         raise DepthsiError(f"{where} must be an object with fields, not {values!r}.")
     hints = typing.get_type_hints(kind)
     names = [field.name for field in dataclasses.fields(typing.cast(Any, kind))]
-    if strange := sorted(set(values) ^ set(names)):
-        known = "unknown" if strange[0] in values else "missing"
-        raise DepthsiError(f"{where}.{strange[0]} is {known}: was it written by another version?")
-    return kind(**{name: _value(hints[name], values[name], f"{where}.{name}") for name in names})
+    if unknown := sorted(set(values) - set(names)):
+        raise DepthsiError(
+            f"{where}.{unknown[0]} is unknown; the fields there are {', '.join(names)}."
+        )
+    given = [name for name in names if name in values]
+    return kind(**{name: _value(hints[name], values[name], f"{where}.{name}") for name in given})
 
 
 def _value(hint: Any, value: Any, where: str) -> Any:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is types.UnionType:
+        return _one_of(args, value, where)
     if dataclasses.is_dataclass(hint):
-        return from_dict(typing.cast(type, hint), value, where)
+        return _object(typing.cast(type, hint), value, where)
     if origin is Literal:
         fits = value in args
     elif origin is tuple:
@@ -49,3 +84,72 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if not fits:
         raise DepthsiError(f"{where} is {value!r}, which is not of the expected kind, {hint}.")
     return value
+
+
+def _one_of(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
+    """The one of several settings classes that the field `kind` names."""
+    if not isinstance(value, dict):
+        raise DepthsiError(f"{where} must be an object with fields, not {value!r}.")
+    by_name = {kind.kind: kind for kind in kinds}
+    chosen = value.get("kind")
+    if not isinstance(chosen, str) or chosen not in by_name:
+        raise DepthsiError(f"{where}.kind is {chosen!r}; choose one of {', '.join(by_name)}.")
+    return _object(by_name[chosen], value, where)
+
+
+def _from_1_to_2(values: dict[str, Any]) -> dict[str, Any]:
+    """One class of data, model and optimiser settings became one for each kind.
+
+    What a kind did not look at is dropped.
+    """
+    values = dict(values)
+    for section, first, rename in (
+        ("data", "rooms", {}),
+        ("model", "two_scale", {}),
+        ("optim", "sgd", {"schedule": "rate_schedule", "rest": "adamw_rate_factor"}),
+    ):
+        old = values.get(section, {})
+        if not isinstance(old, dict):
+            continue  # refused by name later
+        kind = old.get("kind", first)
+        if section == "model" and kind != "two_scale":
+            rename = {"fine_input_mean": "input_mean", "fine_input_std": "input_std"}
+        old = {rename.get(name, name): value for name, value in old.items()}
+        if kind == "rooms" and old.get("even_scenes"):
+            raise DepthsiError(
+                "config.data.even_scenes is set for rooms, each of which is a scene of its own:"
+                " such settings are no longer read."
+            )
+        known = _FORMAT_2_FIELDS.get(kind, frozenset()) if isinstance(kind, str) else frozenset()
+        ignored = _FORMAT_1_FIELDS[section] - known
+        new = {name: value for name, value in old.items() if name not in ignored}
+        values[section] = {"kind": kind} | new
+    return values
+
+
+_DATA_FILES = frozenset({"on_bad", "even_scenes", "workers", "resident", "root"})
+_COMPARISON = frozenset({"geometry", "log_mean", "log_std", "input_mean", "input_std", "size"})
+_OPTIMISER = frozenset({"rate_schedule", "warmup", "clip", "learning_rate", "weight_decay"})
+_FORMAT_2_FIELDS = {  # as they were when format 2 began
+    "rooms": frozenset({"seed", "train", "val", "test", "scale_range", "resident", "endless"}),
+    "folder": _DATA_FILES | {"pattern", "units_per_metre"},
+    "prepared": _DATA_FILES | {"depth"},
+    "two_scale": frozenset(
+        {
+            *("geometry", "log_mean", "log_std", "variant", "width", "initialisers", "dropout"),
+            *("local_response_norm", "feature_scale", "coarse_input_mean", "coarse_input_std"),
+            *("fine_input_mean", "fine_input_std"),
+        }
+    ),
+    "unet": _COMPARISON,
+    "hourglass": _COMPARISON,
+    "sgd": _OPTIMISER | {"momentum"},
+    "adamw": _OPTIMISER,
+    "muon": _OPTIMISER | {"adamw_rate_factor"},
+}
+_FORMAT_1_FIELDS = {  # of all kinds, under their later names
+    "data": _FORMAT_2_FIELDS["rooms"] | _FORMAT_2_FIELDS["folder"] | {"depth"},
+    "model": _FORMAT_2_FIELDS["two_scale"] | _COMPARISON,
+    "optim": _OPTIMISER | {"momentum", "adamw_rate_factor"},
+}
+_MIGRATIONS: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (_from_1_to_2,)

@@ -22,3 +22,11 @@ class StoppedError(Exception):
 
 class DepthsiWarning(UserWarning):
     """Something was assumed about what the user gave; the message says what, and how to be sure."""
+
+
+def require_at_least(section: str, settings: object, **least: float | int) -> None:
+    """Raises DepthsiError for the first field of `settings` that is below its limit in `least`."""
+    for name, limit in least.items():
+        value = getattr(settings, name)
+        if not value >= limit:
+            raise DepthsiError(f"{section}.{name} is {value}; it must be at least {limit}.")

@@ -7,18 +7,19 @@ from depthsi.config import (
     LOG_STD,
     AugmentConfig,
     Config,
-    DataConfig,
+    Folder,
     LossConfig,
-    ModelConfig,
-    OptimConfig,
+    MuonConfig,
+    Rooms,
     ScheduleConfig,
+    TwoScaleConfig,
 )
 
 
 def nyu() -> Config:
     """Table 1: the paper's networks, rates and lengths on NYU Depth v2, from random weights."""
     return Config(
-        data=DataConfig(kind="folder"),
+        data=Folder(),
         loss=LossConfig(reduction="authors", multiplier=1 / LOG_STD**2),
     )
 
@@ -29,7 +30,7 @@ def kitti() -> Config:
     return dataclasses.replace(
         config,
         augment=AugmentConfig(scale=(1.0, 1.2), rotation=0.0),
-        model=ModelConfig(geometry="kitti"),
+        model=TwoScaleConfig(geometry="kitti"),
         schedule=ScheduleConfig(coarse_samples=1_500_000, fine_samples=1_000_000),
     )
 
@@ -37,12 +38,16 @@ def kitti() -> Config:
 def rooms() -> Config:
     """Narrow networks on procedural rooms: minutes on two CPU cores, nothing to download."""
     return Config(
-        data=DataConfig(train=3000),
+        data=Rooms(train=3000),
         # rooms are cheaper to draw anew than to vary: what is left is the crop and the mirror
         augment=AugmentConfig(scale=(1.0, 1.0), rotation=0.0, colour=(1.0, 1.0)),
         model=from_scratch(width=0.25, dropout=0.1, log_mean=1.07),
-        optim=OptimConfig(
-            "muon", learning_rate=0.012, rest=0.01, weight_decay=1e-2, schedule="cosine", warmup=20
+        optim=MuonConfig(
+            learning_rate=0.012,
+            adamw_rate_factor=0.01,
+            weight_decay=1e-2,
+            rate_schedule="cosine",
+            warmup=20,
         ),
         schedule=ScheduleConfig(
             batch_size=16,
@@ -60,7 +65,7 @@ def tiny() -> Config:
     config = rooms()
     return dataclasses.replace(
         config,
-        data=DataConfig(train=32, val=8, test=8),
+        data=Rooms(train=32, val=8, test=8),
         model=dataclasses.replace(config.model, width=0.0625),
         optim=dataclasses.replace(config.optim, warmup=2),
         schedule=ScheduleConfig(
@@ -74,7 +79,7 @@ def tiny() -> Config:
     )
 
 
-def from_scratch(**changes: Any) -> ModelConfig:
+def from_scratch(**changes: Any) -> TwoScaleConfig:
     """The networks with initialisers and scales meant for training without ImageNet weights."""
     values: dict[str, Any] = {
         "initialisers": "scaled",
@@ -82,7 +87,7 @@ def from_scratch(**changes: Any) -> ModelConfig:
         "coarse_input_mean": 109.31410628,
         "coarse_input_std": 76.18328376,
     }
-    return ModelConfig(**values | changes)
+    return TwoScaleConfig(**values | changes)
 
 
 PRESETS = {"rooms": rooms, "nyu": nyu, "kitti": kitti, "tiny": tiny}

@@ -1,15 +1,17 @@
 """The directory of a run: config.json, metrics.jsonl, checkpoints/ and what evaluation adds."""
 
+import dataclasses
 import io
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from depthsi.config import Config
-from depthsi.config_json import from_dict, to_dict
+from depthsi.config_json import config_from_dict, to_dict
 from depthsi.errors import DepthsiError
 from depthsi.files import write_bytes, write_text
 
@@ -74,7 +76,7 @@ class RunDirectory:
         except (OSError, ValueError, RecursionError) as error:
             raise DepthsiError(f"{file} cannot be read ({error}).") from error
         try:
-            return from_dict(Config, values)
+            return config_from_dict(values)
         except DepthsiError as error:
             raise DepthsiError(f"{file}: {error}") from error
 
@@ -97,6 +99,33 @@ class RunDirectory:
             raise DepthsiError(
                 f"{file}, the mean of the training depths, cannot be read ({error}): train again."
             ) from error
+
+    def record_left_out(self, left_out: Mapping[str, Mapping[str, str]]) -> None:
+        """Keeps in bad_samples.json what was left out of each split, which must stay the same.
+
+        Args:
+          left_out: for each split whose bad samples are skipped, messages by name of the sample.
+
+        Raises:
+          DepthsiError: the file is there already and names other samples: the run would see its
+            data in another order than before.
+        """
+        file = self.path / "bad_samples.json"
+        if not left_out:
+            return
+        if not file.exists():
+            write_text(file, json.dumps(left_out, indent=2, ensure_ascii=False) + "\n")
+            return
+        try:
+            before = json.loads(file.read_text(encoding="utf-8"))
+            same = all(set(before[split]) == set(names) for split, names in left_out.items())
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise DepthsiError(f"{file} cannot be read ({error}): start another run.") from error
+        if not same:
+            raise DepthsiError(
+                f"{file} names other samples than are bad now: restore the data as it was when the "
+                "run started, or start another run."
+            )
 
     def append(self, **values: Any) -> None:
         """Adds a line to metrics.jsonl; raises DepthsiError where that fails, as on a full disk."""
@@ -124,8 +153,12 @@ def check_same_settings(saved: dict[str, Any], config: Config, where: str) -> No
       config: those asked for.
       where: what was saved with them.
     """
-    asked_for = to_dict(config) | {"compute": saved.get("compute")}
-    if difference := _first_difference(*json.loads(json.dumps([saved, asked_for]))):
+    try:
+        ours = config_from_dict(saved)
+    except DepthsiError as error:
+        raise DepthsiError(f"{where}: {error}") from error
+    asked_for = dataclasses.replace(config, compute=ours.compute)
+    if difference := _first_difference(to_dict(ours), to_dict(asked_for)):
         name, here, asked = difference
         raise DepthsiError(
             f"{where} was started with {name} = {here!r}, not {asked!r}: resume it with its own"

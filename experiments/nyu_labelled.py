@@ -13,11 +13,11 @@ Result:    experiments/results/nyu_labelled.md and .json; the settings were chos
 
 import dataclasses
 
-from depthsi.commands.evaluate import evaluate
-from depthsi.commands.train import train
-from depthsi.config import Config, DataConfig, OptimConfig, ScheduleConfig
-from depthsi.evaluation.request import Request
+from depthsi.config import AdamWConfig, Config, Folder, ScheduleConfig
+from depthsi.evaluation.evaluate import evaluate_and_report
+from depthsi.evaluation.request import EvaluationRequest
 from depthsi.presets import from_scratch
+from depthsi.training.run import train_run
 from experiments.script import run_script
 
 
@@ -44,9 +44,11 @@ class Arguments:
 def settings(arguments: Arguments) -> Config:
     """AdamW and a cosine in place of the paper's constant SGD rates, which need many more steps."""
     return Config(
-        data=DataConfig(kind="folder", root=arguments.root),
+        data=Folder(root=arguments.root),
         model=from_scratch(width=arguments.width),
-        optim=OptimConfig("adamw", 1e-3, weight_decay=0.05, schedule="cosine", warmup=100),
+        optim=AdamWConfig(
+            learning_rate=1e-3, weight_decay=0.05, rate_schedule="cosine", warmup=100
+        ),
         schedule=ScheduleConfig(
             batch_size=16,
             coarse_samples=arguments.coarse_samples,
@@ -59,8 +61,8 @@ def settings(arguments: Arguments) -> Config:
 
 
 def main(arguments: Arguments) -> None:
-    train(settings(arguments), arguments.run, resume=arguments.resume)
-    evaluate(Request(arguments.run))
+    train_run(settings(arguments), arguments.run, resume=arguments.resume)
+    evaluate_and_report(EvaluationRequest(what=arguments.run))
 
 
 if __name__ == "__main__":

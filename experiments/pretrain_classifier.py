@@ -35,7 +35,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from depthsi import compilation
-from depthsi.config import Config, ModelConfig, OptimConfig, ScheduleConfig
+from depthsi.config import Config, ScheduleConfig, SgdConfig, TwoScaleConfig
 from depthsi.data.formats.decoding import read_image
 from depthsi.data.pipeline import OnDemand, training_batches
 from depthsi.errors import DepthsiError
@@ -84,7 +84,7 @@ class Arguments:
 class Classifier(nn.Module):
     """The coarse network's convolutions under full layers that tell classes apart."""
 
-    config: ModelConfig
+    config: TwoScaleConfig
     classes: int
     full: int = 4096
     dtype: Any = jnp.float32
@@ -206,18 +206,23 @@ def make_step(model: Classifier, optimizer: optax.GradientTransformation) -> Cal
     return step
 
 
-def train(arguments: Arguments, pictures: Pictures) -> tuple[ModelConfig, State]:
+def train(arguments: Arguments, pictures: Pictures) -> tuple[TwoScaleConfig, State]:
     """Trains from the newest checkpoint on, if there is one, and saves the end."""
     steps = max(arguments.epochs * len(pictures) // arguments.batch_size, 1)
+    network = from_scratch(variant=arguments.variant)
     config = Config(
-        model=from_scratch(variant=arguments.variant),
-        optim=OptimConfig(learning_rate=arguments.learning_rate, schedule="cosine"),
+        model=network,
+        optim=SgdConfig(learning_rate=arguments.learning_rate, rate_schedule="cosine"),
         schedule=ScheduleConfig(
-            arguments.batch_size, steps * arguments.batch_size, 0, eval_every=0, keep=2
+            batch_size=arguments.batch_size,
+            coarse_samples=steps * arguments.batch_size,
+            fine_samples=0,
+            eval_every=0,
+            keep=2,
         ),
         seed=arguments.seed,
     )
-    model = Classifier(config.model, pictures.classes, arguments.full)
+    model = Classifier(network, pictures.classes, arguments.full)
     optimizer = optax.chain(
         optax.add_decayed_weights(
             5e-4, lambda params: jax.tree.map(lambda leaf: leaf.ndim > 1, params)
@@ -249,7 +254,7 @@ def train(arguments: Arguments, pictures: Pictures) -> tuple[ModelConfig, State]
                 checkpoints.save(step, state, "classifier", {})
                 bar.set_postfix_str(f"loss {loss:.3f}")
         batches.close()
-    return config.model, state
+    return network, state
 
 
 def errors(arguments: Arguments, params: Any, pictures: Pictures) -> tuple[float, float]:

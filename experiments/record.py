@@ -16,7 +16,7 @@ from depthsi.evaluation.paper_tables import PAPER_TABLES
 from depthsi.evaluation.report import GROUPS, HOW
 from depthsi.evaluation.tables import LEGEND, format_table
 from depthsi.machine import describe_machine
-from experiments.script import RESULTS, made_by, run_script, write_result
+from experiments.script import RESULTS, made_by, named_without_place, run_script, write_result
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,7 @@ def main(arguments: Arguments) -> None:
     result = json.loads(file.read_text(encoding="utf-8"))
     if "run" not in result:
         raise DepthsiError(f"{file} is not of a run: only runs are recorded.")
-    result["run"]["data"]["root"] = Path(result["run"]["data"]["root"]).name
+    result["run"] = named_without_place(result["run"])
     result |= {"command": arguments.command, "machine": describe_machine()}
     write_result(str(RESULTS / arguments.name), result, report(arguments.name, result))
 

@@ -71,6 +71,14 @@ def made_by(result: dict[str, Any], seeds: str = "") -> str:
     )
 
 
+def named_without_place(config: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a run with the name of its data's folder, but not where that is."""
+    data = config["data"]
+    if "root" in data:
+        data = data | {"root": Path(data["root"]).name}
+    return config | {"data": data}
+
+
 def write_result(out: str, result: dict[str, Any], page: str) -> None:
     """Writes `result` to OUT.json and the page about it to OUT.md."""
     Path(out).parent.mkdir(parents=True, exist_ok=True)

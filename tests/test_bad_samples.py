@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from pictures import saved, smooth_picture
 
-from depthsi.commands.shared import record_left_out, split_source
-from depthsi.config import Config, DataConfig
+from depthsi.config import Folder
 from depthsi.data.bad_samples import BadSamples, GoodSamples, good_samples, most_samples
 from depthsi.data.samples import Sample
-from depthsi.errors import DepthsiError
+from depthsi.errors import DepthsiError, DepthsiWarning
 from depthsi.runs import RunDirectory
 
 
@@ -160,29 +159,29 @@ def test_good_samples_can_be_sent_to_worker_processes():
 
 def test_what_was_left_out_is_kept_in_the_run_and_must_stay_the_same(tmp_path):
     run = RunDirectory(tmp_path)
-    record_left_out(run, {"train": Numbered(3)})
+    run.record_left_out({})
     assert not (tmp_path / "bad_samples.json").exists()
 
-    def source(bad):
+    def messages(bad):
         good = GoodSamples(Numbered(200, bad), "skip", functools.partial(ignore, "train"))
         assert len(good) == 200 - len(bad)
-        return good
+        return good.bad.messages
 
-    record_left_out(run, {"train": source([5]), "val": source([])})
+    run.record_left_out({"train": messages([5]), "val": messages([])})
     kept = json.loads((tmp_path / "bad_samples.json").read_text())
     assert set(kept) == {"train", "val"}
     assert set(kept["train"]) == {"n5"}
     assert kept["val"] == {}
-    record_left_out(run, {"train": source([5]), "val": source([])})
-    for changed in ({"train": source([6])}, {"train": source([])}, {"test": source([])}):
+    run.record_left_out({"train": messages([5]), "val": messages([])})
+    for changed in ({"train": messages([6])}, {"train": messages([])}, {"test": messages([])}):
         with pytest.raises(DepthsiError, match=r"bad_samples\.json"):
-            record_left_out(run, changed)
+            run.record_left_out(changed)
     (tmp_path / "bad_samples.json").write_text("[")
     with pytest.raises(DepthsiError, match="cannot be read"):
-        record_left_out(run, {"train": source([5])})
+        run.record_left_out({"train": messages([5])})
 
 
-def test_a_run_that_skips_trains_on_the_rest(tmp_path, capsys):
+def test_a_run_that_skips_trains_on_the_rest(tmp_path):
     lines = ["rgb,depth,split,depth_units_per_metre"]
     for i in range(120):
         saved(tmp_path / f"{i}.jpg", smooth_picture(6, 8))
@@ -190,16 +189,17 @@ def test_a_run_that_skips_trains_on_the_rest(tmp_path, capsys):
         lines.append(f"{i}.jpg,{i}.png,train,1000")
     (tmp_path / "index.csv").write_text("\n".join(lines) + "\n")
     (tmp_path / "7.jpg").write_bytes(b"\xff\xd8\xff cut short")
-    data = DataConfig(kind="folder", root=str(tmp_path), on_bad="skip")
-    source = split_source(Config(data=data), "train")
-    assert len(source) == 119
-    error = capsys.readouterr().err
+    data = Folder(root=str(tmp_path), on_bad="skip")
+    source = data.open("train")
+    with pytest.warns(DepthsiWarning) as warned:
+        assert len(source) == 119
+    (error,) = (str(warning.message) for warning in warned)
     assert error.startswith("Split 'train': 1 of 120 samples cannot be used: ")
     assert "7.jpg is damaged" in error
-    assert error.count("\n") == 1
+    assert "\n" not in error
     depths = [float(source[i].depth[0, 0]) for i in (6, 7, 118)]
     np.testing.assert_allclose(depths, [1.006, 1.008, 1.119], rtol=1e-6)
-    strict = split_source(Config(data=dataclasses.replace(data, on_bad="strict")), "train")
+    strict = dataclasses.replace(data, on_bad="strict").open("train")
     assert len(strict) == 120
     with pytest.raises(DepthsiError, match=r"row 9: .*7\.jpg is damaged"):
         strict.arrays()

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from depthsi.cli import main
-from depthsi.config import Config, ModelConfig, OptimConfig, ScheduleConfig
+from depthsi.config import Config, ScheduleConfig, UNetConfig
+from depthsi.config_kinds import KINDS
 from depthsi.models import hourglass, make_model
 from depthsi.training.optimisers import PAPER_RATES, RATES, layer_group, make_optimizer
 from depthsi.training.stages import Stage, make_stages
@@ -82,7 +83,10 @@ def test_train_evaluate_predict(quick, folder, tmp_path):
 
 
 def test_one_stage_has_the_samples_of_both():
-    config = Config(model=ModelConfig(kind="unet"), schedule=ScheduleConfig(32, 100, 60))
+    config = Config(
+        model=UNetConfig(),
+        schedule=ScheduleConfig(batch_size=32, coarse_samples=100, fine_samples=60),
+    )
     assert make_stages(config) == (Stage("unet", "unet", 0, 5),)
 
 
@@ -90,9 +94,9 @@ def test_one_stage_has_the_samples_of_both():
 @pytest.mark.parametrize("optimiser", ["sgd", "muon"])
 def test_every_layer_has_a_rate_and_muon_has_its_matrices(kind, optimiser):
     config = Config(
-        model=ModelConfig(kind=kind, size="medium"),
-        optim=OptimConfig(optimiser),
-        schedule=ScheduleConfig(4, 4, 4),
+        model=KINDS["model"][kind](size="medium"),
+        optim=KINDS["optim"][optimiser](),
+        schedule=ScheduleConfig(batch_size=4, coarse_samples=4, fine_samples=4),
     )
     (stage,) = make_stages(config)
     state = jax.eval_shape(lambda: initial_state(config, stage))
@@ -111,7 +115,7 @@ def test_every_layer_has_a_rate_and_muon_has_its_matrices(kind, optimiser):
 
 @pytest.mark.parametrize("kind", ["unet", "hourglass"])
 def test_precision_and_recomputation_change_no_parameter_and_no_shape(kind):
-    config = ModelConfig(kind=kind, size="small")
+    config = KINDS["model"][kind](size="small")
     image = jnp.zeros((1, *config.sizes.input, 3))
     plain = jax.eval_shape(make_model(config).init, jax.random.key(0), image)["params"]
     for options, sign in (({"dtype": jnp.bfloat16}, "bf16"), ({"remat": True}, "remat")):

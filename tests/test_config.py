@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from depthsi.config import Config, LossConfig, OptimConfig, ScheduleConfig
-from depthsi.config_json import from_dict, to_dict
+from depthsi.config import LossConfig, ScheduleConfig, SgdConfig
+from depthsi.config_json import FORMAT, config_from_dict, to_dict
 from depthsi.errors import DepthsiError
 from depthsi.presets import PRESETS, kitti, nyu
 
@@ -14,7 +14,7 @@ from depthsi.presets import PRESETS, kitti, nyu
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_survive_json(name):
     config = PRESETS[name]()
-    assert from_dict(Config, json.loads(json.dumps(to_dict(config)))) == config
+    assert config_from_dict(json.loads(json.dumps(to_dict(config)))) == config
 
 
 def test_presets_of_the_paper_have_its_numbers():
@@ -35,7 +35,14 @@ def test_presets_of_the_paper_have_its_numbers():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda d: d.pop("seed"), "config.seed is missing"),
+        (lambda d: d["data"].update(kind="nyu"), "config.data.kind is 'nyu'; choose one of rooms"),
+        (lambda d: d["data"].pop("kind"), "config.data.kind is None; choose one of rooms"),
+        (lambda d: d["data"].update(depth="raw"), "config.data.depth is unknown"),
+        (lambda d: d["model"].update(size="small"), "config.model.size is unknown"),
+        (lambda d: d["optim"].update(adamw_rate_factor=1.0), "adamw_rate_factor is unknown"),
+        (lambda d: d.update(format=FORMAT + 1), "install a later version"),
+        (lambda d: d.update(format=True), "config.format is True"),
+        (lambda d: d.update(format=0), "config.format is 0"),
         (lambda d: d["model"].update(depth=3), "config.model.depth is unknown"),
         (lambda d: d["model"].update(width="wide"), "config.model.width is 'wide'"),
         (lambda d: d["model"].update(width=True), "config.model.width is True"),
@@ -50,7 +57,7 @@ def test_settings_from_elsewhere_are_checked(change, words):
     values = to_dict(nyu())
     change(values)
     with pytest.raises(DepthsiError, match=words):
-        from_dict(Config, values)
+        config_from_dict(values)
 
 
 @pytest.mark.parametrize(
@@ -58,8 +65,8 @@ def test_settings_from_elsewhere_are_checked(change, words):
     [
         (lambda: LossConfig(lam=1.5), "loss.lam is 1.5"),
         (lambda: LossConfig(multiplier=0.0), "loss.multiplier"),
-        (lambda: OptimConfig(learning_rate=-1.0), "optim.learning_rate"),
-        (lambda: OptimConfig(momentum=1.0), "optim.momentum"),
+        (lambda: SgdConfig(learning_rate=-1.0), "optim.learning_rate"),
+        (lambda: SgdConfig(momentum=1.0), "optim.momentum"),
         (lambda: ScheduleConfig(batch_size=0), "schedule.batch_size is 0"),
         (lambda: ScheduleConfig(coarse_samples=0), "schedule.coarse_samples"),
     ],

@@ -10,7 +10,8 @@ from test_cli import refusal
 
 from depthsi.cli import main
 from depthsi.commands import dry_run
-from depthsi.config import ComputeConfig, ModelConfig
+from depthsi.config import ComputeConfig, TwoScaleConfig
+from depthsi.config_kinds import KINDS
 from depthsi.presets import kitti, nyu, tiny
 from depthsi.runs import RunDirectory
 from depthsi.training.costs import (
@@ -131,7 +132,7 @@ def test_how_the_devices_share_a_step_does_not_change_its_flops():
 @pytest.fixture(scope="module")
 def split_memory():
     """A step of the smallest network on 2 x 2 devices, fc6 and fc7 shared by two."""
-    config = dataclasses.replace(nyu(), model=ModelConfig(width=1 / 32))
+    config = dataclasses.replace(nyu(), model=TwoScaleConfig(width=1 / 32))
     config = dataclasses.replace(config, compute=ComputeConfig(model_devices=2))
     mesh = make_mesh(config.schedule.batch_size, config.compute)
     return step_memory(config, make_stages(config)[0], mesh)
@@ -246,7 +247,9 @@ def test_flops_in_words(count, words):
 
 @pytest.mark.parametrize("kind", ["two_scale", "unet"])
 def test_info_of_a_run_counts_parameters_and_flops(kind, tmp_path, capsys):
-    config = dataclasses.replace(kitti(), model=ModelConfig(kind, "small", "kitti"))
+    size = {} if kind == "two_scale" else {"size": "small"}
+    model = KINDS["model"][kind](geometry="kitti", **size)
+    config = dataclasses.replace(kitti(), model=model)
     RunDirectory(tmp_path).create(config)
     out = printed(capsys, "info", tmp_path)
     assert [line for line in out.splitlines() if line.startswith("stage")] == [

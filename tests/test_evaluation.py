@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from depthsi.config import UNetConfig
 from depthsi.data.folder.source import FolderSource
 from depthsi.data.pipeline import InMemory, ordered_batches
 from depthsi.errors import DepthsiError
@@ -30,7 +31,6 @@ from depthsi.metrics.compare import (
 )
 from depthsi.metrics.protocols import PROTOCOLS, Protocol
 from depthsi.models import make_model
-from depthsi.presets import from_scratch
 
 NYU = Path(__file__).parents[2] / "shared" / "data" / "nyu_labelled"
 EIGEN = PROTOCOLS["eigen2014_nyu"]
@@ -118,7 +118,7 @@ def test_a_prediction_at_the_cells_own_pixels_is_found_perfect():
 
 def test_a_mirrored_picture_has_the_mirrored_map_when_both_are_seen():
     """A theorem about the mean over a group; the mean is of logarithms."""
-    config = from_scratch(kind="unet", size="small")
+    config = UNetConfig(size="small")
     images = np.random.default_rng(0).integers(0, 256, (2, 240, 320, 3), np.uint8)
     params = jax.jit(make_model(config).init)(jax.random.key(0), jnp.zeros((1, 228, 304, 3)))
     params = params["params"]

@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from depthsi.errors import DepthsiError, StoppedError
-from experiments.script import command_line, made_by, run_script, write_result
+from experiments.script import (
+    command_line,
+    made_by,
+    named_without_place,
+    run_script,
+    write_result,
+)
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 MODULES = sorted(
@@ -57,6 +63,14 @@ def test_a_result_and_its_page(tmp_path):
     write_result(str(tmp_path / "new" / "v1.5"), result, page)
     assert json.loads((tmp_path / "new" / "v1.5.json").read_text()) == result
     assert (tmp_path / "new" / "v1.5.md").read_text() == page
+
+
+def test_where_the_data_lies_is_not_recorded():
+    folder = {"data": {"kind": "folder", "root": "/home/me/pairs"}, "seed": 0}
+    assert named_without_place(folder) == {"data": {"kind": "folder", "root": "pairs"}, "seed": 0}
+    assert folder["data"]["root"] == "/home/me/pairs"
+    rooms = {"data": {"kind": "rooms"}, "seed": 0}
+    assert named_without_place(rooms) == rooms
 
 
 def test_a_script_ends_in_one_sentence(monkeypatch, capsys):

@@ -20,14 +20,20 @@ from comparison_network import (
 )
 
 from depthsi import compilation
-from depthsi.config import AugmentConfig, Config, LossConfig, OptimConfig, ScheduleConfig
+from depthsi.config import (
+    AugmentConfig,
+    Config,
+    HourglassConfig,
+    LossConfig,
+    ScheduleConfig,
+    SgdConfig,
+)
 from depthsi.models import hourglass, make_model
-from depthsi.presets import from_scratch
 from depthsi.training.stages import make_stages
 from depthsi.training.state import enter_stage, initial_state
 from depthsi.training.steps import make_train_step
 
-SMALL = from_scratch(kind="hourglass", size="small")
+SMALL = HourglassConfig(size="small")
 MAPS = (2, 2, 55, 74)
 
 
@@ -50,7 +56,7 @@ def parameters_of(stacks, channels):
     [("small", 1, 64, 259_969), ("medium", 2, 128, 1_815_938), ("large", 4, 256, 13_485_316)],
 )
 def test_sizes_and_parameter_counts(name, size, stacks, channels, count):
-    config = from_scratch(kind="hourglass", geometry=name, size=size)
+    config = HourglassConfig(geometry=name, size=size)
     model, image = make_model(config), jnp.zeros((2, *config.sizes.input, 3))
     init = jax.eval_shape(model.init_with_output, jax.random.key(0), image)
     train = functools.partial(model.init_with_output, train=True)
@@ -123,8 +129,8 @@ def test_the_loss_of_a_step_is_the_mean_over_the_stacks(two):
         model=SMALL,
         augment=AugmentConfig(scale=(1.0, 1.0), rotation=0.0, colour=(1.0, 1.0), flip=0.0),
         loss=LossConfig(lam=0.25),
-        optim=OptimConfig("sgd"),
-        schedule=ScheduleConfig(2, 2, 2),
+        optim=SgdConfig(),
+        schedule=ScheduleConfig(batch_size=2, coarse_samples=2, fine_samples=2),
     )
     (stage,) = make_stages(config)
     state = jax.eval_shape(lambda: initial_state(config, stage))

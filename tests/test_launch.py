@@ -86,6 +86,14 @@ def test_without_a_source_tree_only_an_earlier_installation_is_started(
     assert dry(capfd, *words[:-1], "--skip-install").count("\n") == 1
 
 
+@pytest.mark.parametrize("words", [["--run", "d", "--resume"], ["--config=c.json", "--run", "d"]])
+def test_a_training_without_a_preset(words, capfd):
+    """That takes its settings from its run or from a file."""
+    printed, code = launched(capfd, "machine", "--python", "py", "--dry-run", "--", *words)
+    assert (printed.err, code) == ("", 0)
+    assert printed.out == f"py -m depthsi train {' '.join(words)}\n"
+
+
 def test_slurm(capfd):
     out = dry(
         capfd,

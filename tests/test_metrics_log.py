@@ -15,7 +15,7 @@ import pytest
 from test_cli import refusal
 from tqdm import tqdm
 
-from depthsi.config import AugmentConfig, Config, ModelConfig, OptimConfig, ScheduleConfig
+from depthsi.config import AugmentConfig, Config, ScheduleConfig, SgdConfig, TwoScaleConfig
 from depthsi.errors import DepthsiError
 from depthsi.presets import from_scratch
 from depthsi.runs import RunDirectory
@@ -23,9 +23,9 @@ from depthsi.training import feeds
 from depthsi.training.checkpoints.store import Checkpoints
 from depthsi.training.logs import metrics_log as watch
 from depthsi.training.logs.metrics_log import LogOptions, MetricsLog
-from depthsi.training.logs.norms import norm_metrics
 from depthsi.training.logs.profiling import Profile
 from depthsi.training.logs.tensorboard import TensorBoard
+from depthsi.training.norms import norm_metrics
 from depthsi.training.optimisers import PAPER_RATES
 from depthsi.training.parallel import make_mesh, replicated
 from depthsi.training.stages import Stage, make_stages
@@ -34,9 +34,11 @@ from depthsi.training.steps import make_train_step
 
 CONFIG = Config(
     model=from_scratch(width=0.02),
-    optim=OptimConfig("sgd", learning_rate=1e3, momentum=0.0, weight_decay=0.0),
+    optim=SgdConfig(learning_rate=1e3, momentum=0.0, weight_decay=0.0),
     augment=AugmentConfig(scale=(1.0, 1.0), rotation=0.0, colour=(1.0, 1.0), flip=0.0),
-    schedule=ScheduleConfig(4, 32, 16, log_every=2, eval_every=0),
+    schedule=ScheduleConfig(
+        batch_size=4, coarse_samples=32, fine_samples=16, log_every=2, eval_every=0
+    ),
 )
 STAGE = make_stages(CONFIG)[0]
 
@@ -125,7 +127,7 @@ def test_the_norms_of_half_precision_are_summed_up_in_float32():
 
 def test_a_step_tells_what_it_did_to_every_layer():
     """Plain gradient descent: the norms follow from the parameters before and after."""
-    config = dataclasses.replace(CONFIG, model=ModelConfig(width=0.02))
+    config = dataclasses.replace(CONFIG, model=TwoScaleConfig(width=0.02))
     stage = make_stages(config)[1]
     state = jax.jit(lambda: initial_state(config, stage))()
     rng = np.random.default_rng(0)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from depthsi.compilation import jit
-from depthsi.config import ModelConfig
+from depthsi.config import TwoScaleConfig
 from depthsi.errors import DepthsiError
 from depthsi.geometry import Window, geometry
 from depthsi.models import FineNet, TwoScaleNet, make_model
@@ -36,7 +36,7 @@ def count(tree):
 )
 @pytest.mark.parametrize("variant", ["A", "B", "C"])
 def test_parameter_counts_of_the_paper(name, variant, fc6, fc7, total):
-    config = ModelConfig(geometry=name, variant=variant)
+    config = TwoScaleConfig(geometry=name, variant=variant)
     model, image = TwoScaleNet(config), jnp.zeros((1, *config.sizes.input, 3))
     params = jax.eval_shape(model.init, jax.random.key(0), image)["params"]
     convolutions = {k: v for k, v in params["coarse"].items() if k.startswith("conv")}
@@ -61,7 +61,7 @@ def test_output_sizes_do_not_depend_on_width(name, variant):
 
 def test_fine_output_sees_45_by_45_pixels_around_its_cell():
     """The paper's text; measured where the gradient reaches, all weights positive."""
-    config = ModelConfig(width=0.0625)
+    config = TwoScaleConfig(width=0.0625)
     model = FineNet(config)
     image, coarse = jnp.full((1, 228, 304, 3), 255.0), jnp.zeros((1, 55, 74))
     params = model.init(jax.random.key(0), image, coarse)
@@ -98,7 +98,7 @@ def test_no_gradient_reaches_the_coarse_network_in_the_fine_stage():
 
 def test_the_coarse_map_is_channel_0_of_conv2():
     """Changing conv2's weights for channel 0 changes what the coarse map does, and nothing else."""
-    config = ModelConfig(width=0.0625)
+    config = TwoScaleConfig(width=0.0625)
     model = FineNet(config)
     image = jax.random.uniform(jax.random.key(2), (1, 228, 304, 3), maxval=255.0)
     coarse = jax.random.normal(jax.random.key(3), (1, 55, 74))
@@ -124,7 +124,7 @@ def test_scaled_initialisers_start_fine_as_a_copy_of_coarse():
 
 @pytest.mark.parametrize("initialisers", ["paper", "scaled"])
 def test_untrained_networks_predict_the_mean_log_depth(initialisers):
-    config = ModelConfig(width=0.0625, initialisers=initialisers, log_mean=1.25)
+    config = TwoScaleConfig(width=0.0625, initialisers=initialisers, log_mean=1.25)
     model, variables, image = small_network(config)
     for output in ("coarse", "fine"):
         prediction = model.apply(variables, image, output=output)
@@ -132,7 +132,7 @@ def test_untrained_networks_predict_the_mean_log_depth(initialisers):
 
 
 def test_paper_initialisers_have_the_authors_constants():
-    _, variables, _ = small_network(ModelConfig(width=0.0625))
+    _, variables, _ = small_network(TwoScaleConfig(width=0.0625))
     coarse, fine = variables["params"]["coarse"], variables["params"]["fine"]
     for layer, std in ((coarse["conv2"], 0.01), (coarse["fc6"], 0.01), (fine["conv1"], 0.001)):
         np.testing.assert_allclose(np.std(layer["kernel"]), std, rtol=0.06)
@@ -146,7 +146,7 @@ def test_paper_initialisers_have_the_authors_constants():
 @pytest.mark.parametrize("initialisers", ["paper", "scaled"])
 def test_dropout_switches_off_a_share_of_fc6_in_training_only(initialisers):
     """With fc7 summing what it gets, each output is the sum over fc6 of what dropout leaves."""
-    config = ModelConfig(width=0.0625, initialisers=initialisers, dropout=0.25)
+    config = TwoScaleConfig(width=0.0625, initialisers=initialisers, dropout=0.25)
     model, variables, image = small_network(config)
     coarse = dict(variables["params"]["coarse"])
     coarse["fc6"] = jax.tree.map(jnp.zeros_like, coarse["fc6"]) | {"bias": jnp.ones(256)}
@@ -179,7 +179,7 @@ def test_the_fine_stage_sees_the_coarse_map_as_at_test_time():
 
 
 def test_kitti_fine_network_sees_the_bottom_rows_only():
-    config = ModelConfig(geometry="kitti", width=0.0625)
+    config = TwoScaleConfig(geometry="kitti", width=0.0625)
     model, coarse = FineNet(config), jnp.zeros((1, 27, 142))
     image = jax.random.uniform(jax.random.key(0), (1, 172, 576, 3), maxval=255.0)
     params = model.init(jax.random.key(1), image, coarse)
@@ -281,4 +281,4 @@ def test_bfloat16_gives_float32_gradients_near_the_exact_ones(output):
 )
 def test_impossible_settings_are_refused(changes, words):
     with pytest.raises(DepthsiError, match=words):
-        ModelConfig(**changes)
+        TwoScaleConfig(**changes)

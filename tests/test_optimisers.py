@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from depthsi.config import ModelConfig, OptimConfig
+from depthsi.config import AdamWConfig, MuonConfig, SgdConfig, TwoScaleConfig
 from depthsi.models import TwoScaleNet
 from depthsi.training.optimisers import layer_group, make_optimizer, rate_schedule
 
@@ -35,7 +35,7 @@ def small(seed):
 
 
 def test_the_table_names_every_layer_of_the_networks():
-    model = TwoScaleNet(ModelConfig())
+    model = TwoScaleNet(TwoScaleConfig())
     image = jnp.zeros((1, 228, 304, 3))
     params = jax.eval_shape(model.init, jax.random.key(0), image)["params"]
     layers = {(network, layer) for network, inner in params.items() for layer in inner}
@@ -44,7 +44,7 @@ def test_the_table_names_every_layer_of_the_networks():
 
 @pytest.mark.parametrize("jitted", [False, True])
 def test_sgd_steps_equal_momentum_written_out(jitted):
-    optimizer = make_optimizer(OptimConfig(), steps=10)
+    optimizer = make_optimizer(SgdConfig(), steps=10)
     params, gradients = small(0), [small(seed) for seed in (1, 2, 3)]
     state = optimizer.init(params)
     update = jax.jit(optimizer.update) if jitted else optimizer.update
@@ -64,7 +64,7 @@ def test_sgd_steps_equal_momentum_written_out(jitted):
 
 
 def test_a_stage_sees_its_own_subtree_only():
-    optimizer = make_optimizer(OptimConfig(), steps=10)
+    optimizer = make_optimizer(SgdConfig(), steps=10)
     params = {"fine": small(0)["fine"]}
     updates, _ = optimizer.update(params, optimizer.init(params), params)
     assert set(updates) == {"fine"}
@@ -78,7 +78,7 @@ def test_layers_without_a_rate_are_refused():
 
 
 def test_adamw_decays_kernels_only():
-    config = OptimConfig("adamw", learning_rate=0.1, weight_decay=0.5)
+    config = AdamWConfig(learning_rate=0.1, weight_decay=0.5)
     optimizer, params = make_optimizer(config, 10), small(0)
     zero = jax.tree.map(jnp.zeros_like, params)
     updates, _ = optimizer.update(zero, optimizer.init(params), params)
@@ -100,7 +100,7 @@ def convolution_and_full(seed):
 
 @pytest.mark.parametrize("jitted", [False, True])
 def test_muon_makes_the_update_of_a_convolution_orthogonal(jitted):
-    config = OptimConfig("muon", learning_rate=0.1, weight_decay=0.0)
+    config = MuonConfig(learning_rate=0.1, weight_decay=0.0)
     optimizer = make_optimizer(config, 10)
     params, gradients = convolution_and_full(0), convolution_and_full(1)
     update = jax.jit(optimizer.update) if jitted else optimizer.update
@@ -116,8 +116,8 @@ def test_muon_makes_the_update_of_a_convolution_orthogonal(jitted):
 
 
 def test_muon_leaves_the_rest_to_adamw():
-    config = OptimConfig("muon", learning_rate=0.1, rest=0.3, weight_decay=0.5)
-    rest = OptimConfig("adamw", learning_rate=0.1 * 0.3, weight_decay=0.5)
+    config = MuonConfig(learning_rate=0.1, adamw_rate_factor=0.3, weight_decay=0.5)
+    rest = AdamWConfig(learning_rate=0.1 * 0.3, weight_decay=0.5)
     params = convolution_and_full(0)
     results = []
     for optimizer in (make_optimizer(config, 10), make_optimizer(rest, 10)):
@@ -133,19 +133,19 @@ def test_muon_leaves_the_rest_to_adamw():
 def test_muon_refuses_layers_without_a_rate():
     params = {"coarse": {"norm1": {"scale": jnp.ones(3)}}}
     with pytest.raises(KeyError, match="coarse/norm1"):
-        make_optimizer(OptimConfig("muon"), 10).init(params)
+        make_optimizer(MuonConfig(), 10).init(params)
 
 
 def test_schedules():
-    rising = rate_schedule(OptimConfig(learning_rate=2.0, schedule="cosine", warmup=4), 104)
+    rising = rate_schedule(SgdConfig(learning_rate=2.0, rate_schedule="cosine", warmup=4), 104)
     np.testing.assert_allclose([rising(0), rising(2), rising(4)], [0, 1, 2], atol=1e-6)
     np.testing.assert_allclose([rising(54), rising(104)], [1, 0], atol=1e-6)
-    constant = rate_schedule(OptimConfig(learning_rate=2.0), 100)
+    constant = rate_schedule(SgdConfig(learning_rate=2.0), 100)
     assert constant(0) == constant(99) == 2.0
 
 
 def test_clipping_bounds_the_gradient():
-    config = OptimConfig(clip=0.5, weight_decay=0.0, momentum=0.0)
+    config = SgdConfig(clip=0.5, weight_decay=0.0, momentum=0.0)
     optimizer, params = make_optimizer(config, 10), {"fine": small(0)["fine"]}
     gradient = jax.tree.map(lambda p: 100 * p, params)
     updates, _ = optimizer.update(gradient, optimizer.init(params), params)

@@ -22,9 +22,10 @@ from depthsi.config import (
     ComputeConfig,
     Config,
     LossConfig,
-    OptimConfig,
     ScheduleConfig,
+    SgdConfig,
 )
+from depthsi.config_kinds import KINDS
 from depthsi.errors import DepthsiError
 from depthsi.models import make_model
 from depthsi.models.layers import Dropout
@@ -48,8 +49,8 @@ CONFIG = Config(
     augment=AugmentConfig(scale=(1.0, 1.0), rotation=0.0),
     model=from_scratch(width=1 / 32),
     loss=LossConfig(reduction="pixel"),
-    optim=OptimConfig("sgd", learning_rate=0.5),
-    schedule=ScheduleConfig(BATCH, BATCH * STEPS, 0),
+    optim=SgdConfig(learning_rate=0.5),
+    schedule=ScheduleConfig(batch_size=BATCH, coarse_samples=BATCH * STEPS, fine_samples=0),
 )
 LAYOUTS = {
     "jit": {},
@@ -281,7 +282,7 @@ def test_no_full_layer_travels_in_a_step():
 
 @pytest.mark.parametrize("kind", ["sgd", "adamw", "muon"])
 def test_what_is_split_over_the_axis_model(kind):
-    config = dataclasses.replace(CONFIG, optim=OptimConfig(kind))
+    config = dataclasses.replace(CONFIG, optim=KINDS["optim"][kind]())
     state = abstract_state(config, make_stages(config)[0])
     mesh = make_mesh(BATCH, ComputeConfig(model_devices=2))
     shardings = jax.tree_util.tree_leaves_with_path(state_sharding(state, mesh))

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from depthsi.config import DataConfig
+from depthsi.config import Folder, Prepared, Rooms
 from depthsi.data.order import Order
 from depthsi.data.pipeline import (
     InMemory,
@@ -256,17 +256,21 @@ def test_every_room_is_a_scene_and_rooms_pickle():
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("make", "message"),
     [
-        ({"even_scenes": -1}, "data.even_scenes is -1; it must be at least 0"),
-        ({"workers": -2}, "data.workers is -2; it must be at least 0"),
-        ({"workers": 1}, "data.workers is 1, but rooms and data.resident read no files"),
-        ({"workers": 1, "kind": "folder", "resident": True}, "read no files during training"),
-        ({"endless": True, "kind": "folder"}, "data.endless needs data.kind rooms, not folder"),
-        ({"endless": True, "resident": True}, "data.endless keeps no samples"),
-        ({"endless": True, "even_scenes": 5}, "data.endless keeps no samples"),
+        (lambda: Folder(even_scenes=-1), "data.even_scenes is -1; it must be at least 0"),
+        (lambda: Prepared(workers=-2), "data.workers is -2; it must be at least 0"),
+        (lambda: Folder(workers=1, resident=True), "reads no files during training"),
+        (lambda: Rooms(endless=True, resident=True), "data.endless keeps no samples"),
+        (lambda: Rooms(train=0), "data.train is 0; it must be at least 1"),
     ],
 )
-def test_settings_that_contradict_each_other_are_refused(settings, message):
+def test_settings_that_contradict_each_other_are_refused(make, message):
     with pytest.raises(DepthsiError, match=re.escape(message)):
-        DataConfig(**settings)
+        make()
+
+
+@pytest.mark.parametrize("option", ["even_scenes", "workers", "root", "on_bad"])
+def test_rooms_have_no_options_of_files(option):
+    with pytest.raises(TypeError, match=option):
+        Rooms(**{option: 1})

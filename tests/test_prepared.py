@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from prepared_pictures import data_set, record
 
+from depthsi.config import Prepared
 from depthsi.data.fitting import fit_to
 from depthsi.data.prepared import shards
 from depthsi.data.prepared.prepare import prepare
 from depthsi.data.prepared.source import PreparedSource
 from depthsi.data.samples import Source
-from depthsi.data.sources import open_source
 from depthsi.errors import DepthsiError
 
 COUNTS = {"train": 7, "test": 3}
@@ -118,12 +118,13 @@ def test_source_can_be_sent_to_worker_processes(made):
     np.testing.assert_array_equal(again[5].depth, source[5].depth)
 
 
-def test_kind_prepared_opens_it(made):
-    source = open_source("prepared", "test", root=made, size=(4, 4))
+def test_prepared_settings_open_it(made):
+    source = Prepared(root=str(made)).open("test", (4, 4))
     assert isinstance(source, PreparedSource)
     assert source[0].depth.shape == (4, 4)
-    with pytest.raises(DepthsiError, match=r"kind 'prepared' needs its directory"):
-        open_source("prepared", "test")
+    raw = Prepared(root=str(made), depth="depth_raw").open("test")
+    assert isinstance(raw, PreparedSource)
+    assert raw.depth == "depth_raw"
 
 
 def test_not_prepared_or_another_split(made, tmp_path):

@@ -12,19 +12,25 @@ import numpy as np
 import pytest
 
 from depthsi.compilation import jit
-from depthsi.config import ComputeConfig, ModelConfig
+from depthsi.config import ComputeConfig, HourglassConfig, TwoScaleConfig, UNetConfig
+from depthsi.config_kinds import KINDS
 from depthsi.models import hourglass, make_model, unet
 from depthsi.presets import nyu
 from depthsi.training.costs import step_flops
 from depthsi.training.stages import make_stages
 
 BATCH = 4
-OUTPUTS = {"coarse": "two_scale", "fine": "two_scale", "unet": "unet", "hourglass": "hourglass"}
+OUTPUTS = {
+    "coarse": TwoScaleConfig(),
+    "fine": TwoScaleConfig(),
+    "unet": UNetConfig(size="small"),
+    "hourglass": HourglassConfig(size="small"),
+}
 
 
 def network(output, batch=BATCH, **how):
     """(own parameters, others', image) -> what is predicted in training; shapes of those three."""
-    config = ModelConfig(kind=OUTPUTS[output], size="small")
+    config = OUTPUTS[output]
     image = jax.ShapeDtypeStruct((batch, *config.sizes.input, 3), jnp.float32)
     model = make_model(config, **how)
     params = jax.eval_shape(model.init, jax.random.key(0), image)["params"]
@@ -93,7 +99,7 @@ def test_the_gradients_are_the_same(output):
 @pytest.mark.parametrize("kind", ["two_scale", "unet"])
 def test_the_setting_reaches_the_step(kind):
     """Which then computes about one more forward pass."""
-    config = dataclasses.replace(nyu(), model=ModelConfig(kind=kind, size="small"))
+    config = dataclasses.replace(nyu(), model=KINDS["model"][kind](size="small"))
     again = dataclasses.replace(config, compute=ComputeConfig(remat=True))
     stage = make_stages(config)[0]
     assert 1.1 < step_flops(again, stage) / step_flops(config, stage) < 1.4

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from depthsi import compilation
-from depthsi.commands import train as command
-from depthsi.config import ComputeConfig, Config, DataConfig, ScheduleConfig
+from depthsi.config import ComputeConfig, Config, Folder, Rooms, ScheduleConfig
 from depthsi.data import resident
 from depthsi.data.order import Order
 from depthsi.data.pipeline import InMemory, OnDemand, training_batches
@@ -23,6 +22,7 @@ from depthsi.rooms.endless import render_rooms
 from depthsi.rooms.source import RoomsSource
 from depthsi.runs import RunDirectory
 from depthsi.training import loop
+from depthsi.training import run as command
 from depthsi.training.checkpoints.store import Checkpoints
 from depthsi.training.feeds import (
     check_feed,
@@ -38,12 +38,14 @@ from depthsi.training.state import State, initial_state
 from depthsi.training.steps import make_train_step
 
 CONFIG = Config(
-    data=DataConfig(train=8, val=4),
+    data=Rooms(train=8, val=4),
     model=from_scratch(width=0.02),
-    schedule=ScheduleConfig(4, 28, 16, log_every=5, eval_every=0, save_every=3),
+    schedule=ScheduleConfig(
+        batch_size=4, coarse_samples=28, fine_samples=16, log_every=5, eval_every=0, save_every=3
+    ),
 )
-RESIDENT = dataclasses.replace(CONFIG, data=DataConfig(resident=True))
-ENDLESS = dataclasses.replace(CONFIG, data=DataConfig(train=8, val=4, endless=True))
+RESIDENT = dataclasses.replace(CONFIG, data=Rooms(resident=True))
+ENDLESS = dataclasses.replace(CONFIG, data=Rooms(train=8, val=4, endless=True))
 
 
 def pairs(count=6, size=(240, 320), seed=0, scenes=()):
@@ -245,7 +247,9 @@ def test_samples_that_do_not_fit_are_refused_with_both_sizes(monkeypatch):
 
 
 def test_calls_end_where_the_loop_looks():
-    schedule = ScheduleConfig(4, 100, 0, log_every=6, eval_every=10, save_every=15)
+    schedule = ScheduleConfig(
+        batch_size=4, coarse_samples=100, fine_samples=0, log_every=6, eval_every=10, save_every=15
+    )
     stage = Stage("coarse", "coarse", 0, 25)
     ends, step = [], 0
     while step < stage.end:
@@ -275,8 +279,8 @@ def test_a_resident_run_is_the_run_from_the_host(tmp_path, light, monkeypatch, o
     monkeypatch.setattr("depthsi.training.feeds.loops_on_device", lambda: on_device)
     even = {"even_scenes": 2}
     data = pairs(scenes="aaabbc")
-    host = dataclasses.replace(CONFIG, data=DataConfig(**even))
-    there = dataclasses.replace(CONFIG, data=DataConfig(resident=True, **even))
+    host = dataclasses.replace(CONFIG, data=Folder(**even))
+    there = dataclasses.replace(CONFIG, data=Folder(resident=True, **even))
     one, params = run_in(tmp_path / "host", host, data)
     two, others = run_in(tmp_path / "resident", there, data)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), params, others)
@@ -361,7 +365,9 @@ def test_a_loss_that_is_not_finite_names_its_step(tmp_path, light, looped, monke
         return update
 
     monkeypatch.setattr(loop, "make_train_step", poisoned)
-    schedule = ScheduleConfig(4, 400, 0, log_every=7, eval_every=0, save_every=7)
+    schedule = ScheduleConfig(
+        batch_size=4, coarse_samples=400, fine_samples=0, log_every=7, eval_every=0, save_every=7
+    )
     config = dataclasses.replace(RESIDENT, schedule=schedule)
     with pytest.raises(DepthsiError, match=r"stopped at step 9 .*checkpoint of step 7 is kept"):
         run_in(tmp_path / "run", config, pairs())
@@ -416,20 +422,20 @@ def test_the_host_feed_needs_samples():
 def test_the_command_trains_on_endless_rooms(tmp_path, light, plain_rooms, monkeypatch, capsys):
     """`data.train` rooms are rendered for the mean predictor once, not when resumed."""
     path = tmp_path / "run"
-    command.train(ENDLESS, str(path), resume=False)
+    command.train_run(ENDLESS, str(path), resume=False)
     run = RunDirectory(path)
     depths = RoomsSource("train", 8).arrays()[1].astype(np.float64)
     np.testing.assert_allclose(run.mean_depth(), np.exp(np.log(depths).mean(0)), rtol=1e-5)
     opened = []
     monkeypatch.setattr(command, "open_samples", lambda *args: opened.append(args))
-    command.train(ENDLESS, str(path), resume=True)
+    command.train_run(ENDLESS, str(path), resume=True)
     assert opened == []
     assert "Trained 11 steps" in capsys.readouterr().out
 
 
 def test_what_cannot_be_trained_on_leaves_no_run(tmp_path, monkeypatch):
     monkeypatch.setattr(resident, "free_bytes", lambda device: 10)
-    config = dataclasses.replace(CONFIG, data=DataConfig(train=4, resident=True))
+    config = dataclasses.replace(CONFIG, data=Rooms(train=4, resident=True))
     with pytest.raises(DepthsiError, match=r"data\.resident needs"):
-        command.train(config, str(tmp_path / "run"), resume=False)
+        command.train_run(config, str(tmp_path / "run"), resume=False)
     assert not (tmp_path / "run").exists()

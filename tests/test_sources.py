@@ -1,40 +1,59 @@
-"""Opening sources by name."""
+"""Data settings open themselves."""
 
 import pytest
 from pictures import counts, saved, smooth_picture
 
+from depthsi.config import Folder, Prepared, Rooms
 from depthsi.data.folder.source import FolderSource
-from depthsi.data.sources import open_source
 from depthsi.errors import DepthsiError
 from depthsi.rooms import source as rooms
 
 
-def test_open_source_knows_its_kinds(tmp_path):
-    with pytest.raises(DepthsiError, match=r"'nyu' is unknown; choose one of rooms, folder"):
-        open_source("nyu", "train")
-    with pytest.raises(DepthsiError, match="needs its directory"):
-        open_source("folder", "train")
-    with pytest.raises(DepthsiError, match=r"not \(184, 612\)"):
-        open_source("rooms", "train", size=(184, 612), count=1)
+def test_a_folder_opens_itself(tmp_path):
+    with pytest.raises(DepthsiError, match=r"'folder' needs its directory: set --data\.root"):
+        Folder().open("train")
     saved(tmp_path / "a.jpg", smooth_picture(8, 10))
     saved(tmp_path / "a.png", counts(8, 10))
     (tmp_path / "index.csv").write_text(
         "rgb,depth,split,depth_units_per_metre\na.jpg,a.png,train,1000\n"
     )
-    source = open_source("folder", "train", root=tmp_path, size=(4, 5))
+    source = Folder(root=str(tmp_path)).open("train", (4, 5))
     assert isinstance(source, FolderSource)
     assert source[0].image.shape == (4, 5, 3)
+    assert Folder(root=str(tmp_path)).open("train")[0].image.shape == (8, 10, 3)
 
 
-def test_open_source_passes_everything_on_to_rooms(monkeypatch):
+def test_pattern_and_unit_reach_the_folder(tmp_path):
+    saved(tmp_path / "seen_1.jpg", smooth_picture(8, 10))
+    saved(tmp_path / "1_far.png", counts(8, 10))
+    data = Folder(root=str(tmp_path), pattern="seen_{name}.jpg -> {name}_far.png")
+    near, far = (
+        Folder(root=data.root, pattern=data.pattern, units_per_metre=units).open("all")
+        for units in (1000.0, 500.0)
+    )
+    assert far[0].depth.max() == pytest.approx(2 * near[0].depth.max())
+
+
+def test_prepared_data_needs_its_directory():
+    with pytest.raises(DepthsiError, match=r"'prepared' needs its directory: set --data\.root"):
+        Prepared().open("test")
+
+
+def test_rooms_pass_everything_on(monkeypatch):
     class Recorder(rooms.RoomsSource):
         def __init__(self, *args):
             super().__init__(*args)
             self.args = args
 
     monkeypatch.setattr(rooms, "RoomsSource", Recorder)
-    for size in (None, (240, 320)):
-        opened = open_source("rooms", "val", count=3, seed=5, scale_range=(0.5, 2.0), size=size)
-        assert isinstance(opened, Recorder)
-        assert opened.args == ("val", 3, 5, (0.5, 2.0))
-        assert len(opened) == 3
+    data = Rooms(train=7, val=3, test=5, seed=5, scale_range=(0.5, 2.0))
+    for split, count in {"train": 7, "val": 3, "test": 5}.items():
+        for size in (None, (240, 320)):
+            opened = data.open(split, size)
+            assert isinstance(opened, Recorder)
+            assert opened.args == (split, count, 5, (0.5, 2.0))
+            assert len(opened) == count
+    with pytest.raises(DepthsiError, match=r"not \(184, 612\)"):
+        data.open("train", (184, 612))
+    with pytest.raises(DepthsiError, match="no split 'dev'"):
+        data.open("dev")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from depthsi.cli import main
-from depthsi.config import Config, InitConfig, ModelConfig
+from depthsi.config import Config, InitConfig, TwoScaleConfig, UNetConfig
 from depthsi.errors import DepthsiError
 from depthsi.models import CoarseNet
 from depthsi.presets import from_scratch
@@ -116,7 +116,7 @@ def expected(caffe):
 @pytest.mark.parametrize("scales", [{}, {"coarse_input_mean": 90.0, "coarse_input_std": 70.0}])
 def test_conv5_is_that_of_caffenet_whatever_the_scales_of_the_input(file, expected, scales):
     """Variant C rounds the first pool up and pads nothing, as Caffe does."""
-    config = ModelConfig(variant="C", **scales)
+    config = TwoScaleConfig(variant="C", **scales)
     ours = features(file, config, picture())
     assert ours.shape == expected.shape == (13, 18, 256)
     assert expected.std() > 0.1
@@ -124,7 +124,7 @@ def test_conv5_is_that_of_caffenet_whatever_the_scales_of_the_input(file, expect
 
 
 def test_the_response_normalisation_matters_here(file, expected):
-    config = ModelConfig(variant="C", local_response_norm=False)
+    config = TwoScaleConfig(variant="C", local_response_norm=False)
     without = features(file, config, picture())
     assert np.max(np.abs(without - expected)) > 0.1 * expected.max()
 
@@ -133,7 +133,7 @@ def test_the_padding_of_variant_a_stands_for_grey_of_the_input_mean(file, caffe)
     grey = 128.0
     image = np.pad(np.asarray(picture()[0]), ((2, 2), (2, 2), (0, 0)), constant_values=grey)
     expected = caffe_features(image, caffe, partial=False)
-    ours = features(file, ModelConfig(coarse_input_mean=grey), picture())
+    ours = features(file, TwoScaleConfig(coarse_input_mean=grey), picture())
     np.testing.assert_allclose(ours, expected, atol=2e-5 * expected.max(), rtol=1e-4)
 
 
@@ -189,7 +189,7 @@ def test_safetensors_of_each_float_type(caffe, file, tmp_path):
     path = tmp_path / "caffenet.safetensors"
     path.write_bytes(safetensors(stored, {name: kinds[name[:5]] for name in caffe}))
     np.savez(tmp_path / "same.npz", **expected)
-    read, same = (read_coarse_convs(p, ModelConfig()) for p in (path, tmp_path / "same.npz"))
+    read, same = (read_coarse_convs(p, TwoScaleConfig()) for p in (path, tmp_path / "same.npz"))
     for name in same:
         np.testing.assert_array_equal(read[name], same[name])
     assert np.any(read["coarse/conv3/kernel"] != 0)
@@ -205,7 +205,7 @@ def test_safetensors_of_each_float_type(caffe, file, tmp_path):
 )
 def test_names_of_other_programs(caffe, file, tmp_path, rename):
     np.savez(tmp_path / "other.npz", **{rename(name): array for name, array in caffe.items()})
-    read, same = (read_coarse_convs(p, ModelConfig()) for p in (tmp_path / "other.npz", file))
+    read, same = (read_coarse_convs(p, TwoScaleConfig()) for p in (tmp_path / "other.npz", file))
     for name in same:
         np.testing.assert_array_equal(read[name], same[name])
 
@@ -247,14 +247,17 @@ def test_arrays_that_are_not_caffenets_are_refused(caffe, tmp_path, change, word
     change(arrays)
     np.savez(tmp_path / "bad.npz", **arrays)
     with pytest.raises(DepthsiError, match=words):
-        read_coarse_convs(tmp_path / "bad.npz", ModelConfig())
+        read_coarse_convs(tmp_path / "bad.npz", TwoScaleConfig())
 
 
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        (ModelConfig(width=0.25), r"model.width 1.0, not 0.25: conv1 has 96 filters .* and 24 in"),
-        (ModelConfig(kind="unet"), "model.kind is unet"),
+        (
+            TwoScaleConfig(width=0.25),
+            r"model.width 1.0, not 0.25: conv1 has 96 filters .* and 24 in",
+        ),
+        (UNetConfig(), "model.kind is unet"),
     ],
 )
 def test_networks_without_such_layers_are_refused(file, config, words):
@@ -272,14 +275,14 @@ def test_nothing_is_unpickled(caffe, tmp_path, capsys):
     arrays["conv1.bias"] = np.array([Dangerous()], dtype=object)
     np.savez(tmp_path / "bad.npz", **arrays)
     with pytest.raises(DepthsiError, match=r"conv1.bias as \|O: save"):
-        read_coarse_convs(tmp_path / "bad.npz", ModelConfig())
+        read_coarse_convs(tmp_path / "bad.npz", TwoScaleConfig())
     assert "unpickled" not in capsys.readouterr().out
     for name in ("net.pkl", "net.pth", "net.caffemodel", "net"):
         (tmp_path / name).write_bytes(b"\x80\x04")
         with pytest.raises(DepthsiError, match=r"not one of .safetensors, .npz"):
-            read_coarse_convs(tmp_path / name, ModelConfig())
+            read_coarse_convs(tmp_path / name, TwoScaleConfig())
     with pytest.raises(DepthsiError, match="does not exist"):
-        read_coarse_convs(tmp_path / "none.npz", ModelConfig())
+        read_coarse_convs(tmp_path / "none.npz", TwoScaleConfig())
 
 
 def entry(**changes):
@@ -312,7 +315,7 @@ def entry(**changes):
 def test_damaged_safetensors_are_one_sentence(tmp_path, data):
     (tmp_path / "bad.safetensors").write_bytes(data)
     with pytest.raises(DepthsiError, match=r"bad.safetensors (is damaged|holds conv1.bias)"):
-        read_coarse_convs(tmp_path / "bad.safetensors", ModelConfig())
+        read_coarse_convs(tmp_path / "bad.safetensors", TwoScaleConfig())
 
 
 def test_archives_that_are_damaged_or_claim_too_much_are_one_sentence(caffe, tmp_path):
@@ -320,18 +323,18 @@ def test_archives_that_are_damaged_or_claim_too_much_are_one_sentence(caffe, tmp
     np.savez(good, **caffe)
     (tmp_path / "cut.npz").write_bytes(good.getvalue()[: len(good.getvalue()) // 2])
     with pytest.raises(DepthsiError, match="damaged"):
-        read_coarse_convs(tmp_path / "cut.npz", ModelConfig())
+        read_coarse_convs(tmp_path / "cut.npz", TwoScaleConfig())
 
     header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1099511627776,), }\n"
     member = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header
     with zipfile.ZipFile(tmp_path / "huge.npz", "w") as archive:
         archive.writestr("conv1.bias.npy", member)
     with pytest.raises(DepthsiError, match=r"shape \(1099511627776,\): over"):
-        read_coarse_convs(tmp_path / "huge.npz", ModelConfig())
+        read_coarse_convs(tmp_path / "huge.npz", TwoScaleConfig())
     with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("conv1.bias.npy", member + bytes(2**27))
     with pytest.raises(DepthsiError, match=r"bomb.npz (is damaged|holds)"):
-        read_coarse_convs(tmp_path / "bomb.npz", ModelConfig())
+        read_coarse_convs(tmp_path / "bomb.npz", TwoScaleConfig())
 
 
 def test_a_run_starts_with_the_convolutions_and_keeps_the_rest(file):

@@ -11,7 +11,7 @@ import pytest
 
 from depthsi import compilation
 from depthsi.augment import Batch
-from depthsi.config import AugmentConfig, Config, LossConfig, OptimConfig, ScheduleConfig
+from depthsi.config import AdamWConfig, AugmentConfig, Config, LossConfig, ScheduleConfig, SgdConfig
 from depthsi.data.pipeline import InMemory, training_batches
 from depthsi.errors import DepthsiError
 from depthsi.losses import si_mse
@@ -27,8 +27,10 @@ from depthsi.training.steps import make_train_step
 
 CONFIG = Config(
     model=from_scratch(width=0.02),
-    optim=OptimConfig("adamw", learning_rate=3e-3, weight_decay=0.01),
-    schedule=ScheduleConfig(4, 24, 16, log_every=1, eval_every=4, save_every=3),
+    optim=AdamWConfig(learning_rate=3e-3, weight_decay=0.01),
+    schedule=ScheduleConfig(
+        batch_size=4, coarse_samples=24, fine_samples=16, log_every=1, eval_every=4, save_every=3
+    ),
 )
 TIMING = ("images_per_second", "waiting_share")
 STILL = AugmentConfig(scale=(1.0, 1.0), rotation=0.0, colour=(1.0, 1.0), flip=0.0)
@@ -55,26 +57,32 @@ def assert_equal_trees(left, right):
 
 
 def test_stages_follow_the_samples():
-    coarse, fine = make_stages(Config(schedule=ScheduleConfig(32, 2_000_000, 1_500_000)))
+    coarse, fine = make_stages(
+        Config(
+            schedule=ScheduleConfig(batch_size=32, coarse_samples=2_000_000, fine_samples=1_500_000)
+        )
+    )
     assert (coarse.start, coarse.end) == (0, 62_500)
     assert (fine.start, fine.steps, fine.output) == (62_500, 46_875, "fine")
-    assert make_stages(Config(schedule=ScheduleConfig(4, 5, 0))) == (
-        Stage("coarse", "coarse", 0, 2),
-    )
+    assert make_stages(
+        Config(schedule=ScheduleConfig(batch_size=4, coarse_samples=5, fine_samples=0))
+    ) == (Stage("coarse", "coarse", 0, 2),)
 
 
 def test_the_checkpoint_between_stages_belongs_to_the_first():
-    coarse, fine = stages = make_stages(Config(schedule=ScheduleConfig(1, 3, 2)))
+    coarse, fine = stages = make_stages(
+        Config(schedule=ScheduleConfig(batch_size=1, coarse_samples=3, fine_samples=2))
+    )
     assert [stage_of(stages, step) for step in (0, 1, 3, 4, 5)] == [coarse] * 3 + [fine] * 2
     with pytest.raises(DepthsiError, match="step 6 lies beyond the schedule's 5"):
         stage_of(stages, 6)
 
 
 def test_the_coarse_stage_learns_and_leaves_the_fine_network_alone():
-    stage = make_stages(Config(schedule=ScheduleConfig(4, 160)))[0]
+    stage = make_stages(Config(schedule=ScheduleConfig(batch_size=4, coarse_samples=160)))[0]
     config = dataclasses.replace(
         CONFIG,
-        schedule=ScheduleConfig(4, 160),
+        schedule=ScheduleConfig(batch_size=4, coarse_samples=160),
         augment=STILL,
         model=from_scratch(width=0.02, dropout=0.0),
     )
@@ -234,7 +242,7 @@ def test_another_architecture_is_named(whole_run):
 
 
 def test_training_stops_on_a_loss_that_is_not_finite(tmp_path):
-    optim = OptimConfig("sgd", learning_rate=1e30)
+    optim = SgdConfig(learning_rate=1e30)
     config = dataclasses.replace(CONFIG, optim=optim)
     with pytest.raises(DepthsiError, match=r"step [12] .coarse.*no checkpoint was made yet"):
         run_in(tmp_path / "run", config)

@@ -18,12 +18,11 @@ from comparison_network import (
     with_gradients,
 )
 
-from depthsi.config import ModelConfig
+from depthsi.config import UNetConfig
 from depthsi.models import make_model, unet
 from depthsi.models.cell_grid import double, halve, log_depth, raw_depth, to_cells
-from depthsi.presets import from_scratch
 
-SMALL = from_scratch(kind="unet", size="small")
+SMALL = UNetConfig(size="small")
 
 
 def block(inputs, outputs):
@@ -45,7 +44,7 @@ def parameters_of(first):
     [("small", 16, 1_969_409), ("medium", 32, 7_871_233), ("large", 64, 31_472_129)],
 )
 def test_sizes_and_parameter_counts(name, size, first, count):
-    config = from_scratch(kind="unet", geometry=name, size=size)
+    config = UNetConfig(geometry=name, size=size)
     model, image = make_model(config), jnp.zeros((2, *config.sizes.input, 3))
     for train in (False, True):
         init = functools.partial(model.init_with_output, train=train)
@@ -59,7 +58,7 @@ def test_sizes_and_parameter_counts(name, size, first, count):
 
 @pytest.mark.parametrize("name", ["nyu", "kitti"])
 def test_untrained_heads_predict_the_mean_log_depth_at_the_output_cells(name):
-    config = from_scratch(geometry=name, log_mean=1.25)
+    config = UNetConfig(geometry=name, log_mean=1.25)
 
     class Head(nn.Module):
         @nn.compact
@@ -76,7 +75,7 @@ def test_untrained_heads_predict_the_mean_log_depth_at_the_output_cells(name):
 
 @pytest.mark.parametrize(("name", "rows", "above"), [("nyu", 55, 0), ("kitti", 41, 14)])
 def test_the_rows_of_cells_above_the_output_are_dropped(name, rows, above):
-    config = from_scratch(geometry=name)
+    config = UNetConfig(geometry=name)
     raw = jnp.arange(rows * 1.0)[None, :, None, None] * jnp.ones((1, 1, config.sizes.output[1], 1))
     expected = config.log_std * np.arange(above, rows)[:, None] * np.ones(config.sizes.output)
     np.testing.assert_allclose(log_depth(config, raw)[0], expected, rtol=1e-6)
@@ -85,10 +84,10 @@ def test_the_rows_of_cells_above_the_output_are_dropped(name, rows, above):
 @pytest.mark.parametrize("name", ["nyu", "kitti"])
 def test_cells_are_centred_where_the_geometry_says(name):
     """The pixels that move a feature, all weights positive: 11x11 around that of the cell."""
-    config = from_scratch(geometry=name)
+    config = UNetConfig(geometry=name)
 
     class Stem(nn.Module):
-        config: ModelConfig
+        config: UNetConfig
         dtype: object = jnp.float32
         remat: bool = False
 

@@ -1,6 +1,5 @@
 """What `depthsi info` says about data."""
 
-import dataclasses
 import functools
 import json
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from depthsi import files
+from depthsi.commands.info_request import InfoRequest
 from depthsi.data.bad_samples import READERS, BadSamples
 from depthsi.data.prepared.metadata import is_prepared
 from depthsi.data.samples import Sample, Source, validate_sample
@@ -26,28 +26,7 @@ BARS = " ▁▂▃▄▅▆▇█"
 COLUMNS = 40  # of a histogram; more would show how coarsely depth is stored
 
 
-@dataclasses.dataclass(frozen=True)
-class Request:
-    """What to look at and where results go.
-
-    Attributes:
-      data: "rooms", a prepared directory, or a folder of pairs.
-      out: directory for pictures, "" for none.
-      json: file for the numbers, "" for none.
-      limit: samples of each split, evenly spread; 0 for all, of rooms `ROOMS`.
-      pattern: of a folder's names.
-      units_per_metre: of a folder's depth files of whole numbers; None if not known.
-    """
-
-    data: str
-    out: str = ""
-    json: str = ""
-    limit: int = 0
-    pattern: str = ""
-    units_per_metre: float | None = None
-
-
-def dataset_info(request: Request) -> None:
+def dataset_info(request: InfoRequest) -> None:
     """Prints the numbers of every split and writes what else is asked for.
 
     Samples that cannot be used are counted, not included.
@@ -62,7 +41,7 @@ def dataset_info(request: Request) -> None:
     bad: dict[str, BadSamples] = {}
     for split, source in _open_splits(request).items():
         found[split], shown[split], bad[split] = _read_split(source, split, request)
-    print(_report(request.data, found, bad))
+    print(_report(request.what, found, bad))
     if request.json:
         numbers = {
             split: summary(each) | {"bad": bad[split].messages} for split, each in found.items()
@@ -70,21 +49,21 @@ def dataset_info(request: Request) -> None:
         files.write_text(Path(request.json), json.dumps(numbers, indent=2) + "\n")
         print(f"Numbers: {request.json}")
     if request.out:
-        name = Path(request.data).resolve().name if request.data != "rooms" else "rooms"
+        name = Path(request.what).resolve().name if request.what != "rooms" else "rooms"
         _write_pictures(Path(request.out), name, found, shown)
 
 
-def _open_splits(request: Request) -> dict[str, Source]:
-    if request.data == "rooms":
+def _open_splits(request: InfoRequest) -> dict[str, Source]:
+    if request.what == "rooms":
         from depthsi.rooms.source import SPLITS, RoomsSource
 
         return {split: RoomsSource(split, request.limit or ROOMS, 0) for split in SPLITS}
-    if is_prepared(Path(request.data)):
-        return _prepared_splits(request.data)
+    if is_prepared(Path(request.what)):
+        return _prepared_splits(request.what)
     from depthsi.data.folder.source import ALL, FolderSource
 
-    opened = functools.partial(FolderSource, request.data, pattern=request.pattern)
-    everything = opened(ALL, units_per_metre=request.units_per_metre)
+    opened = functools.partial(FolderSource, request.what, pattern=request.pattern)
+    everything = opened(ALL, units_per_metre=request.units_per_metre or None)
     units = everything.assumed_units
     named = sorted((split for split in everything.splits if split), key=_place)
     return {split: opened(split, units_per_metre=units) for split in named} or {ALL: everything}
@@ -112,7 +91,7 @@ def _prepared_splits(directory: str) -> dict[str, Source]:
 
 
 def _read_split(
-    source: Source, split: str, request: Request
+    source: Source, split: str, request: InfoRequest
 ) -> tuple[Statistics, list[Sample], BadSamples]:
     """One pass over a split: its numbers, some samples to show, and what is bad."""
     limit = min(request.limit or len(source), len(source))

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from depthsi.config import Config, DataConfig
+from depthsi.config import Config, DataConfig, Rooms, TwoScaleConfig
 from depthsi.runs import RunDirectory
 from depthsi.training.checkpoints.start_from_run import check_coarse_convs, check_init
 from depthsi.training.costs import (
@@ -55,7 +55,7 @@ def _lines(config: Config, mesh: Mesh) -> Iterator[tuple[str, str]]:
     model, schedule, compute = config.model, config.schedule, config.compute
     sizes, stages = model.sizes, make_stages(config)
     params = abstract_state(config, stages[0]).params
-    size = f"width {model.width:g}" if model.kind == "two_scale" else model.size
+    size = f"width {model.width:g}" if isinstance(model, TwoScaleConfig) else model.size
     yield "network", f"{model.kind} ({size}), geometry {sizes.name} {sizes.variant}"
     yield "  input, output", f"{_by(sizes.input)}, {_by(sizes.output)}"
     for name, layers in params.items():
@@ -103,14 +103,14 @@ def _nothing(*_: Any, **__: Any) -> None:
 
 def _data(data: DataConfig, *, watched: bool) -> str:
     """Where it comes from; the directory is looked for, not into."""
-    if data.kind == "rooms":
+    if isinstance(data, Rooms):
         val = f"; {data.val} others to watch the training with" if watched else ""
     else:
         val = "; split val to watch the training with" if watched else ""
     if data.endless:
         return f"a new room in each sample, rendered on the devices{val}"
     where = ", kept in device memory" if data.resident else ""
-    if data.kind == "rooms":
+    if isinstance(data, Rooms):
         return f"{data.train} rooms, drawn at the start{where}{val}"
     if not data.root:
         return f"{data.kind}, but its directory is not set yet: name it with --data.root"

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import depthsi
-from depthsi.commands.dataset_info import Request, dataset_info
+from depthsi.commands.dataset_info import dataset_info
+from depthsi.commands.info_request import InfoRequest
 from depthsi.errors import DepthsiError
 from depthsi.machine import describe_machine
 from depthsi.runs import RunDirectory
@@ -13,14 +14,14 @@ from depthsi.training.stages import make_stages
 from depthsi.training.state import abstract_state
 
 
-def info(request: Request) -> None:
+def info(request: InfoRequest) -> None:
     """`depthsi info`: versions and devices, what a run is made of, or what data is like."""
-    path = Path(request.data)
-    if not request.data:
+    path = Path(request.what)
+    if not request.what:
         _print_installation()
-    elif request.data != "rooms" and (path / "config.json").exists():
+    elif request.what != "rooms" and (path / "config.json").exists():
         _print_run(RunDirectory(path))
-    elif request.data == "rooms" or path.is_dir():
+    elif request.what == "rooms" or path.is_dir():
         dataset_info(request)
     else:
         raise DepthsiError(

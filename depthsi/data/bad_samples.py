@@ -1,15 +1,16 @@
 """What happens when a sample cannot be used: stop at once, or leave it out and keep count."""
 
+import functools
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
 from depthsi.data.samples import Sample, Source, size_text, validate_sample
-from depthsi.errors import DepthsiError
+from depthsi.errors import DepthsiError, DepthsiWarning
 
 OnBad = Literal["strict", "skip"]
 LARGEST_SHARE = 0.01  # of bad samples; beyond it the fault is more likely the whole data's
@@ -85,7 +86,7 @@ class GoodSamples:
         """
         self.source, self.bad, self._report = source, BadSamples(on_bad, len(source)), report
 
-    @cached_property
+    @functools.cached_property
     def indices(self) -> tuple[int, ...]:
         """Positions in `source` of the good samples.
 
@@ -171,8 +172,18 @@ class GoodSamples:
 
 
 def good_samples(source: Source, on_bad: OnBad, report: Report) -> Source:
-    """`source` as it is if the policy is strict, else `GoodSamples` of it."""
+    """`source` as it is if `on_bad` is "strict", else `GoodSamples` of it."""
     return source if on_bad == "strict" else GoodSamples(source, on_bad, report)
+
+
+def usable_samples(source: Source, on_bad: OnBad, split: str) -> Source:
+    """`good_samples` that warns, naming the split, of what is left out."""
+    return good_samples(source, on_bad, functools.partial(_warn_left_out, split))
+
+
+def _warn_left_out(split: str, bad: BadSamples) -> None:
+    text = f"Split {split!r}: {bad.summary()} Left out."
+    warnings.warn(text, DepthsiWarning, stacklevel=2)
 
 
 def most_samples(source: Source) -> int:

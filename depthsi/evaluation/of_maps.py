@@ -1,4 +1,4 @@
-"""`depthsi evaluate` for predictions made elsewhere."""
+"""The evaluation of depth maps predicted elsewhere."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from depthsi.commands.shared import split_source
 from depthsi.data.bad_samples import READERS
 from depthsi.data.prepared.metadata import is_prepared
 from depthsi.data.samples import Source, size_text
@@ -17,7 +16,8 @@ from depthsi.evaluation.map_checks import check_units, in_box, whole_numbers_pro
 from depthsi.evaluation.map_files import Predictions, metres, open_predictions
 from depthsi.evaluation.of_run import STORED, picture_names
 from depthsi.evaluation.report import Evaluation
-from depthsi.evaluation.request import Request
+from depthsi.evaluation.request import EvaluationRequest
+from depthsi.evaluation.rules import rules
 from depthsi.metrics import ImageScores
 from depthsi.metrics.compare import (
     Compared,
@@ -39,12 +39,12 @@ ROW = "predictions"
 class Compare:
     """Predictions beside the pictures of a split."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: EvaluationRequest) -> None:
         self.request = request
         self.source = open_truth(request.data, request.split, request.protocol)
         size = self.source[0].depth.shape
         street = size[1] > 2 * size[0]
-        self.protocol = request.rules(DEFAULT_PROTOCOLS["kitti" if street else "nyu"])
+        self.protocol = rules(request, DEFAULT_PROTOCOLS["kitti" if street else "nyu"])
         self.size, self.box = size, cropped_region(self.protocol, size)
         self.names = picture_names(self.source, request.split)
         self.predictions: Predictions = open_predictions(
@@ -58,7 +58,7 @@ class Compare:
         size = (sample.depth.shape[0], sample.depth.shape[1])
         box = self.box if size == self.size else cropped_region(self.protocol, size)
         stored = self.predictions.stored(index)
-        depth = metres(stored, None if raw else self.request.units_per_metre)
+        depth = metres(stored, None if raw else self.request.units)
         place = self.predictions.place(index)
         predicted = in_box(depth, size, box, self.protocol.resize, place)
         inside = np.s_[box.top : box.bottom, box.left : box.right]
@@ -71,13 +71,13 @@ class Compare:
         request, count = self.request, len(self.names)
         chosen = np.unique(np.linspace(0, count - 1, min(CHECKED, count)).round().astype(int))
         stored = self.predictions.stored(0)
-        raw = stored.dtype.kind != "f" and request.units_per_metre is None
+        raw = stored.dtype.kind != "f" and request.units is None
         examples = [self.compared_image(int(index), raw=raw) for index in chosen]
         pairs = [(each.predicted, each.true) for each in examples]
         check_units(
             pairs,
             request.what,
-            units_per_metre=request.units_per_metre,
+            units_per_metre=request.units,
             factors=not raw and self.protocol.alignment == "none",
         )
         if raw:
@@ -102,7 +102,7 @@ class Compare:
         return found._replace(predicted=np.asarray(predicted[0]))
 
 
-def evaluate_predictions(request: Request) -> Evaluation:
+def evaluate_predictions(request: EvaluationRequest) -> Evaluation:
     """The scores of predictions made elsewhere, and of the mean of a split's depth if asked for."""
     compare = Compare(request)
     compare.check()
@@ -133,7 +133,8 @@ def open_truth(data: str, split: str, protocol: str) -> Source:
       DepthsiError: no such data or split.
     """
     if (Path(data) / "config.json").exists():
-        return split_source(RunDirectory(data).config(), split)
+        config = RunDirectory(data).config()
+        return config.data.open(split, config.model.sizes.image)
     if not is_prepared(Path(data)):
         from depthsi.data.folder.source import FolderSource
 
@@ -147,7 +148,7 @@ def open_truth(data: str, split: str, protocol: str) -> Source:
     return PreparedSource(data, split, depth=wanted) if wanted in stored else source
 
 
-def _baselines(request: Request, compare: Compare) -> dict[str, ImageScores]:
+def _baselines(request: EvaluationRequest, compare: Compare) -> dict[str, ImageScores]:
     """The scores of the mean depth of a split, pixel by pixel and overall."""
     if not request.baselines:
         return {}

@@ -1,4 +1,4 @@
-"""`depthsi evaluate` for a run: its networks and the baselines of its training data."""
+"""The evaluation of a run: its networks and the baselines of its training data."""
 
 import dataclasses
 import functools
@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from depthsi.commands.shared import BATCH, split_source
-from depthsi.config import HIGHER_IS_BETTER, Config
+from depthsi.config import HIGHER_IS_BETTER, Config, Prepared
 from depthsi.config_json import to_dict
 from depthsi.data.pipeline import Samples, open_samples, ordered_batches
 from depthsi.data.samples import Source
 from depthsi.errors import DepthsiError
 from depthsi.evaluation.contact_sheet import ComparedImage
 from depthsi.evaluation.report import Evaluation
-from depthsi.evaluation.request import Request
+from depthsi.evaluation.request import EvaluationRequest
+from depthsi.evaluation.rules import rules
 from depthsi.inference import make_predictor
 from depthsi.metrics import ImageScores
 from depthsi.metrics.compare import (
@@ -34,15 +34,16 @@ from depthsi.training.checkpoints.record import DamagedError
 from depthsi.training.checkpoints.store import Checkpoints
 from depthsi.training.checkpoints.trained import trained_outputs, trained_params
 
+BATCH = 16  # images evaluated at a time
 STORED = {"raw": "depth_raw", "lidar_x": "depth_lidar_x", "annotated": "depth_annotated"}
 
 
-def evaluate_run(request: Request) -> Evaluation:
+def evaluate_run(request: EvaluationRequest) -> Evaluation:
     """The scores of a run's networks, of the last one with the true scale, and of the baselines."""
     run = RunDirectory(request.what)
     config = run.config()
     sizes = config.model.sizes
-    protocol = request.rules(DEFAULT_PROTOCOLS[sizes.name])
+    protocol = rules(request, DEFAULT_PROTOCOLS[sizes.name])
     box = evaluated_region(protocol, sizes, sizes.image)  # refuses before anything is read
     params, step = _params(config, run, request.checkpoint)
     config, source = _open_source(config, request.split, protocol)
@@ -95,24 +96,26 @@ def truth_note(protocol: Protocol, config: Config) -> str:
     wanted, data = TRUTHS[protocol.truth], config.data
     if data.kind == "rooms":
         here = "rendered, camera z"
-    elif data.kind == "prepared" and data.depth and STORED.get(protocol.truth) == data.depth:
+    elif not isinstance(data, Prepared) or not data.depth:
+        here = "as the data has it"
+    elif STORED.get(protocol.truth) == data.depth:
         return f"Truth: {wanted}."
     else:
-        here = f"{data.depth!r}" if data.depth else "as the data has it"
+        here = f"{data.depth!r}"
     return f"Truth: {here}; the protocol's: {wanted}."
 
 
 def _open_source(config: Config, split: str, protocol: Protocol) -> tuple[Config, Source]:
     """The split with the depth map that the protocol is defined with, if the data stores it."""
-    wanted = STORED.get(protocol.truth)
-    if config.data.kind == "prepared" and wanted and not config.data.depth:
+    wanted, size = STORED.get(protocol.truth), config.model.sizes.image
+    if isinstance(config.data, Prepared) and wanted and not config.data.depth:
         data = dataclasses.replace(config.data, depth=wanted)
         try:
-            return (changed := dataclasses.replace(config, data=data)), split_source(changed, split)
+            return dataclasses.replace(config, data=data), data.open(split, size)
         except DepthsiError as error:
             if "no depth map" not in str(error):
                 raise
-    return config, split_source(config, split)
+    return config, config.data.open(split, size)
 
 
 def _predictors(config: Config, params: Any, step: int, mirrored: bool) -> dict[str, Predictor]:

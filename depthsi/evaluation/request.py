@@ -1,57 +1,56 @@
-"""What an evaluation is asked for."""
+"""What an evaluation is asked for. Nothing here imports an array library: it is in the --help."""
 
 import dataclasses
+from typing import Literal
 
-from depthsi.metrics.protocols import Protocol, protocol
+from depthsi.errors import DepthsiError
 
 
-@dataclasses.dataclass(frozen=True)
-class Request:
-    """What to evaluate; empty strings stand for the usual.
-
-    Attributes:
-      what: directory of a run, or predictions made elsewhere.
-      data: of predictions: a folder, prepared data or a run whose data it is.
-      split: of the data.
-      protocol: name of a protocol; "" for the paper's.
-      crop, alignment, aggregation: in place of the protocol's.
-      checkpoint: of a run: "newest", "best" or a step.
-      out: directory for the results; "" for the run's, or `evaluation`.
-      units_per_metre: of predictions; None for metres.
-      pattern: how files of predictions are named.
-      variable: array in files of predictions that hold several.
-      baselines: split of the data whose mean depth is evaluated beside predictions; "" for none.
-      mirrored: of a run: evaluate the mean log depth of each picture and its mirror image, too.
-      edges: evaluate depth edges, too.
-      seed: of the intervals.
-    """
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluationRequest:
+    """What to evaluate, and how. The comments below the fields are the help of the command line."""
 
     what: str
+    """Directory of a run; or predictions: a folder with a depth file for each image, or one .npy,
+    .npz or .mat file with all maps."""
     data: str = ""
+    """What predictions are of: a folder of pairs, prepared data, or a run whose data it is."""
     split: str = "test"
+    """Split of the data."""
     protocol: str = ""
+    """eigen2014_nyu, nyu_bts, densedepth_nyu, eigen2014_kitti, garg_kitti, kitti_benchmark or
+    monodepth2_median; none for the paper's."""
     crop: str = ""
-    alignment: str = ""
-    aggregation: str = ""
+    """Pixels that count, in place of the protocol's."""
+    alignment: Literal["", "none", "median", "log_mean", "scale_shift"] = ""
+    """What is done to each predicted map first, in place of the protocol's."""
+    aggregation: Literal["", "image", "pixel"] = ""
+    """image: mean of the images' metrics; pixel: one value over all pixels; in place of the
+    protocol's."""
     checkpoint: str = "newest"
+    """For a run: newest, best (on the split val) or a step."""
     out: str = ""
-    units_per_metre: float | int | None = None
+    """Directory for the results; none for the run's, or evaluation/ for predictions."""
+    units_per_metre: float = 0.0
+    """For predictions: the value for one metre, such as 1000; 0 for floats in metres."""
     pattern: str = "{name}"
+    """For predictions: how the files are named, such as {name}_depth.npy."""
     variable: str = ""
+    """For predictions: the array in files that hold several."""
     baselines: str = ""
+    """For predictions: split of the data whose mean depth is scored as well, such as train."""
     mirrored: bool = False
+    """For a run: also score the mean log depth of each image and its mirror image."""
     edges: bool = False
+    """Also score the edges of depth."""
     seed: int = 0
+    """Seed of the bootstrap intervals."""
 
-    def rules(self, default: Protocol) -> Protocol:
-        """The protocol asked for, with the changes asked for.
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise DepthsiError(f"seed is {self.seed}; it must be at least 0.")
 
-        Raises:
-          DepthsiError: no such protocol, crop or alignment.
-        """
-        chosen = protocol(self.protocol) if self.protocol else default
-        return chosen.with_changes(
-            crop=self.crop or None,
-            alignment=self.alignment or None,
-            aggregation=self.aggregation or None,
-        )
+    @property
+    def units(self) -> float | None:
+        """Value for one metre in predictions; None for metres."""
+        return self.units_per_metre or None

@@ -12,12 +12,12 @@ from depthsi.presets import PRESETS
 
 def check_training(training: Sequence[str]) -> None:
     """Raises DepthsiError unless these can be the arguments of a `depthsi train` to be launched."""
-    if not training or training[0] not in PRESETS:
+    names = [word.partition("=")[0].replace("_", "-") for word in training]
+    if not ({"--config", "--resume"} & set(names) or (training and training[0] in PRESETS)):
         raise DepthsiError(
             "put the arguments of depthsi train after --, a preset first"
-            f" ({', '.join(PRESETS)}), such as: -- nyu --run DIR."
+            f" ({', '.join(PRESETS)}), such as: -- nyu --run DIR; or --config FILE, or --resume."
         )
-    names = [word.partition("=")[0].replace("_", "-") for word in training]
     if "--run" not in names:
         raise DepthsiError("--run is missing after --: name the directory of the run.")
     if any(name.startswith("--cluster.") for name in names):

@@ -1,40 +1,52 @@
-"""The networks: pure Flax Linen modules, layers named as in the paper."""
+"""The networks: pure Flax Linen modules, layers named as in the paper, and their settings.
 
-from typing import Any
+The names below are loaded when they are first used: the settings need no array library.
+"""
 
-import flax.linen as nn
-import jax.numpy as jnp
+import importlib
+from typing import TYPE_CHECKING, Any
 
-from depthsi.config import ModelConfig
-from depthsi.models.coarse import CoarseNet
-from depthsi.models.fine import FineNet
-from depthsi.models.hourglass import StackedHourglass
-from depthsi.models.one_stage import OneStageNet
-from depthsi.models.two_scale import TwoScaleNet
-from depthsi.models.unet import UNet
+if TYPE_CHECKING:
+    from depthsi.models.coarse import CoarseNet
+    from depthsi.models.factory import make_model
+    from depthsi.models.fine import FineNet
+    from depthsi.models.hourglass import StackedHourglass
+    from depthsi.models.one_stage import OneStageNet
+    from depthsi.models.settings import HourglassConfig, ModelConfig, TwoScaleConfig, UNetConfig
+    from depthsi.models.two_scale import TwoScaleNet
+    from depthsi.models.unet import UNet
 
 __all__ = [
     "CoarseNet",
     "FineNet",
+    "HourglassConfig",
+    "ModelConfig",
     "OneStageNet",
     "StackedHourglass",
+    "TwoScaleConfig",
     "TwoScaleNet",
     "UNet",
+    "UNetConfig",
     "make_model",
 ]
 
+_MODULES = {
+    "CoarseNet": "coarse",
+    "FineNet": "fine",
+    "StackedHourglass": "hourglass",
+    "OneStageNet": "one_stage",
+    "TwoScaleNet": "two_scale",
+    "UNet": "unet",
+    "make_model": "factory",
+}
 
-def make_model(config: ModelConfig, *, dtype: Any = jnp.float32, remat: bool = False) -> nn.Module:
-    """The network that `config` describes.
 
-    Called with (image, train=, output=, examples=) it predicts log depth (b, h, w), as
-    `TwoScaleNet` does; in training perhaps several maps (maps, b, h, w), each of which has a loss.
-    The keys of its parameters are the names of the stages that train them.
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'depthsi.models' has no attribute {name!r}")
+    module = importlib.import_module(f"depthsi.models.{_MODULES.get(name, 'settings')}")
+    return getattr(module, name)
 
-    Args:
-      config: of the network.
-      dtype: of the arithmetic inside; parameters and predictions are float32 with any.
-      remat: whether the backward pass computes activations again instead of keeping them all.
-    """
-    network = TwoScaleNet if config.kind == "two_scale" else OneStageNet
-    return network(config, dtype, remat)
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -17,10 +17,11 @@ import jax.numpy as jnp
 from jax.nn import initializers as init
 from jaxtyping import Array, Float
 
-from depthsi.config import ModelConfig
 from depthsi.geometry import CELL_STRIDE, Window
 from depthsi.models.layers import max_pool
+from depthsi.models.settings import HourglassConfig, UNetConfig
 
+Config = UNetConfig | HourglassConfig
 HALVE = Window(3, 2, ((1, 1), (1, 1)))  # centred on the even cells
 
 
@@ -39,7 +40,7 @@ def to_cells(net: Any, image: Float[Array, "b H W 3"], channels: int) -> Float[A
 
 
 def _to_cells(net: Any, image: Float[Array, "b H W 3"], channels: int) -> Float[Array, "b h w c"]:
-    x = (image - net.config.fine_input_mean) / net.config.fine_input_std
+    x = (image - net.config.input_mean) / net.config.input_std
     for name, kernel, width in (("conv1", 3, channels // 2), ("conv2", 5, channels)):
         x = convolution(width, kernel, net.dtype, stride=2, padding="VALID", bias=True, name=name)(
             x
@@ -48,9 +49,7 @@ def _to_cells(net: Any, image: Float[Array, "b H W 3"], channels: int) -> Float[
     return x
 
 
-def raw_depth(
-    config: ModelConfig, x: Float[Array, "b h w c"], name: str
-) -> Float[Array, "b h w 1"]:
+def raw_depth(config: Config, x: Float[Array, "b h w c"], name: str) -> Float[Array, "b h w 1"]:
     """Log depth in units of `log_std` for all cells of level 0, by a 1x1 convolution `name`.
 
     Like the paper's networks it starts near `log_mean` everywhere, and is computed in float32.
@@ -65,7 +64,7 @@ def raw_depth(
     )(x)
 
 
-def log_depth(config: ModelConfig, raw: Float[Array, "b h w 1"]) -> Float[Array, "b oh ow"]:
+def log_depth(config: Config, raw: Float[Array, "b h w 1"]) -> Float[Array, "b oh ow"]:
     """Natural log of metres at the geometry's output cells."""
     top = config.sizes.fine_top // CELL_STRIDE
     return config.log_std * raw[:, top:, :, 0]

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 from jax.nn import initializers as init
 from jaxtyping import Array, Float, Int
 
-from depthsi.config import ModelConfig
 from depthsi.geometry import Geometry, Window
 from depthsi.models.layers import (
     Dropout,
@@ -16,6 +15,7 @@ from depthsi.models.layers import (
     scaled_width,
     symmetric_uniform,
 )
+from depthsi.models.settings import TwoScaleConfig
 
 
 class CoarseNet(nn.Module):
@@ -30,7 +30,7 @@ class CoarseNet(nn.Module):
       remat: whether the backward pass computes the inside of each convolution's block again.
     """
 
-    config: ModelConfig
+    config: TwoScaleConfig
     dtype: Any = jnp.float32
     remat: bool = False
 
@@ -55,16 +55,16 @@ class CoarseNet(nn.Module):
         config, size = self.config, self.config.sizes
         x = coarse_features(self, image, size)
         x = config.feature_scale * x.reshape(len(x), -1)
-        fc6_init = config.pick(init.normal(0.01), init.he_normal())
+        fc6_init = config.paper_or_scaled(init.normal(0.01), init.he_normal())
         x = nn.Dense(
             scaled_width(4096, config.width), dtype=self.dtype, kernel_init=fc6_init, name="fc6"
         )(x)
         x = Dropout(config.dropout)(nn.relu(x), train=train, examples=examples)
         # the authors do not scale up what dropout keeps, but scale down the whole at test time
-        x = config.pick(1 - config.dropout, 1.0) * x
+        x = config.paper_or_scaled(1 - config.dropout, 1.0) * x
         x = nn.Dense(
             size.output[0] * size.output[1],
-            kernel_init=config.pick(symmetric_uniform(0.005), init.normal(0.001)),
+            kernel_init=config.paper_or_scaled(symmetric_uniform(0.005), init.normal(0.001)),
             bias_init=init.constant(config.log_mean / config.log_std),
             name="fc7",
         )(x)
@@ -115,7 +115,7 @@ def _block(net: Any, x: Float[Array, "b h w c"], layer: _Layer) -> Float[Array, 
         strides=layer.window.stride,
         padding=layer.window.padding,
         dtype=net.dtype,
-        kernel_init=config.pick(init.normal(0.01), init.he_normal()),
+        kernel_init=config.paper_or_scaled(init.normal(0.01), init.he_normal()),
         name=layer.name,
     )(x)
     if layer.pool is not None:

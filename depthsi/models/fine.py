@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jax.nn import initializers as init
 from jaxtyping import Array, Float
 
-from depthsi.config import ModelConfig
 from depthsi.models.layers import Initializer, max_pool, scaled_width
+from depthsi.models.settings import TwoScaleConfig
 
 
 class FineNet(nn.Module):
@@ -23,7 +23,7 @@ class FineNet(nn.Module):
       remat: whether the backward pass computes the inside of conv1 with its pool again.
     """
 
-    config: ModelConfig
+    config: TwoScaleConfig
     dtype: Any = jnp.float32
     remat: bool = False
 
@@ -49,14 +49,16 @@ class FineNet(nn.Module):
             channels,
             (5, 5),
             dtype=self.dtype,
-            kernel_init=config.pick(init.normal(0.01), _carry_channel_0(init.he_normal())),
+            kernel_init=config.paper_or_scaled(
+                init.normal(0.01), _carry_channel_0(init.he_normal())
+            ),
             name="conv2",
         )(x)
         x = nn.Conv(
             1,
             (5, 5),
-            kernel_init=config.pick(init.normal(0.01), _take_carried()),
-            bias_init=init.constant(config.pick(config.log_mean / config.log_std, 0.0)),
+            kernel_init=config.paper_or_scaled(init.normal(0.01), _take_carried()),
+            bias_init=init.constant(config.paper_or_scaled(config.log_mean / config.log_std, 0.0)),
             name="conv3",
         )(nn.relu(x))
         return config.log_std * x[..., 0]
@@ -70,7 +72,7 @@ def _first_block(net: FineNet, x: Float[Array, "b h w 3"]) -> Float[Array, "b oh
         strides=size.fine_conv1.stride,
         padding=size.fine_conv1.padding,
         dtype=net.dtype,
-        kernel_init=config.pick(init.normal(0.001), init.he_normal()),
+        kernel_init=config.paper_or_scaled(init.normal(0.001), init.he_normal()),
         name="conv1",
     )(x)
     return nn.relu(max_pool(x, size.fine_pool1))

@@ -12,7 +12,6 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from depthsi.config import ModelConfig
 from depthsi.models.cell_grid import (
     convolution,
     double,
@@ -22,6 +21,7 @@ from depthsi.models.cell_grid import (
     raw_depth,
     to_cells,
 )
+from depthsi.models.settings import HourglassConfig
 
 DEPTH = 4  # how often a stack halves the grid
 SIZES = {"small": (1, 64), "medium": (2, 128), "large": (4, 256)}  # stacks, channels
@@ -72,7 +72,7 @@ class StackedHourglass(nn.Module):
       remat: whether the backward pass computes the inside of blocks again.
     """
 
-    config: ModelConfig
+    config: HourglassConfig
     dtype: Any = jnp.float32
     remat: bool = False
 

@@ -6,14 +6,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from depthsi.config import ModelConfig
 from depthsi.models.hourglass import StackedHourglass
+from depthsi.models.settings import HourglassConfig, UNetConfig
 from depthsi.models.unet import UNet
-
-_NETWORKS: dict[str, type[UNet] | type[StackedHourglass]] = {
-    "unet": UNet,
-    "hourglass": StackedHourglass,
-}
 
 
 class OneStageNet(nn.Module):
@@ -25,7 +20,7 @@ class OneStageNet(nn.Module):
       remat: whether the backward pass computes the inside of blocks again.
     """
 
-    config: ModelConfig
+    config: UNetConfig | HourglassConfig
     dtype: Any = jnp.float32
     remat: bool = False
 
@@ -57,5 +52,7 @@ class OneStageNet(nn.Module):
         kind = self.config.kind
         if output not in ("", kind):
             raise ValueError(f"`output` (={output!r}) must be {kind!r}, the network's only one")
-        network = _NETWORKS[kind](self.config, self.dtype, self.remat, name=kind)
-        return network(image, train=train)
+        if isinstance(self.config, UNetConfig):
+            return UNet(self.config, self.dtype, self.remat, name=kind)(image, train=train)
+        hourglass = StackedHourglass(self.config, self.dtype, self.remat, name=kind)
+        return hourglass(image, train=train)

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from depthsi.config import ModelConfig
 from depthsi.models.coarse import CoarseNet
 from depthsi.models.fine import FineNet
+from depthsi.models.settings import TwoScaleConfig
 
 Output = Literal["coarse", "fine"]
 
@@ -23,7 +23,7 @@ class TwoScaleNet(nn.Module):
       remat: whether the backward pass computes the inside of blocks again.
     """
 
-    config: ModelConfig
+    config: TwoScaleConfig
     dtype: Any = jnp.float32
     remat: bool = False
 
@@ -52,7 +52,12 @@ class TwoScaleNet(nn.Module):
 
         Returns:
           Log depth, natural log of metres, of the geometry's `output` size.
+
+        Raises:
+          ValueError: an output the networks do not have.
         """
+        if output not in ("coarse", "fine"):
+            raise ValueError(f"`output` (={output!r}) must be 'coarse' or 'fine'")
         if output == "coarse":
             return self.coarse(image, train=train, examples=examples)
         return self.fine(image, jax.lax.stop_gradient(self.coarse(image)))

@@ -12,7 +12,6 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from depthsi.config import ModelConfig
 from depthsi.models.cell_grid import (
     convolution,
     double,
@@ -22,6 +21,7 @@ from depthsi.models.cell_grid import (
     raw_depth,
     to_cells,
 )
+from depthsi.models.settings import UNetConfig
 
 LEVELS = 5
 CHANNELS = {"small": 16, "medium": 32, "large": 64}  # of the finest level
@@ -50,7 +50,7 @@ class UNet(nn.Module):
       remat: whether the backward pass computes the inside of blocks again.
     """
 
-    config: ModelConfig
+    config: UNetConfig
     dtype: Any = jnp.float32
     remat: bool = False
 

@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Shaped, UInt8
 
 from depthsi.compilation import loops_on_device
-from depthsi.config import Config, ScheduleConfig
+from depthsi.config import Config, Rooms, ScheduleConfig
 from depthsi.data.order import Order
 from depthsi.data.pipeline import Samples, to_devices, training_batches
 from depthsi.data.resident import check_fits, place, read_resident
@@ -191,6 +191,7 @@ def _order(config: Config, pairs: Samples) -> Order:
 
 def _rooms(config: Config, mesh: Mesh) -> tuple[Any, Numbers, Draw]:
     """Position k of the run is scene k."""
+    assert isinstance(config.data, Rooms), "only rooms are endless"
     seed, scale_range = config.data.seed, config.data.scale_range
 
     def draw(_: Any, numbers: jax.Array) -> tuple[jax.Array, jax.Array]:

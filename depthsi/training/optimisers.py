@@ -7,7 +7,7 @@ import jax
 import optax
 import optax.contrib
 
-from depthsi.config import OptimConfig
+from depthsi.config import AdamWConfig, MuonConfig, OptimConfig, SgdConfig
 
 Params = Mapping[str, Any]
 
@@ -48,7 +48,7 @@ def rate_schedule(config: OptimConfig, steps: int) -> optax.Schedule:
     warmup = min(config.warmup, steps - 1)
     rest = (
         optax.cosine_decay_schedule(config.learning_rate, steps - warmup)
-        if config.schedule == "cosine"
+        if config.rate_schedule == "cosine"
         else optax.constant_schedule(config.learning_rate)
     )
     if not warmup:
@@ -60,36 +60,40 @@ def rate_schedule(config: OptimConfig, steps: int) -> optax.Schedule:
 def make_optimizer(config: OptimConfig, steps: int) -> optax.GradientTransformation:
     """The optimiser of one stage of `steps` steps, for the parameters that stage trains."""
     schedule = rate_schedule(config, steps)
-    if config.kind == "adamw":
-        update = _adamw(config, schedule)
-    elif config.kind == "muon":
-        update = optax.partition(
-            {
-                "convolution": _muon(config, schedule),
-                "rest": _adamw(config, lambda count: config.rest * schedule(count)),
-            },
-            lambda params: _label(params, _muon_group),
-        )
-    else:
-        update = optax.partition(
-            {group: _sgd(config, schedule, rate) for group, rate in RATES.items()},
-            lambda params: _label(params, layer_group),
-        )
+    match config:
+        case SgdConfig():
+            update = optax.partition(
+                {group: _sgd(config, schedule, rate) for group, rate in RATES.items()},
+                lambda params: _label(params, layer_group),
+            )
+        case AdamWConfig():
+            update = _adamw(config, schedule)
+        case MuonConfig():
+            factor = config.adamw_rate_factor
+            update = optax.partition(
+                {
+                    "convolution": _muon(config, schedule),
+                    "rest": _adamw(config, lambda count: factor * schedule(count)),
+                },
+                lambda params: _label(params, _muon_group),
+            )
     return optax.chain(optax.clip_by_global_norm(config.clip), update) if config.clip else update
 
 
-def _sgd(config: OptimConfig, schedule: optax.Schedule, rate: Rate) -> optax.GradientTransformation:
+def _sgd(config: SgdConfig, schedule: optax.Schedule, rate: Rate) -> optax.GradientTransformation:
     return optax.chain(
         optax.add_decayed_weights(rate.weight_decay * config.weight_decay, mask=_is_kernel),
         optax.sgd(lambda count: rate.learning_rate * schedule(count), config.momentum),
     )
 
 
-def _adamw(config: OptimConfig, schedule: optax.Schedule) -> optax.GradientTransformation:
+def _adamw(
+    config: AdamWConfig | MuonConfig, schedule: optax.Schedule
+) -> optax.GradientTransformation:
     return optax.adamw(schedule, weight_decay=config.weight_decay, mask=_is_kernel)
 
 
-def _muon(config: OptimConfig, schedule: optax.Schedule) -> optax.GradientTransformation:
+def _muon(config: MuonConfig, schedule: optax.Schedule) -> optax.GradientTransformation:
     """Momentum whose matrix (inputs of a filter x filters) is made orthogonal before each update.
 
     K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024.

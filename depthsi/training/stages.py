@@ -34,11 +34,9 @@ class Stage:
 
 def make_stages(config: Config) -> tuple[Stage, ...]:
     """The stages of a run; samples are rounded up to whole steps."""
-    schedule, kind = config.schedule, config.model.kind
-    if kind == "two_scale":
-        samples = {"coarse": schedule.coarse_samples, "fine": schedule.fine_samples}
-    else:
-        samples = {kind: schedule.coarse_samples + schedule.fine_samples}
+    schedule, outputs = config.schedule, config.model.outputs
+    counts = (schedule.coarse_samples, schedule.fine_samples)
+    samples = dict(zip(outputs, counts if len(outputs) > 1 else (sum(counts),), strict=True))
     stages, start = [], 0
     for name, count in samples.items():
         if steps := -(-count // schedule.batch_size):

@@ -13,7 +13,7 @@ from depthsi.compilation import loops_on_device
 from depthsi.config import Config, LossConfig
 from depthsi.losses import scale_invariant_loss, valid_count, weigh_images
 from depthsi.models import make_model
-from depthsi.training.logs.norms import norm_metrics
+from depthsi.training.norms import norm_metrics
 from depthsi.training.optimisers import make_optimizer, rate_schedule
 from depthsi.training.parallel import DATA
 from depthsi.training.stages import Stage

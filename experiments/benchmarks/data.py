@@ -30,7 +30,7 @@ from PIL import Image
 from depthsi import compilation
 from depthsi.augment import augment
 from depthsi.compilation import loops_on_device
-from depthsi.config import Config, OptimConfig, ScheduleConfig
+from depthsi.config import AdamWConfig, Config, ScheduleConfig
 from depthsi.data.folder.index import read_index
 from depthsi.data.folder.source import FolderSource
 from depthsi.data.formats.decoding import read_depth, read_image
@@ -82,8 +82,10 @@ class Data:
         rows = [row for row in read_index(root / "index.csv") if row.split == arguments.split]
         self.config = Config(
             model=from_scratch(width=arguments.width),
-            optim=OptimConfig("adamw", 1e-4, weight_decay=0.01),
-            schedule=ScheduleConfig(arguments.batch, arguments.batch, 0),
+            optim=AdamWConfig(learning_rate=1e-4, weight_decay=0.01),
+            schedule=ScheduleConfig(
+                batch_size=arguments.batch, coarse_samples=arguments.batch, fine_samples=0
+            ),
         )
         self.sizes, self.batch = self.config.model.sizes, arguments.batch
         self.mesh = make_mesh(arguments.batch)

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from depthsi import compilation
-from depthsi.config import ComputeConfig, Config, OptimConfig, ScheduleConfig
+from depthsi.config import AdamWConfig, ComputeConfig, Config, ScheduleConfig
 from depthsi.presets import from_scratch
 from depthsi.training import loop  # noqa: F401 (for a start with all that a training imports)
 from depthsi.training.parallel import bind, compile_step, make_mesh, split, state_sharding
@@ -27,8 +27,10 @@ def settings(width: float, batch: int, **compute: Any) -> Config:
     """Of a run with these networks and this batch over all devices."""
     return Config(
         model=from_scratch(width=width),
-        optim=OptimConfig("adamw", 1e-4, weight_decay=0.01),
-        schedule=ScheduleConfig(batch, 100 * batch, 100 * batch),
+        optim=AdamWConfig(learning_rate=1e-4, weight_decay=0.01),
+        schedule=ScheduleConfig(
+            batch_size=batch, coarse_samples=100 * batch, fine_samples=100 * batch
+        ),
         compute=ComputeConfig(**compute),
     )
 

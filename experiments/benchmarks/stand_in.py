@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 
 from depthsi.cli import main
-from depthsi.commands import train as command
 from depthsi.config import Config
 from depthsi.training import loop
+from depthsi.training import run as run_module
 from depthsi.training.stages import Stage
 from depthsi.training.state import State
 
@@ -76,7 +76,7 @@ def install(before_step_is_seen: Callable[[int], object]) -> None:
     replaced.abstract_state = abstract_state
     replaced.make_train_step = make_train_step
     replaced.MetricsLog.after = wait
-    command.abstract_state = abstract_state
+    run_module.abstract_state = abstract_state  # pyright: ignore[reportAttributeAccessIssue]
 
 
 if __name__ == "__main__":

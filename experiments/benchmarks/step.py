@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from depthsi import compilation
-from depthsi.config import Config, OptimConfig, ScheduleConfig
+from depthsi.config import AdamWConfig, Config, ScheduleConfig
 from depthsi.geometry import Window
 from depthsi.machine import describe_machine
 from depthsi.models import TwoScaleNet
@@ -61,8 +61,12 @@ def compiled(task: str, arguments: Arguments, *, option: bool, slices: bool) -> 
     """A function that runs `task` once and waits for it."""
     config = Config(
         model=from_scratch(width=arguments.width),
-        optim=OptimConfig("adamw", 1e-4, weight_decay=0.01),
-        schedule=ScheduleConfig(arguments.batch, 100 * arguments.batch, 100 * arguments.batch),
+        optim=AdamWConfig(learning_rate=1e-4, weight_decay=0.01),
+        schedule=ScheduleConfig(
+            batch_size=arguments.batch,
+            coarse_samples=100 * arguments.batch,
+            fine_samples=100 * arguments.batch,
+        ),
     )
     stages = {stage.name: stage for stage in make_stages(config)}
     rng = np.random.default_rng(0)
@@ -78,7 +82,7 @@ def compiled(task: str, arguments: Arguments, *, option: bool, slices: bool) -> 
         patch.start()
     try:
         if task.startswith("forward"):
-            model = TwoScaleNet(config.model)
+            model = TwoScaleNet(from_scratch(width=arguments.width))
             state: Any = jax.jit(lambda: initial_state(config, stages["coarse"]))()
             pictures = image[: int(task.split()[-1]), :228, :304].astype(jnp.float32)
             forward = (

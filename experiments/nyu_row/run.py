@@ -3,8 +3,8 @@
 Question:  how far do 719 labelled NYU pictures and any number of procedural rooms carry the paper's
            networks, and a U-Net beside them, without any other weights or data?
 Command:   python -m experiments.nyu_row.run --root FOLDER --test
-           python -m experiments.nyu_row.run --root FOLDER --test --run runs/nyu_row/unet --kind unet
-           --size small --batch 16 --rooms-kept 6000 --rooms-coarse 20000 --coarse 24000 --fine 0
+           the U-Net: --run runs/nyu_row/unet --kind unet --size small --batch 16
+           --rooms-kept 6000 --rooms-coarse 20000 --coarse 24000 --fine 0
            on a GPU, not run yet: --width 1 --batch 64 --precision bfloat16 --rooms-kept 0
            --rooms-coarse 400000 --rooms-fine 60000 --coarse 400000 --fine 80000
 Hardware:  2 CPU cores.
@@ -33,13 +33,13 @@ import os
 import time
 from pathlib import Path
 
-from depthsi.commands.evaluate import evaluate
-from depthsi.commands.train import train
 from depthsi.config import Config
 from depthsi.data.folder.index import read_index
 from depthsi.errors import DepthsiError
-from depthsi.evaluation.request import Request
+from depthsi.evaluation.evaluate import evaluate_and_report
+from depthsi.evaluation.request import EvaluationRequest
 from depthsi.runs import RunDirectory
+from depthsi.training.run import train_run
 from experiments.nyu_row.record import collect, is_complete, record
 from experiments.nyu_row.settings import Settings, final_config, pairs_config, rooms_config
 from experiments.script import command_line, run_script
@@ -81,7 +81,7 @@ def finish(path: Path, config: Config, seconds: dict[str, float]) -> None:
             return
     began = time.monotonic()
     try:
-        train(config, str(path), resume=resume)
+        train_run(config, str(path), resume=resume)
     finally:
         seconds[path.name] = round(time.monotonic() - began, 1)
 
@@ -92,15 +92,19 @@ def evaluate_all(settings: Settings) -> None:
     nyu = str(path / "nyu")
     for which in ("newest", "best"):
         out = f"{nyu}/val_{which}"
-        evaluate(Request(nyu, split="val", checkpoint=which, out=out, mirrored=True))
+        evaluate_and_report(
+            EvaluationRequest(what=nyu, split="val", checkpoint=which, out=out, mirrored=True)
+        )
     if not settings.test:
         return
     tested = path / ("final" if settings.final else "nyu")
     if (tested / "test" / "evaluation.json").exists():
         print(f"{tested} has been evaluated on test before: see {tested / 'test'}.")
         return
-    out = str(tested / "test")
-    evaluate(Request(str(tested), checkpoint=settings.checkpoint, out=out, mirrored=True))
+    out, which = str(tested / "test"), settings.checkpoint
+    evaluate_and_report(
+        EvaluationRequest(what=str(tested), checkpoint=which, out=out, mirrored=True)
+    )
 
 
 def with_val_for_training(root: Path, made: Path) -> Path:

@@ -6,14 +6,18 @@ from typing import Literal
 
 from depthsi import presets
 from depthsi.config import (
+    AdamWConfig,
     AugmentConfig,
     ComputeConfig,
     Config,
-    DataConfig,
+    Folder,
     InitConfig,
-    OptimConfig,
+    MuonConfig,
+    Rooms,
     ScheduleConfig,
+    TwoScaleConfig,
 )
+from depthsi.config_kinds import with_kind
 from depthsi.errors import DepthsiError
 
 
@@ -78,9 +82,9 @@ def rooms_config(settings: Settings) -> Config:
     """Of the pre-training on rooms."""
     preset, kept = presets.rooms(), settings.rooms_kept
     if kept:
-        data, augment = DataConfig(train=kept, val=64), AugmentConfig()
+        data, augment = Rooms(train=kept, val=64), AugmentConfig()
     else:  # train is only for the mean predictor; a new room needs no augmentation
-        data, augment = DataConfig(endless=True, train=64, val=64), preset.augment
+        data, augment = Rooms(endless=True, train=64, val=64), preset.augment
     config = dataclasses.replace(
         preset,
         data=data,
@@ -92,15 +96,15 @@ def rooms_config(settings: Settings) -> Config:
 
 def pairs_config(settings: Settings, weights: str) -> Config:
     """Of the training on the split `train`, from the weights of the run `weights`."""
+    muon = settings.optimiser == "muon"
     config = Config(
-        data=DataConfig(kind="folder", root=settings.root, resident=True),
+        data=Folder(root=settings.root, resident=True),
         model=presets.from_scratch(dropout=settings.dropout),
-        optim=OptimConfig(
-            settings.optimiser,
-            settings.rate,
+        optim=(MuonConfig if muon else AdamWConfig)(
+            learning_rate=settings.rate,
             weight_decay=settings.weight_decay,
-            schedule="cosine",
-            warmup=20 if settings.optimiser == "muon" else 100,
+            rate_schedule="cosine",
+            warmup=20 if muon else 100,
         ),
     )
     return _shared(config, settings, weights, settings.coarse, settings.fine)
@@ -117,15 +121,18 @@ def final_config(config: Config, folder: Path) -> Config:
 
 def _shared(config: Config, settings: Settings, weights: str, coarse: int, fine: int) -> Config:
     every = max(3, (coarse + fine) // settings.batch // 10)
+    model = with_kind(config, "model", settings.kind).model
+    if isinstance(model, TwoScaleConfig):
+        model = dataclasses.replace(model, width=settings.width)
+    else:
+        model = dataclasses.replace(model, size=settings.size)
     return dataclasses.replace(
         config,
-        model=dataclasses.replace(
-            config.model, kind=settings.kind, width=settings.width, size=settings.size
-        ),
+        model=model,
         schedule=ScheduleConfig(
-            settings.batch,
-            coarse,
-            fine,
+            batch_size=settings.batch,
+            coarse_samples=coarse,
+            fine_samples=fine,
             log_every=min(50, every),
             eval_every=every,
             save_every=every,

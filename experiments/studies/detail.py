@@ -20,11 +20,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from depthsi.augment import centre
-from depthsi.commands.shared import BATCH
 from depthsi.config import Config
 from depthsi.data.pipeline import Samples, ordered_batches
 from experiments.studies.figures import panels
-from experiments.studies.lab import PROTOCOL, Lab, conduct, main, markdown, spread
+from experiments.studies.lab import BATCH, PROTOCOL, Lab, conduct, main, markdown, spread
 
 METRICS = (
     "rmse_log",

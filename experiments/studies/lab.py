@@ -16,8 +16,15 @@ from typing import Any, TypeVar
 
 import jax
 
-from depthsi.commands.shared import BATCH, split_source
-from depthsi.config import Config, DataConfig, ModelConfig, OptimConfig, ScheduleConfig
+from depthsi.config import (
+    Config,
+    DataConfig,
+    Folder,
+    ModelConfig,
+    MuonConfig,
+    Rooms,
+    ScheduleConfig,
+)
 from depthsi.config_json import to_dict
 from depthsi.data.pipeline import InMemory, Samples, open_samples, ordered_batches
 from depthsi.inference import make_predictor
@@ -67,6 +74,9 @@ class Options:
         return 4 if self.fast else 256
 
 
+BATCH = 16  # images predicted at a time
+
+
 class Lab:
     """Trainings and evaluations under the options of a study."""
 
@@ -81,9 +91,9 @@ class Lab:
     def data(self) -> dict[str, DataConfig]:
         """The data sets at hand, by the name they have in tables."""
         options = self.options
-        found = {"rooms": DataConfig(train=options.rooms, test=options.test)}
+        found: dict[str, DataConfig] = {"rooms": Rooms(train=options.rooms, test=options.test)}
         if options.root:
-            found["nyu_labelled"] = DataConfig(kind="folder", root=options.root)
+            found["nyu_labelled"] = Folder(root=options.root)
         return found
 
     def some(self, values: Sequence[T]) -> tuple[T, ...]:
@@ -94,11 +104,21 @@ class Lab:
         """Settings that all studies have in common, with some sections replaced."""
         options = self.options
         data = self.data[data] if isinstance(data, str) else data
-        optim = OptimConfig(
-            "muon", 0.012, rest=0.01, weight_decay=1e-2, schedule="cosine", warmup=10
+        optim = MuonConfig(
+            learning_rate=0.012,
+            adamw_rate_factor=0.01,
+            weight_decay=1e-2,
+            rate_schedule="cosine",
+            warmup=10,
         )
         schedule = ScheduleConfig(
-            options.batch, options.samples, 0, log_every=10, eval_every=0, save_every=10**6, keep=1
+            batch_size=options.batch,
+            coarse_samples=options.samples,
+            fine_samples=0,
+            log_every=10,
+            eval_every=0,
+            save_every=10**6,
+            keep=1,
         )
         model = from_scratch(width=options.width, dropout=0.1 if data.kind == "rooms" else 0.5)
         return Config(
@@ -117,7 +137,8 @@ class Lab:
 
     def _read(self, data: DataConfig, split: str) -> Samples:
         config = Config(data=data)
-        return open_samples(split_source(config, split), config.model.sizes.image, split)
+        size = config.model.sizes.image
+        return open_samples(config.data.open(split, size), size, split)
 
     def predict(self, model: ModelConfig, params: Any, output: str = "coarse") -> Predictor:
         """Pictures, uint8 (B, H, W, 3), to metres at the output cells."""

@@ -9,11 +9,12 @@ Time:      about two minutes of one core for each training.
 Result:    experiments/results/studies/optimisers.md, .json and .png.
 """
 
+import dataclasses
 import functools
 from pathlib import Path
 from typing import Any, Literal
 
-from depthsi.config import LOG_STD, LossConfig, OptimConfig
+from depthsi.config import LOG_STD, AdamWConfig, LossConfig, MuonConfig, SgdConfig
 from experiments.studies.figures import panels
 from experiments.studies.lab import Lab, conduct, main, markdown, spread
 
@@ -30,17 +31,17 @@ RATES: dict[Kind, tuple[float, ...]] = {
 def settings(lab: Lab, kind: Kind, rate: float) -> dict[str, Any]:
     """The sections of the configuration that belong to an optimiser."""
     usual = lab.config("rooms", 0).optim
+    assert isinstance(usual, MuonConfig)
     if kind == "sgd":
         loss = LossConfig(reduction="authors", multiplier=1 / LOG_STD**2)
-        return {"optim": OptimConfig("sgd", rate), "loss": loss}
-    decay = {"adamw": 0.05, "muon": usual.weight_decay}[kind]
+        return {"optim": SgdConfig(learning_rate=rate), "loss": loss}
+    if kind == "muon":
+        return {"optim": dataclasses.replace(usual, learning_rate=rate)}
     return {
-        "optim": OptimConfig(
-            kind,
-            rate,
-            rest=usual.rest,
-            weight_decay=decay,
-            schedule=usual.schedule,
+        "optim": AdamWConfig(
+            learning_rate=rate,
+            weight_decay=0.05,
+            rate_schedule=usual.rate_schedule,
             warmup=usual.warmup,
         )
     }

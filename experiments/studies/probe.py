@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from depthsi.augment import centre
-from depthsi.commands.shared import BATCH
 from depthsi.compilation import jit
 from depthsi.config import ModelConfig
 from depthsi.models import make_model
+from experiments.studies.lab import BATCH
 
 PENALTIES = tuple(10.0**power for power in range(-2, 5))
 Labelled = tuple[Float[np.ndarray, "n k"], Bool[np.ndarray, " n"]]

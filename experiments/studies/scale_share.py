@@ -16,14 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from depthsi.commands.shared import BATCH
 from depthsi.config import LossConfig
 from depthsi.data.pipeline import Samples, ordered_batches
 from depthsi.metrics import ImageScores
 from depthsi.metrics.compare import evaluated_region, map_batches, mean_depth, score
 from experiments.studies.detail import settings
 from experiments.studies.figures import panels
-from experiments.studies.lab import PROTOCOL, Lab, conduct, main, markdown, spread
+from experiments.studies.lab import BATCH, PROTOCOL, Lab, conduct, main, markdown, spread
 
 LEAST = 8  # pictures of a kind of room that is told apart
 ALL = "all"

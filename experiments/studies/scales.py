@@ -20,11 +20,10 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from depthsi.augment import centre
-from depthsi.commands.shared import BATCH
 from depthsi.config import AugmentConfig, Config, LossConfig
 from depthsi.data.pipeline import Samples, ordered_batches
 from experiments.studies.figures import panels
-from experiments.studies.lab import Lab, changed, conduct, main, markdown, spread
+from experiments.studies.lab import BATCH, Lab, changed, conduct, main, markdown, spread
 
 TRAINED = (1.0, 1.2)  # enlargements
 ZOOMS = (1.0, 1.1, 1.2, 1.5, 2.0, 2.5, 3.0)

@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from depthsi.config import ModelConfig
+from depthsi.config import ModelConfig, TwoScaleConfig
 from depthsi.errors import DepthsiError
 from depthsi.files import PathLike
 from depthsi.models.layers import scaled_width
@@ -70,7 +70,7 @@ def read_coarse_convs(path: PathLike, config: ModelConfig) -> dict[str, np.ndarr
       DepthsiError: a network of another kind or width; an unusable file; an array that is missing,
         there twice, of another shape, or not finite.
     """
-    if config.kind != "two_scale":
+    if not isinstance(config, TwoScaleConfig):
         raise DepthsiError(
             f"init.coarse_convs has weights for the paper's coarse network, but model.kind is"
             f" {config.kind}: leave it out or choose two_scale."
@@ -99,7 +99,7 @@ def read_coarse_convs(path: PathLike, config: ModelConfig) -> dict[str, np.ndarr
     }
 
 
-def from_caffe(arrays: Parts, config: ModelConfig) -> Layers:
+def from_caffe(arrays: Parts, config: TwoScaleConfig) -> Layers:
     """Kernels and biases that compute here what `arrays` compute in Caffe; see the module.
 
     Args:
@@ -120,7 +120,9 @@ def from_caffe(arrays: Parts, config: ModelConfig) -> Layers:
     return layers
 
 
-def to_caffe(layers: Mapping[str, Mapping[str, Any]], config: ModelConfig) -> dict[str, np.ndarray]:
+def to_caffe(
+    layers: Mapping[str, Mapping[str, Any]], config: TwoScaleConfig
+) -> dict[str, np.ndarray]:
     """The inverse of `from_caffe`: arrays called conv1.weight, conv1.bias, ... without groups."""
     arrays = {}
     for layer, (before, after) in _lrn_factors(config).items():
@@ -135,7 +137,7 @@ def to_caffe(layers: Mapping[str, Mapping[str, Any]], config: ModelConfig) -> di
     return arrays
 
 
-def _lrn_factors(config: ModelConfig) -> dict[str, tuple[float, float]]:
+def _lrn_factors(config: TwoScaleConfig) -> dict[str, tuple[float, float]]:
     """By layer: how much larger its input and its output are here than in Caffe."""
     scale, gain = (_LRN_SCALE, _LRN_GAIN) if config.local_response_norm else (1.0, 1.0)
     return {

@@ -1,1 +1,1 @@
-"""What is written while training: metrics, norms, TensorBoard, profiles."""
+"""What is written while training: metrics, TensorBoard, profiles."""

@@ -1,35 +1,50 @@
-"""`depthsi train`."""
+"""A whole training: data opened, settings checked, every stage trained into a run directory."""
 
 import contextlib
 
 import jax
 
-from depthsi.commands.shared import BATCH, record_left_out, split_source
 from depthsi.config import Config
+from depthsi.data.bad_samples import GoodSamples
 from depthsi.data.pipeline import Samples, open_samples, ordered_batches
 from depthsi.data.samples import Source
+from depthsi.errors import DepthsiError
 from depthsi.metrics.compare import mean_depth
 from depthsi.runs import RunDirectory
 from depthsi.training.checkpoints.start_from_run import check_coarse_convs, check_init
 from depthsi.training.feeds import check_feed
 from depthsi.training.logs.metrics_log import LogOptions
-from depthsi.training.loop import train as run_training
+from depthsi.training.loop import train
 from depthsi.training.parallel import make_mesh, state_sharding
 from depthsi.training.processes.cluster import Cluster, join_cluster, on_leader
 from depthsi.training.processes.run_lock import run_lock
 from depthsi.training.stages import make_stages
 from depthsi.training.state import abstract_state
 
+BATCH = 16  # samples read at a time for the mean depth
 
-def train(
+
+def train_run(
     config: Config,
     path: str,
     *,
-    resume: bool,
+    resume: bool = False,
     options: LogOptions = LogOptions(),  # noqa: B008 (frozen)
     cluster: Cluster = Cluster(),  # noqa: B008 (frozen)
-) -> None:
-    """`depthsi train`: all stages into the run directory `path`."""
+) -> RunDirectory:
+    """Trains all stages into the run directory `path`.
+
+    Args:
+      config: of the run.
+      path: the directory; made, or continued from its newest checkpoint with `resume`.
+      resume: whether to continue; everything but `config.compute` must then be as it was.
+      options: what to write besides metrics.jsonl.
+      cluster: the processes that train together.
+
+    Raises:
+      DepthsiError: settings, data or a directory that cannot be used, in one sentence.
+      StoppedError: a signal came; the state is saved.
+    """
     run = RunDirectory(path)
     with join_cluster(cluster), contextlib.ExitStack() as held:
 
@@ -42,7 +57,13 @@ def train(
             run.create(config)
 
         def describe_data() -> None:
-            record_left_out(run, sources)
+            run.record_left_out(
+                {
+                    split: source.bad.messages
+                    for split, source in sources.items()
+                    if isinstance(source, GoodSamples)
+                }
+            )
             if train_samples is not None and not run.mean_depth_file.exists():
                 run.save_mean_depth(mean_depth(ordered_batches(train_samples, BATCH)))
 
@@ -57,16 +78,17 @@ def train(
         if not resume:
             check_init(config.init)
             check_coarse_convs(config)
-        sources, pairs = _open(config, run)
-        train_samples, val_samples = pairs.get("train"), pairs.get("val")
+        sources, samples = _open(config, run)
+        train_samples, val_samples = samples.get("train"), samples.get("val")
         check_feed(config, train_samples, mesh)
         if not resume:
             on_leader(begin)
         on_leader(describe_data)
-        run_training(config, run, train_samples, val_samples, options)
+        train(config, run, train_samples, val_samples, options)
         if jax.process_index() == 0:
             steps = make_stages(config)[-1].end
             print(f"Trained {steps} steps. Next: depthsi evaluate {path}")
+    return run
 
 
 def _open(config: Config, run: RunDirectory) -> tuple[dict[str, Source], dict[str, Samples]]:
@@ -74,9 +96,16 @@ def _open(config: Config, run: RunDirectory) -> tuple[dict[str, Source], dict[st
     # a run on endless rooms takes no more than the mean predictor from `data.train` of them
     train = not config.data.endless or not run.mean_depth_file.exists()
     needed = {"train": train, "val": config.schedule.eval_every > 0}
-    sources = {split: split_source(config, split) for split in needed if needed[split]}
-    pairs = {
-        split: open_samples(source, config.model.sizes.image, split)
-        for split, source in sources.items()
-    }
-    return sources, pairs
+    size = config.model.sizes.image
+    sources = {split: _source(config, split) for split in needed if needed[split]}
+    return sources, {split: open_samples(one, size, split) for split, one in sources.items()}
+
+
+def _source(config: Config, split: str) -> Source:
+    try:
+        return config.data.open(split, config.model.sizes.image)
+    except DepthsiError as error:
+        if split == "val" and config.data.kind != "rooms":
+            remedy = "to train without looking at a split 'val', set --schedule.eval-every 0."
+            raise DepthsiError(f"{error} Or {remedy}") from error
+        raise

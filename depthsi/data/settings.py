@@ -1,0 +1,114 @@
+"""Data on disk: one class of settings for each kind, which opens itself.
+
+The comments below the fields are the help of the command line. Nothing here imports an array
+library before something is opened.
+"""
+
+import dataclasses
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from depthsi.errors import DepthsiError, require_at_least
+
+if TYPE_CHECKING:
+    from depthsi.data.samples import Source
+
+Size = tuple[int, int]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Stored:
+    """What settings of data on disk have in common."""
+
+    on_bad: Literal["strict", "skip"] = "strict"
+    """strict: stop at the first sample that cannot be used; skip: leave out up to 1 %."""
+    even_scenes: int = 0
+    """Samples of each scene in one pass over the training data, 1200 in the paper; 0: all once."""
+    workers: int = 0
+    """Processes that read training files too many for the memory; 0: threads of this process."""
+    resident: bool = False
+    """Keep the training pairs in device memory, depth in 16 bits, and sample them there."""
+
+    endless: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        require_at_least("data", self, even_scenes=0, workers=0)
+        if self.workers and self.resident:
+            raise DepthsiError(
+                f"data.workers is {self.workers}, but data.resident reads no files during"
+                " training: set it to 0."
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Folder(_Stored):
+    """A folder of images with depth, listed in its index.csv or paired by their names."""
+
+    kind: Literal["folder"] = "folder"
+    """rooms, folder or prepared; each kind has settings of its own."""
+    root: str = ""
+    """The folder."""
+    pattern: str = ""
+    """How pairs are named in a folder without index.csv, such as
+    '{split}/rgb/{name}.jpg -> {split}/depth/{name}.png', which is also the default."""
+    units_per_metre: float = 0.0
+    """Value for one metre in depth files of whole numbers, where no index says; 0: guess it."""
+
+    def open(self, split: str, size: Size | None = None) -> "Source":
+        """The pairs of `split`, without bad ones if `on_bad` is "skip".
+
+        Args:
+          split: name of the split, or "all".
+          size: (H, W) in pixels every pair is brought to; None leaves each as it is.
+
+        Raises:
+          DepthsiError: no folder is named, or whatever `FolderSource` refuses.
+        """
+        from depthsi.data.bad_samples import usable_samples
+        from depthsi.data.folder.source import FolderSource
+
+        if not self.root:
+            raise DepthsiError(
+                "Data of kind 'folder' needs its directory: set --data.root to a folder of images"
+                " with depth (depthsi prepare --help lists the data sets that can be prepared)."
+            )
+        source = FolderSource(
+            self.root,
+            split,
+            size=size,
+            pattern=self.pattern,
+            units_per_metre=self.units_per_metre or None,
+        )
+        return usable_samples(source, self.on_bad, split)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Prepared(_Stored):
+    """A data set that `depthsi prepare` stored."""
+
+    kind: Literal["prepared"] = "prepared"
+    """rooms, folder or prepared; each kind has settings of its own."""
+    root: str = ""
+    """The directory that depthsi prepare printed, or one above it."""
+    depth: str = ""
+    """Which of the stored depth maps to use; the first, if none is named."""
+
+    def open(self, split: str, size: Size | None = None) -> "Source":
+        """The samples of `split`, without bad ones if `on_bad` is "skip".
+
+        Args:
+          split: name of the split.
+          size: (H, W) in pixels every sample is brought to; None leaves each as it is.
+
+        Raises:
+          DepthsiError: no directory is named, or whatever `PreparedSource` refuses.
+        """
+        from depthsi.data.bad_samples import usable_samples
+        from depthsi.data.prepared.source import PreparedSource
+
+        if not self.root:
+            raise DepthsiError(
+                "Data of kind 'prepared' needs its directory: set --data.root to what depthsi"
+                " prepare printed."
+            )
+        source = PreparedSource(self.root, split, size=size, depth=self.depth or None)
+        return usable_samples(source, self.on_bad, split)

@@ -1,0 +1,55 @@
+"""One evaluation, whatever it is of."""
+
+from pathlib import Path
+
+from depthsi.errors import DepthsiError
+from depthsi.evaluation.of_maps import evaluate_predictions
+from depthsi.evaluation.of_run import evaluate_run
+from depthsi.evaluation.report import Evaluation, terminal, write
+from depthsi.evaluation.request import EvaluationRequest
+from depthsi.viz.depth_maps import require_matplotlib
+
+
+def is_run(path: str) -> bool:
+    """Whether `path` is the directory of a run."""
+    return (Path(path) / "config.json").exists()
+
+
+def evaluate(request: EvaluationRequest) -> Evaluation:
+    """Scores a run, or depth maps predicted elsewhere; writes nothing.
+
+    Raises:
+      DepthsiError: whatever cannot be evaluated, in one sentence.
+    """
+    run = is_run(request.what)
+    if request.data and run:
+        raise DepthsiError(
+            f"{request.what} is a run, which has its own data: leave out --data, or give a folder"
+            " of predictions in its place."
+        )
+    if request.mirrored and not run:
+        raise DepthsiError(
+            f"--mirrored needs a network that sees mirrored pictures, but {request.what} is no run:"
+            " leave it out."
+        )
+    if not request.data and not run:
+        raise DepthsiError(
+            f"{request.what} holds no run: there is no config.json. If it holds predictions, say"
+            " what of: --data, a folder, prepared data or a run."
+        )
+    return evaluate_run(request) if run else evaluate_predictions(request)
+
+
+def evaluate_and_report(request: EvaluationRequest) -> Evaluation:
+    """Like `evaluate`, but also writes all files and prints the table.
+
+    Raises:
+      DepthsiError: as `evaluate`, or matplotlib is not installed.
+    """
+    require_matplotlib()
+    found = evaluate(request)
+    out = Path(request.out or (request.what if is_run(request.what) else "evaluation"))
+    files = write(found, out)  # before anything is printed, which may fail
+    print(terminal(found))
+    print("\nWritten: " + " ".join(map(str, files)))
+    return found

@@ -1,0 +1,126 @@
+"""What the networks are made of: one class of settings for each network.
+
+The comments below the fields are the help of the command line. Nothing here imports an array
+library.
+"""
+
+import dataclasses
+import math
+from typing import ClassVar, Literal, TypeVar
+
+from depthsi.errors import DepthsiError
+from depthsi.geometry import Geometry, geometry
+
+T = TypeVar("T")
+LOG_STD = 0.45723134  # of log depth on NYU, from the authors' release, like the values below
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Network:
+    """What the settings of every network have in common."""
+
+    geometry: Literal["nyu", "kitti"] = "nyu"
+    """Sizes of input and output."""
+    log_mean: float = 0.82473954
+    """Log depth (metres) that the untrained network predicts."""
+    log_std: float = LOG_STD
+    """Factor from the last layer's output to log depth."""
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.log_mean):
+            raise DepthsiError(f"model.log_mean is {self.log_mean}; it must be a finite number.")
+        for field in dataclasses.fields(self):
+            if field.name.endswith("std") and not getattr(self, field.name) > 0:
+                value = getattr(self, field.name)
+                raise DepthsiError(f"model.{field.name} is {value}; it must be positive.")
+
+    @property
+    def sizes(self) -> Geometry:
+        """The geometry this network is built for."""
+        return geometry(self.geometry)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TwoScaleConfig(_Network):
+    """The paper's coarse and fine networks. The defaults are the authors' values, where known."""
+
+    kind: Literal["two_scale"] = "two_scale"
+    """two_scale, unet or hourglass; each kind has settings of its own."""
+    variant: Literal["A", "B", "C"] = "A"
+    """Rounding of convolutions and pools; all three give the paper's sizes."""
+    width: float = 1.0
+    """Factor on the number of channels; the output size does not change."""
+    initialisers: Literal["paper", "scaled"] = "paper"
+    """paper: the authors' constants, meant for pre-trained convolutions. scaled: variance kept
+    from layer to layer, the coarse network starts at `log_mean`, the fine one as its copy."""
+    local_response_norm: bool = True
+    """Normalise the outputs of the first two coarse convolutions over 5 channels."""
+    feature_scale: float = 0.01
+    """Factor on the convolutional features before the full layers."""
+    dropout: float = 0.5
+    """Share of fc6 switched off in training."""
+    coarse_input_mean: float = 128.0
+    """Subtracted from the coarse network's input (0..255)."""
+    coarse_input_std: float = 1.0
+    """Divisor applied to the coarse network's input after subtracting the mean."""
+    fine_input_mean: float = 109.31410628
+    """Subtracted from the fine network's input (0..255)."""
+    fine_input_std: float = 76.18328376
+    """Divisor applied to the fine network's input after subtracting the mean."""
+
+    outputs: ClassVar[tuple[str, ...]] = ("coarse", "fine")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (math.isfinite(self.width) and self.width > 0):
+            raise DepthsiError(
+                f"model.width is {self.width}; it must be greater than 0, e.g. 0.25."
+            )
+        if not 0 <= self.dropout < 1:
+            raise DepthsiError(f"model.dropout is {self.dropout}; it must be in [0, 1).")
+
+    @property
+    def sizes(self) -> Geometry:
+        """The geometry these networks are built for."""
+        return geometry(self.geometry, self.variant)
+
+    def paper_or_scaled(self, paper: T, scaled: T) -> T:
+        """The argument that belongs to the chosen initialisers."""
+        return paper if self.initialisers == "paper" else scaled
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _ComparisonNetwork(_Network):
+    """What the settings of the networks to compare with have in common."""
+
+    input_mean: float = 109.31410628
+    """Subtracted from the input (0..255)."""
+    input_std: float = 76.18328376
+    """Divisor applied to the input after subtracting the mean."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class UNetConfig(_ComparisonNetwork):
+    """A U-Net to compare with, of 16, 32 or 64 channels at its finest level."""
+
+    kind: Literal["unet"] = "unet"
+    """two_scale, unet or hourglass; each kind has settings of its own."""
+    size: Literal["small", "medium", "large"] = "medium"
+    """Channels of the finest level: 16, 32 or 64."""
+
+    outputs: ClassVar[tuple[str, ...]] = ("unet",)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HourglassConfig(_ComparisonNetwork):
+    """Stacked hourglasses to compare with."""
+
+    kind: Literal["hourglass"] = "hourglass"
+    """two_scale, unet or hourglass; each kind has settings of its own."""
+    size: Literal["small", "medium", "large"] = "medium"
+    """Stacks and their channels: 1 of 64, 2 of 128 or 4 of 256."""
+
+    outputs: ClassVar[tuple[str, ...]] = ("hourglass",)
+
+
+ModelConfig = TwoScaleConfig | UNetConfig | HourglassConfig
