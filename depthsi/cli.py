@@ -1,4 +1,4 @@
-"""The command line: `depthsi prepare | train | config | evaluate | predict | info`.
+"""The command line: `depthsi prepare | train | config | launch | evaluate | predict | info`.
 
 Parses; the work is elsewhere.
 """
@@ -25,6 +25,10 @@ from depthsi.config import Config
 from depthsi.config_json import to_dict
 from depthsi.errors import DepthsiError, DepthsiWarning, StoppedError
 from depthsi.evaluation.request import EvaluationRequest
+from depthsi.launch.checks import check_training
+from depthsi.launch.one_machine import Machine
+from depthsi.launch.slurm_job import Slurm
+from depthsi.launch.tpu_slice import Tpu
 from depthsi.output import CLOSED_PIPE, discard_output, make_encodable
 from depthsi.presets import PRESETS
 from depthsi.training.processes.cluster import Cluster
@@ -123,6 +127,19 @@ def _paragraphs(preset: Callable[[], Config]) -> str:
     return re.sub(r"\n+(?=\w+: )", "\n\n", re.sub(" {2,}", " ", text))
 
 
+@dataclasses.dataclass(frozen=True)
+class Launch:
+    """Start a training on one machine, a SLURM cluster or a TPU pod slice."""
+
+    target: Annotated[Machine | Slurm | Tpu, tyro.conf.arg(name="")]
+    """Where to."""
+    training: Annotated[tuple[str, ...], tyro.conf.Suppress] = ()
+
+    def __call__(self) -> None:
+        check_training(self.training)
+        raise SystemExit(self.target.launch(self.training))
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Evaluate(EvaluationRequest):
     """Score a run, or depth maps predicted elsewhere, under a named protocol."""
@@ -172,7 +189,7 @@ class Info(InfoRequest):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line; a user's mistake ends in one sentence and exit code 2."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words, training = _split(list(sys.argv[1:] if arguments is None else arguments))
     for stream in (sys.stdout, sys.stderr):
         make_encodable(stream)
     try:
@@ -183,6 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             Prepare,
             _with_settings(TrainOptions, "train", start),
             _with_settings(ConfigOptions, "config", start),
+            Launch,
             Evaluate,
             Predict,
             Info,
@@ -198,6 +216,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 tyro.conf.FlagCreatePairsOff,
             ),
         )
+        if isinstance(command, Launch):
+            command = dataclasses.replace(command, training=tuple(training))
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             command()
@@ -222,6 +242,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             file=sys.stderr,
         )
         raise SystemExit(130) from None
+
+
+def _split(words: list[str]) -> tuple[list[str], list[str]]:
+    """The words of `depthsi launch` before the first --, and those after it, for the training."""
+    if words[:1] != ["launch"] or "--" not in words:  # tyro versions differ in what -- means
+        return words, []
+    at = words.index("--")
+    return words[:at], words[at + 1 :]
 
 
 def _resume_command(arguments: Sequence[str] | None) -> str:

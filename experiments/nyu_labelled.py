@@ -13,13 +13,12 @@ Result:    experiments/results/nyu_labelled.md and .json; the settings were chos
 
 import dataclasses
 
-import tyro
-
 from depthsi.config import AdamWConfig, Config, Folder, ScheduleConfig
 from depthsi.evaluation.evaluate import evaluate_and_report
 from depthsi.evaluation.request import EvaluationRequest
 from depthsi.presets import from_scratch
 from depthsi.training.run import train_run
+from experiments.script import run_script
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,4 +66,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    run_script(main, Arguments, __doc__)

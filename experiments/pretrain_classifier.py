@@ -30,7 +30,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import tyro
 from jaxtyping import Array, Float, Int, UInt8
 from PIL import Image
 from tqdm import tqdm
@@ -48,6 +47,7 @@ from depthsi.training.checkpoints.store import Checkpoints
 from depthsi.training.checkpoints.weight_files import write_safetensors
 from depthsi.training.parallel import make_mesh, replicated, split
 from depthsi.training.state import State
+from experiments.script import run_script
 
 SIDE, CROP = 256, 224
 Pictures = Any  # len(), and [i] -> (RGB uint8 (H, W, 3), number of its class)
@@ -294,4 +294,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    run_script(main, Arguments, __doc__)

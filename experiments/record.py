@@ -15,10 +15,8 @@ from depthsi.errors import DepthsiError
 from depthsi.evaluation.paper_tables import PAPER_TABLES
 from depthsi.evaluation.report import GROUPS, HOW
 from depthsi.evaluation.tables import LEGEND, format_table
-from depthsi.files import write_text
 from depthsi.machine import describe_machine
-
-RESULTS = Path(__file__).parent / "results"
+from experiments.script import RESULTS, made_by, named_without_place, run_script, write_result
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,21 +36,17 @@ def main(arguments: Arguments) -> None:
     result = json.loads(file.read_text(encoding="utf-8"))
     if "run" not in result:
         raise DepthsiError(f"{file} is not of a run: only runs are recorded.")
-    result["run"]["data"]["root"] = Path(result["run"]["data"]["root"]).name
+    result["run"] = named_without_place(result["run"])
     result |= {"command": arguments.command, "machine": describe_machine()}
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    write_text(RESULTS / f"{arguments.name}.json", json.dumps(result, indent=2) + "\n")
-    write_text(RESULTS / f"{arguments.name}.md", report(arguments.name, result))
+    write_result(str(RESULTS / arguments.name), result, report(arguments.name, result))
 
 
 def report(name: str, result: dict[str, Any]) -> str:
     """The tables in Markdown: each image counting the same, and pooled over pixels."""
-    run, machine = result["run"], result["machine"]
     paper = PAPER_TABLES[result["protocol"]["data_set"]]
     parts = [
         f"# {name}\n",
-        f"`{result['command']}`, seed {run['seed']}, {machine['processor']}, "
-        f"devices: {machine['devices']}, jax {machine['jax']}, Python {machine['python']}.\n",
+        f"{made_by(result, 'seed ' + str(result['run']['seed']))}\n",
         f"{result['images']} pictures of split {result['split']!r}, step {result['step']}. "
         f"In brackets: 95 % intervals over images.\n\n{result['notes']}\n",
     ]
@@ -75,4 +69,4 @@ def _only(group: tuple[str, ...], values: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    run_script(main, Arguments, __doc__)

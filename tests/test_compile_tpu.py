@@ -18,7 +18,8 @@ from experiments.benchmarks import compile_tpu
 from experiments.benchmarks.compile_tpu import Arguments, Case, compile_step
 from experiments.benchmarks.exchanges import Exchange, array_bytes, exchanges
 
-EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
+ROOT = Path(__file__).resolve().parents[1]
+EXPERIMENTS = ROOT / "experiments"
 
 # As the compilers for TPUs, GPUs and CPUs write them, shortened.
 PROGRAM = """\
@@ -199,10 +200,10 @@ def test_what_is_there_is_kept_and_the_rest_compiled_in_order(tmp_path, monkeypa
 def test_the_committed_table_is_of_the_committed_numbers():
     saved = json.loads((EXPERIMENTS / "results" / "compile_tpu.json").read_text())
     table = (EXPERIMENTS / "results" / "compile_tpu.md").read_text()
-    assert compile_tpu.report(saved["versions"], saved["rows"]) == table
+    assert compile_tpu.report(saved) == table
     assert list(saved["rows"]) == [case.title for case in compile_tpu.CASES]
 
-    quoted = (EXPERIMENTS / "launch" / "README.md").read_text()
+    quoted = (ROOT / "docs" / "launch.md").read_text()
     for layers, images in itertools.product(("copies", "split in 16"), (32, 4)):
         row = saved["rows"][f"v5e:16x16 | coarse | {layers} | {images}"]
         sent = sum(Exchange(**each).sent for each in row["exchanges"])

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from depthsi.launch import launch, one_machine, tpu_slice
+from depthsi import cli
+from depthsi.launch import one_machine, tpu_slice
 
-FOLDER = Path(__file__).resolve().parents[1] / "experiments" / "launch"
-
+ROOT = Path(__file__).resolve().parents[1]
 TRAINING = ["--", "nyu", "--run", "/mnt/a run", "--data.root", "/mnt/nyu"]
 
 
 def launched(capfd, *arguments):
     """What was printed, and the exit code."""
     with pytest.raises(SystemExit) as stopped:
-        launch.main([str(argument) for argument in arguments])
+        cli.main(["launch", *(str(argument) for argument in arguments)])
     return capfd.readouterr(), stopped.value.code
 
 
@@ -37,12 +37,13 @@ def program(path, text):
     return path
 
 
-def test_tpu(capfd, monkeypatch):
-    monkeypatch.setattr(tpu_slice, "ROOT", "/src")
+def test_tpu(capfd, monkeypatch, tmp_path):
+    (tmp_path / "pyproject.toml").touch()
+    monkeypatch.setattr(tpu_slice, "ROOT", tmp_path)
     monkeypatch.setattr(tpu_slice.tempfile, "gettempdir", lambda: "/tmp")
     out = dry(capfd, "tpu", "--name", "pod-1", "--zone", "us-central2-b", "--python", "python3.12")
     assert out == (
-        "tar -czf /tmp/depthsi.tar.gz --exclude=__pycache__ -C /src pyproject.toml README.md"
+        f"tar -czf /tmp/depthsi.tar.gz --exclude=__pycache__ -C {tmp_path} pyproject.toml README.md"
         " LICENSE depthsi\n"
         "gcloud compute tpus tpu-vm scp /tmp/depthsi.tar.gz pod-1:depthsi.tar.gz"
         " --zone=us-central2-b --worker=all\n"
@@ -71,6 +72,26 @@ def test_tpu(capfd, monkeypatch):
 def test_what_the_tpu_launcher_packs_is_there():
     for name in tpu_slice.SOURCES:
         assert (tpu_slice.ROOT / name).exists()
+
+
+def test_without_a_source_tree_only_an_earlier_installation_is_started(
+    capfd, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(tpu_slice, "ROOT", tmp_path)  # as in a wheel
+    words = ["tpu", "--name", "pod-1", "--zone", "us-central2-b", "--dry-run"]
+    printed, code = launched(capfd, *words, *TRAINING)
+    assert (code, printed.out) == (2, "")
+    assert f"{tmp_path} holds no source tree of depthsi" in printed.err
+    assert printed.err.count("\n") == 1
+    assert dry(capfd, *words[:-1], "--skip-install").count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [["--run", "d", "--resume"], ["--config=c.json", "--run", "d"]])
+def test_a_training_without_a_preset(words, capfd):
+    """That takes its settings from its run or from a file."""
+    printed, code = launched(capfd, "machine", "--python", "py", "--dry-run", "--", *words)
+    assert (printed.err, code) == ("", 0)
+    assert printed.out == f"py -m depthsi train {' '.join(words)}\n"
 
 
 def test_slurm(capfd):
@@ -192,9 +213,30 @@ def test_refusals(arguments, words, capfd, tmp_path, monkeypatch):
     printed, code = launched(capfd, *arguments)
     assert code == 2
     assert words in printed.err
-    assert printed.err.startswith("launch.py: ")
+    assert printed.err.startswith("depthsi: ")
     assert printed.err.count("\n") == 1
     assert printed.out == ""
+
+
+@pytest.mark.parametrize(
+    ("target", "option"), [("machine", "--processes"), ("slurm", "--nodes"), ("tpu", "--zone")]
+)
+def test_help_needs_no_jax(target, option):
+    """It answers at once, on a login node as well."""
+    program = (
+        "import sys\nfrom depthsi.cli import main\ntry:\n    main()\nexcept SystemExit as end:\n"
+        "    assert not end.code\nassert 'jax' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "launch", target, "--help"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"usage: depthsi launch {target}" in done.stdout
+    assert option in done.stdout
 
 
 def test_a_port_in_use_is_refused(capfd):
@@ -203,7 +245,7 @@ def test_a_port_in_use_is_refused(capfd):
         other.listen()
         port = other.getsockname()[1]
         printed, code = launched(capfd, "machine", "--processes", 2, "--port", port, *TRAINING)
-    assert (code, printed.err) == (2, f"launch.py: port {port} is in use: choose another --port.\n")
+    assert (code, printed.err) == (2, f"depthsi: port {port} is in use: choose another --port.\n")
 
 
 def test_a_command_that_fails_is_the_last(capfd, tmp_path, monkeypatch):
@@ -273,7 +315,9 @@ def test_signals_reach_every_process_once(tmp_path):
         (tmp_path / "log").write_text("")
         words = [
             sys.executable,
-            FOLDER / "launch.py",
+            "-m",
+            "depthsi",
+            "launch",
             "machine",
             "--processes",
             "2",
@@ -283,10 +327,9 @@ def test_signals_reach_every_process_once(tmp_path):
             "12399",
             *TRAINING,
         ]
-        path = str(FOLDER.parents[1])
         running = subprocess.Popen(
             words,
-            env=os.environ | {"PYTHONPATH": path},
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,

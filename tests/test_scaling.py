@@ -93,9 +93,8 @@ def test_the_tables_say_what_was_measured():
         "throughput": {"coarse, 32": {"float32": [2.0, 4.0, 3.0], "bfloat16": [1.0, 1.0, 1.0]}},
     }
     machine = {"processor": "2 x P", "devices": "gpu G", "jax": "1", "python": "3"}
-    text = scaling.report(
-        {"settings": {"devices": (1, 2), "width": 0.5}, "machine": machine, "seconds": seconds}
-    )
+    command = "python -m experiments.benchmarks.scaling --devices 1 2 --width 0.5"
+    text = scaling.report({"command": command, "machine": machine, "seconds": seconds})
     assert "`python -m experiments.benchmarks.scaling --devices 1 2 --width 0.5`, 2 x P" in text
     assert "| 1 | 200 | 1.00 | 2.000 | - |" in text
     assert "| 2 | 300 | 1.50 | 1.000 | 2.000 |" in text
@@ -104,7 +103,7 @@ def test_the_tables_say_what_was_measured():
     assert "| no cache | 2.0 | 4.0 |" in text
     assert "| coarse, 32 | 11 | 32 | 3.00 |" in text
     without = scaling.report(
-        {"settings": {}, "machine": machine, "seconds": seconds | {"throughput": {}}}
+        {"command": command, "machine": machine, "seconds": seconds | {"throughput": {}}}
     )
     assert "there was no accelerator" in without
 

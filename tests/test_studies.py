@@ -84,7 +84,7 @@ def leaves(found):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_committed_page_is_of_the_committed_numbers(name):
-    file = lab.RESULTS / f"{name}.json"
+    file = lab.STUDIES / f"{name}.json"
     if not file.exists():
         pytest.skip("not measured yet")
     saved = json.loads(file.read_text())

@@ -17,6 +17,7 @@ from depthsi.evaluation.map_files import Predictions, metres, open_predictions
 from depthsi.evaluation.of_run import STORED, picture_names
 from depthsi.evaluation.report import Evaluation
 from depthsi.evaluation.request import EvaluationRequest
+from depthsi.evaluation.rules import rules
 from depthsi.metrics import ImageScores
 from depthsi.metrics.compare import (
     Compared,
@@ -43,7 +44,7 @@ class Compare:
         self.source = open_truth(request.data, request.split, request.protocol)
         size = self.source[0].depth.shape
         street = size[1] > 2 * size[0]
-        self.protocol = request.rules(DEFAULT_PROTOCOLS["kitti" if street else "nyu"])
+        self.protocol = rules(request, DEFAULT_PROTOCOLS["kitti" if street else "nyu"])
         self.size, self.box = size, cropped_region(self.protocol, size)
         self.names = picture_names(self.source, request.split)
         self.predictions: Predictions = open_predictions(

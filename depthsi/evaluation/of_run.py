@@ -15,6 +15,7 @@ from depthsi.errors import DepthsiError
 from depthsi.evaluation.contact_sheet import ComparedImage
 from depthsi.evaluation.report import Evaluation
 from depthsi.evaluation.request import EvaluationRequest
+from depthsi.evaluation.rules import rules
 from depthsi.inference import make_predictor
 from depthsi.metrics import ImageScores
 from depthsi.metrics.compare import (
@@ -42,7 +43,7 @@ def evaluate_run(request: EvaluationRequest) -> Evaluation:
     run = RunDirectory(request.what)
     config = run.config()
     sizes = config.model.sizes
-    protocol = request.rules(DEFAULT_PROTOCOLS[sizes.name])
+    protocol = rules(request, DEFAULT_PROTOCOLS[sizes.name])
     box = evaluated_region(protocol, sizes, sizes.image)  # refuses before anything is read
     params, step = _params(config, run, request.checkpoint)
     config, source = _open_source(config, request.split, protocol)

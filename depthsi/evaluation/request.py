@@ -1,12 +1,9 @@
-"""What an evaluation is asked for."""
+"""What an evaluation is asked for. Nothing here imports an array library: it is in the --help."""
 
 import dataclasses
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from depthsi.errors import DepthsiError
-
-if TYPE_CHECKING:  # the command line asks for its help without loading jax
-    from depthsi.metrics.protocols import Protocol
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,18 +54,3 @@ class EvaluationRequest:
     def units(self) -> float | None:
         """Value for one metre in predictions; None for metres."""
         return self.units_per_metre or None
-
-    def rules(self, default: "Protocol") -> "Protocol":
-        """The protocol asked for, with the changes asked for.
-
-        Raises:
-          DepthsiError: no such protocol, crop or alignment.
-        """
-        from depthsi.metrics.protocols import protocol
-
-        chosen = protocol(self.protocol) if self.protocol else default
-        return chosen.with_changes(
-            crop=self.crop or None,
-            alignment=self.alignment or None,
-            aggregation=self.aggregation or None,
-        )

@@ -1,1 +1,1 @@
-"""Starting a run on one machine, under SLURM, or on a TPU pod."""
+"""Starting one training on many devices: of this machine, a SLURM cluster, or a TPU pod slice."""

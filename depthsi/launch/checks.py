@@ -7,6 +7,21 @@ import subprocess
 from collections.abc import Sequence
 
 from depthsi.errors import DepthsiError
+from depthsi.presets import PRESETS
+
+
+def check_training(training: Sequence[str]) -> None:
+    """Raises DepthsiError unless these can be the arguments of a `depthsi train` to be launched."""
+    names = [word.partition("=")[0].replace("_", "-") for word in training]
+    if not ({"--config", "--resume"} & set(names) or (training and training[0] in PRESETS)):
+        raise DepthsiError(
+            "put the arguments of depthsi train after --, a preset first"
+            f" ({', '.join(PRESETS)}), such as: -- nyu --run DIR; or --config FILE, or --resume."
+        )
+    if "--run" not in names:
+        raise DepthsiError("--run is missing after --: name the directory of the run.")
+    if any(name.startswith("--cluster.") for name in names):
+        raise DepthsiError("--cluster options are set by depthsi launch: leave them out.")
 
 
 def check_name(option: str, value: str, pattern: str, example: str) -> None:

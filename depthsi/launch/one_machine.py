@@ -19,7 +19,10 @@ _STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)  # after saving
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """This machine: one process that uses all its devices, or several that share its GPUs."""
+    """This machine: one process that uses all its devices, or several that share its GPUs.
+
+    The arguments of `depthsi train` follow after --, such as: -- nyu --run DIR.
+    """
 
     processes: int = 1
     """How many; each reads its own part of every batch."""
@@ -51,7 +54,7 @@ class Machine:
             _check_free(self.port)
         code = _run(commands)
         if self.processes > 1 and code in _STOPPED:
-            print("launch.py: to go on, run the same command with --resume added.", file=sys.stderr)
+            print("depthsi: to go on, run the same command with --resume added.", file=sys.stderr)
         return code
 
     def _command(self, i: int, training: tuple[str, ...]) -> tuple[dict[str, str], list[str]]:

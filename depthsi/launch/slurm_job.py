@@ -12,7 +12,10 @@ _TIME = r"\d+|\d+:\d\d(:\d\d)?|\d+-\d+(:\d\d){0,2}"
 
 @dataclasses.dataclass(frozen=True)
 class Slurm:
-    """A SLURM cluster: submits a job of one process for each GPU of its nodes."""
+    """A SLURM cluster: submits a job of one process for each GPU of its nodes.
+
+    The arguments of `depthsi train` follow after --, such as: -- nyu --run DIR.
+    """
 
     nodes: int = 1
     """How many."""

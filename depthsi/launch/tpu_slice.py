@@ -5,6 +5,7 @@ import shlex
 import tempfile
 from pathlib import Path
 
+from depthsi.errors import DepthsiError
 from depthsi.launch.checks import check_name, run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -14,7 +15,10 @@ ARCHIVE = "depthsi.tar.gz"
 
 @dataclasses.dataclass(frozen=True)
 class Tpu:
-    """A TPU pod slice: copies depthsi to all hosts, installs it, starts one process on each."""
+    """A TPU pod slice: copies depthsi to all hosts, installs it, starts one process on each.
+
+    The arguments of `depthsi train` follow after --, such as: -- nyu --run DIR.
+    """
 
     name: str
     """Of the TPU VM, which exists."""
@@ -38,6 +42,11 @@ class Tpu:
         return run(commands, program="gcloud", dry_run=self.dry_run)
 
     def _install(self) -> list[list[str]]:
+        if not (ROOT / "pyproject.toml").exists():
+            raise DepthsiError(
+                f"{ROOT} holds no source tree of depthsi to copy to the TPU hosts: run this from a"
+                " clone installed with pip install -e, or add --skip-install if the hosts have it."
+            )
         archive = str(Path(tempfile.gettempdir()) / ARCHIVE)
         on_host = (
             f"set -e; rm -rf depthsi; mkdir depthsi; tar -xzf {ARCHIVE} -C depthsi;"

@@ -10,35 +10,31 @@ Time:      1 to 4 minutes a row on 2 cores; rows that the result already has are
            interrupted.
 Result:    experiments/results/compile_tpu.md and .json. They prove that the programs lower, fit and
            communicate as listed; not how fast they run, nor that the hardware computes them right.
-           What follows for the sharding stands in experiments/launch/README.md.
+           docs/launch.md says what follows for the sharding.
 """
 
 import dataclasses
 import importlib.metadata
 import json
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Any, Literal
 
 import jax
 import numpy as np
-import tyro
 from jax.experimental import topologies
 from jax.sharding import Mesh
 
 from depthsi.config import ComputeConfig, Config
 from depthsi.errors import DepthsiError
-from depthsi.files import write_text
 from depthsi.presets import nyu
 from depthsi.training.parallel import DATA, MODEL, bind, replicated, split, state_sharding
 from depthsi.training.stages import make_stages
 from depthsi.training.state import abstract_state
 from depthsi.training.steps import make_train_step
 from experiments.benchmarks.exchanges import Exchange, exchanges
-
-RESULTS = Path(__file__).parent / "results"
+from experiments.script import RESULTS, command_line, run_script, write_result
 
 # Memory of one device in bytes, from the tables at https://docs.cloud.google.com/tpu/docs/v5e, v6e,
 # v5p and v4, whose GB and GiB are taken as 10^9 alike, to be on the safe side. A v4 chip has 32 and
@@ -186,7 +182,6 @@ def main(arguments: Arguments) -> None:
     """Compiles the cases that the result lacks or that another compiler made."""
     versions = installed_versions()
     file = Path(arguments.out + ".json")
-    file.parent.mkdir(parents=True, exist_ok=True)
     kept = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     rows = kept["rows"] if kept.get("versions") == versions else {}
     for case in CASES:
@@ -197,16 +192,18 @@ def main(arguments: Arguments) -> None:
             case.title, json.dumps({k: v for k, v in rows[case.title].items() if k != "exchanges"})
         )
         rows = {one.title: rows[one.title] for one in CASES if one.title in rows}
-        write_text(file, json.dumps({"versions": versions, "rows": rows}, indent=1) + "\n")
-        write_text(Path(arguments.out + ".md"), report(versions, rows))
+        command = command_line("benchmarks.compile_tpu", arguments, leave_out=("only", "out"))
+        result = {"command": command, "versions": versions, "rows": rows}
+        write_result(arguments.out, result, report(result))
 
 
-def report(versions: dict[str, str], rows: dict[str, Any]) -> str:
+def report(result: dict[str, Any]) -> str:
     """Both tables in Markdown."""
+    versions, rows = result["versions"], result["rows"]
     lines = [
         "# The training steps compiled for TPUs",
         "",
-        f"`python -m experiments.benchmarks.compile_tpu`, jax {versions['jax']}, libtpu"
+        f"`{result['command']}`, jax {versions['jax']}, libtpu"
         f" {versions['libtpu']}, on a machine without a TPU. The paper's NYU networks at full"
         " width, arithmetic in bfloat16, batches of 240 x 320 pictures from the host, state"
         " donated. All numbers are per device; MB and GB are 10^6 and 10^9 bytes. Needed:"
@@ -257,8 +254,4 @@ def _listed(row: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Arguments, description=__doc__))
-    except DepthsiError as error:
-        print(f"compile_tpu: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+    run_script(main, Arguments, __doc__)

@@ -14,7 +14,6 @@ Result:    experiments/results/benchmark_data.md. The contestants of a table tak
 import dataclasses
 import functools
 import itertools
-import json
 import os
 import statistics
 import tempfile
@@ -26,8 +25,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import opencv_loader as rival
-import tyro
 from PIL import Image
 
 from depthsi import compilation
@@ -40,7 +37,6 @@ from depthsi.data.formats.decoding import read_depth, read_image
 from depthsi.data.order import Order
 from depthsi.data.pipeline import InMemory, OnDemand, to_devices, training_batches
 from depthsi.data.resident import place, read_resident
-from depthsi.files import write_text
 from depthsi.machine import describe_machine
 from depthsi.presets import from_scratch
 from depthsi.rooms.endless import render_rooms
@@ -50,8 +46,9 @@ from depthsi.training.parallel import make_mesh, split
 from depthsi.training.stages import make_stages
 from depthsi.training.state import initial_state
 from depthsi.training.steps import make_train_step
+from experiments.benchmarks import opencv_loader as rival
+from experiments.script import RESULTS, command_line, made_by, run_script, write_result
 
-RESULTS = Path(__file__).parents[1] / "results"
 PAUSE = 0.5  # seconds
 Contestant = Callable[[], int]  # does some work and waits for it; how many images that was
 
@@ -252,27 +249,25 @@ def main(arguments: Arguments) -> None:
         for stream in data.streams:
             stream.close()
     # the folder's name only: where it lies says something about this machine alone
-    settings = dataclasses.asdict(arguments) | {"root": Path(arguments.root).name}
+    named = dataclasses.replace(arguments, root=Path(arguments.root).name)
+    settings = dataclasses.asdict(named)
     del settings["out"]
     result = {
+        "command": command_line("benchmarks.data", named),
         "settings": settings,
         "machine": describe_machine(),
         "cores": os.cpu_count(),
         "mean_difference_of_augmentations": difference,
         "images_per_second": tables,
     }
-    Path(arguments.out).parent.mkdir(parents=True, exist_ok=True)
-    write_text(Path(arguments.out + ".json"), json.dumps(result, indent=2) + "\n")
-    write_text(Path(arguments.out + ".md"), report(result))
+    write_result(arguments.out, result, report(result))
 
 
 def report(result: dict[str, Any]) -> str:
     """The tables, and what the goals compare."""
-    machine, tables = result["machine"], result["images_per_second"]
-    settings = " ".join(f"--{k} {v}" for k, v in result["settings"].items() if v != "")
+    tables = result["images_per_second"]
     lines = [
-        f"`python -m experiments.benchmarks.data {settings}`, {machine['processor']}, devices: "
-        f"{machine['devices']}, jax {machine['jax']}, Python {machine['python']}.",
+        made_by(result),
         "Images a second, medians. The two augmentations differ by "
         f"{result['mean_difference_of_augmentations']:.2f} grey levels on average.",
     ]
@@ -304,4 +299,4 @@ def ratios(result: dict[str, Any]) -> list[str]:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    run_script(main, Arguments, __doc__)

@@ -15,7 +15,6 @@ undisturbed run at the same step.
 
 import csv
 import dataclasses
-import json
 import statistics
 import sys
 import tempfile
@@ -24,17 +23,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tyro
 from PIL import Image
 from tqdm import trange
 
-from depthsi.files import write_text
 from depthsi.machine import describe_machine
 from depthsi.training.state import abstract_state
 from experiments.benchmarks import stand_in
 from experiments.benchmarks.fault_trials import Kill, Outcome, Program, Trial
+from experiments.script import RESULTS, command_line, run_script, write_result
 
-RESULTS = Path(__file__).parents[1] / "results"
 STAND_IN = Path(__file__).with_name("stand_in.py")
 SETTINGS = (
     "--data.kind folder --data.root PAIRS --schedule.batch-size 2 --schedule.coarse-samples 48"
@@ -101,15 +98,11 @@ def main(arguments: Arguments) -> None:
             results[name] = summary(outcomes) | {"seconds": seconds}
             results[name]["every run"] = [dataclasses.asdict(outcome) for outcome in outcomes]
     result = {
-        "command": f"python -m experiments.benchmarks.faults --runs {arguments.runs} --pairs"
-        f" {arguments.pairs} --tiny {arguments.tiny} --kills {arguments.kills} --seed"
-        f" {arguments.seed}",
+        "command": command_line("benchmarks.faults", arguments),
         "machine": machine,
         "results": results,
     }
-    out = Path(arguments.out)
-    write_text(out.with_suffix(".json"), json.dumps(result, indent=1) + "\n")
-    write_text(out.with_suffix(".md"), report(result))
+    write_result(arguments.out, result, report(result))
     print(report(result))
 
 
@@ -172,26 +165,22 @@ def report(result: dict[str, Any]) -> str:
         f"| --- |{' ---: |' * len(columns)}",
         *(f"| {row} | {' | '.join(str(each[row]) for each in columns.values())} |" for row in rows),
     ]
-    return (
-        "\n".join(
-            [
-                "# Faults\n",
-                f"`{result['command']}`, {machine['processor']}, jax {machine['jax']},"
-                f" Python {machine['python']}.\n",
-                f"Each run is of {STEPS} steps with a checkpoint every 4, on five made-up pictures. The"
-                " paper's networks at a hundredth of their width are `depthsi train tiny"
-                f" {TINY}`, with more checkpoints where the evaluation is the best so far. The other runs"
-                " are of the same program, whose networks and step were replaced by a random walk of 8192"
-                " numbers that depends on state, seed, step and pictures, without evaluations, so that"
-                " there can be many.\n",
-                *table,
-                "\nOf two processes the other one ends within a second once they have met; if one is killed"
-                " before that, it waits for it as long as `cluster.timeout` says, here 100 s.",
-            ]
-        )
-        + "\n"
-    )
+    lines = [
+        "# Faults\n",
+        f"`{result['command']}`, {machine['processor']}, jax {machine['jax']},"
+        f" Python {machine['python']}.\n",
+        f"Each run is of {STEPS} steps with a checkpoint every 4, on five made-up pictures. The"
+        " paper's networks at a hundredth of their width are `depthsi train tiny"
+        f" {TINY}`, with more checkpoints where the evaluation is the best so far. The other runs"
+        " are of the same program, whose networks and step were replaced by a random walk of 8192"
+        " numbers that depends on state, seed, step and pictures, without evaluations, so that"
+        " there can be many.\n",
+        *table,
+        "\nOf two processes the other one ends within a second once they have met; if one is killed"
+        " before that, it waits for it as long as `cluster.timeout` says, here 100 s.",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    run_script(main, Arguments, __doc__)

@@ -13,25 +13,21 @@ Result:    experiments/results/benchmark_losses.md. All contestants run in turn,
 import dataclasses
 import importlib.metadata
 import importlib.util
-import json
 import os
 import statistics
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
 
 from depthsi import losses
-from depthsi.files import write_text
 from depthsi.machine import describe_machine
+from experiments.script import RESULTS, command_line, run_script, write_result
 
-RESULTS = Path(__file__).parents[1] / "results"
 HEAD = (
     "| form | library | value, ms | value and gradient, ms | over the floor | temporary, MB |",
     "| --- | --- | ---: | ---: | ---: | ---: |",
@@ -281,8 +277,7 @@ def main(arguments: Arguments) -> None:
     results = measure(arguments)
     version = importlib.metadata.version("torch") if importlib.util.find_spec("torch") else "none"
     setting = {
-        "command": f"python -m experiments.benchmarks.losses --frames {arguments.frames} "
-        f"--rounds {arguments.rounds} --seed {arguments.seed}",
+        "command": command_line("benchmarks.losses", arguments),
         "machine": describe_machine(),
         "torch": version,
         "load": [before, os.getloadavg()[0]],
@@ -290,10 +285,9 @@ def main(arguments: Arguments) -> None:
         "goals": goals(results, arguments),
         "results": results,
     }
-    write_text(Path(arguments.out + ".json"), json.dumps(setting, indent=2) + "\n")
-    write_text(Path(arguments.out + ".md"), table(setting))
+    write_result(arguments.out, setting, table(setting))
     print(table(setting))
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    run_script(main, Arguments, __doc__)

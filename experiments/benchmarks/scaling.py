@@ -27,14 +27,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import tyro
 
-from depthsi.files import write_text
 from depthsi.machine import describe_machine
 from depthsi.training.checkpoints.store import Checkpoints
 from experiments.benchmarks.scaling_worker import PLAIN, SPLIT, Training, settings
+from experiments.script import RESULTS, command_line, made_by, run_script, write_result
 
-RESULTS = Path(__file__).parents[1] / "results"
 WORKER = Path(__file__).with_name("scaling_worker.py")
 SAVE_EVERY = 500  # steps between the checkpoints whose cost is told
 Times = dict[str, list[float]]  # seconds of each contestant, one a round
@@ -182,23 +180,21 @@ def main(arguments: Arguments) -> None:
     found["throughput"] = step_times(arguments, 1.0, 20) if accelerated else {}
     options = dataclasses.asdict(arguments)
     del options["out"]
-    result = {"settings": options, "machine": describe_machine(), "seconds": found}
-    Path(arguments.out).parent.mkdir(parents=True, exist_ok=True)
-    write_text(Path(arguments.out + ".json"), json.dumps(result, indent=1) + "\n")
-    write_text(Path(arguments.out + ".md"), report(result))
+    result = {
+        "command": command_line("benchmarks.scaling", arguments),
+        "settings": options,
+        "machine": describe_machine(),
+        "seconds": found,
+    }
+    write_result(arguments.out, result, report(result))
     print(report(result))
 
 
 def report(result: dict[str, Any]) -> str:
     """The tables, and how to read them."""
-    machine, seconds = result["machine"], result["seconds"]
-    options = " ".join(
-        f"--{name} {' '.join(map(str, value)) if isinstance(value, list | tuple) else value}"
-        for name, value in result["settings"].items()
-    )
+    seconds = result["seconds"]
     parts = [
-        f"`python -m experiments.benchmarks.scaling {options}`, {machine['processor']}, devices:"
-        f" {machine['devices']}, jax {machine['jax']}, Python {machine['python']}.\n",
+        f"{made_by(result)}\n",
         "Medians; the contestants of a table took turns, and a ratio is the median of the ratios"
         " of every round.\n",
         *_bindings_report(seconds["bindings"]),
@@ -282,4 +278,4 @@ def _throughput_report(found: dict[str, Times]) -> list[str]:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    run_script(main, Arguments, __doc__)

@@ -10,11 +10,9 @@ Result:    experiments/results/benchmark_step.md; the variants are timed in turn
 """
 
 import dataclasses
-import json
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -22,11 +20,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
 
 from depthsi import compilation
 from depthsi.config import AdamWConfig, Config, ScheduleConfig
-from depthsi.files import write_text
 from depthsi.geometry import Window
 from depthsi.machine import describe_machine
 from depthsi.models import TwoScaleNet
@@ -34,8 +30,7 @@ from depthsi.presets import from_scratch
 from depthsi.training.stages import make_stages
 from depthsi.training.state import initial_state
 from depthsi.training.steps import make_train_step
-
-RESULTS = Path(__file__).parents[1] / "results"
+from experiments.script import RESULTS, command_line, run_script, write_result
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,15 +134,12 @@ def main(arguments: Arguments) -> None:
         seconds[task] = {name: statistics.median(values) for name, values in times.items()}
         print(task, {name: f"{value * 1e3:.1f} ms" for name, value in seconds[task].items()})
 
-    Path(arguments.out).parent.mkdir(parents=True, exist_ok=True)
     setting = {
-        "command": "python -m experiments.benchmarks.step "
-        f"--width {arguments.width} --batch {arguments.batch} --rounds {arguments.rounds}",
+        "command": command_line("benchmarks.step", arguments),
         "machine": describe_machine(),
         "median_seconds": seconds,
     }
-    write_text(Path(arguments.out + ".json"), json.dumps(setting, indent=2) + "\n")
-    write_text(Path(arguments.out + ".md"), table(setting))
+    write_result(arguments.out, setting, table(setting))
 
 
 def table(setting: dict[str, Any]) -> str:
@@ -168,4 +160,4 @@ def table(setting: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    run_script(main, Arguments, __doc__)

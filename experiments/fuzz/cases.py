@@ -1,4 +1,4 @@
-"""Ways to damage a file, for `fuzz_readers.py`. All are functions of the bytes and a generator."""
+"""Ways to damage a file, for `run.py`. All are functions of the bytes and a generator."""
 
 import struct
 import zlib

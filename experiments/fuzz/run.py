@@ -25,17 +25,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tyro
 
 from depthsi.errors import DepthsiError
-from depthsi.files import write_text
 from depthsi.machine import describe_machine
 from experiments.fuzz.cases import mutated
 from experiments.fuzz.targets import TARGETS
 from experiments.fuzz.targets_datasets import DATASET_TARGETS
+from experiments.script import RESULTS, command_line, run_script, write_result
 
 ALL_TARGETS = TARGETS | DATASET_TARGETS
-RESULTS = Path(__file__).parent / "results"
 SECONDS = 10  # that a case may take
 MEMORY = 3 * 2**30  # bytes that a batch may take beyond what its modules do
 BATCH = 100  # cases in one process
@@ -156,14 +154,13 @@ def main(arguments: Arguments) -> None:
     if arguments.reader:
         return
     result = {
+        "command": command_line("fuzz.run", arguments, leave_out=("reader",)),
         "seed": arguments.seed,
         "seconds": round(time.perf_counter() - began),
         "machine": describe_machine(),
         "readers": readers,
     }
-    RESULTS.mkdir(exist_ok=True)
-    write_text(RESULTS / "fuzz_readers.json", json.dumps(result, indent=2) + "\n")
-    write_text(RESULTS / "fuzz_readers.md", report(result))
+    write_result(str(RESULTS / "fuzz_readers"), result, report(result))
     if any(each["faults"] for each in readers.values()):
         raise SystemExit("There are faults.")
 
@@ -179,7 +176,7 @@ def report(result: dict[str, Any]) -> str:
     rows["all"] = [sum(column) for column in zip(*rows.values(), strict=True)]
     lines = [
         "# Damaged files\n",
-        f"`python -m experiments.fuzz.run`, seed {result['seed']}, Python "
+        f"`{result['command']}`, seed {result['seed']}, Python "
         f"{result['machine']['python']}. Each case is a valid file (real data where it was there) "
         "after one or two of: bit flips, noise, truncation, dropped, inserted or moved bytes, runs "
         "of zeros, extreme numbers in fields, odd words, changed lines and digits; PNG checksums "
@@ -195,4 +192,4 @@ def report(result: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    run_script(main, Arguments, __doc__)

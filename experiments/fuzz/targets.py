@@ -1,4 +1,4 @@
-"""Every reader of files, with valid files to damage, for `fuzz_readers.py`.
+"""Every reader of files, with valid files to damage, for `run.py`.
 
 Files are real ones where `../shared/data` has them, else written in exactly the published layout.
 """

@@ -1,4 +1,4 @@
-"""The readers of the data sets' own files and of prepared data, for `fuzz_readers.py`."""
+"""The readers of the data sets' own files and of prepared data, for `run.py`."""
 
 import gzip
 import struct

@@ -15,6 +15,7 @@ from depthsi.runs import RunDirectory
 from depthsi.training.checkpoints.trained import latest_step
 from depthsi.training.stages import make_stages
 from experiments.nyu_row.settings import Settings
+from experiments.script import named_without_place
 
 NAME = "row.json"
 QUESTION = "How far do 719 labelled pictures and procedural rooms carry the network?"
@@ -83,8 +84,7 @@ def collect(directory: Path) -> Path:
 
 def _of_run(path: Path) -> dict[str, Any]:
     run = RunDirectory(path)
-    config = to_dict(run.config())
-    config["data"]["root"] = Path(config["data"]["root"]).name
+    config = named_without_place(to_dict(run.config()))
     text = run.metrics.read_text(encoding="utf-8") if run.metrics.exists() else ""
     lines = [json.loads(line) for line in text.splitlines()]
     train = [line for line in lines if line["split"] == "train"]

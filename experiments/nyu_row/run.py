@@ -1,14 +1,16 @@
-"""The row of the README's table, from rooms and labelled pairs alone, in the time there is.
+"""The rows of the README's table: networks trained on procedural rooms, then on labelled pairs.
 
 Question:  how far do 719 labelled NYU pictures and any number of procedural rooms carry the paper's
            networks, and a U-Net beside them, without any other weights or data?
-Command:   python -m experiments.nyu_row.run --root FOLDER --run runs/nyu_row/two_scale
-           python -m experiments.nyu_row.run --root FOLDER --run runs/nyu_row/unet --kind unet
-           --size small --batch 16 --rooms-kept 6000 --rooms-coarse 20000 --coarse 24000 --fine 0
-           on a GPU: --sizes gpu --minutes 8 --shorten
-Hardware:  2 CPU cores, or one GPU (experiments/nyu_row/gpu_run.sh, not run yet).
+Command:   python -m experiments.nyu_row.run --root FOLDER --test
+           the U-Net: --run runs/nyu_row/unet --kind unet --size small --batch 16
+           --rooms-kept 6000 --rooms-coarse 20000 --coarse 24000 --fine 0
+           on a GPU, not run yet: --width 1 --batch 64 --precision bfloat16 --rooms-kept 0
+           --rooms-coarse 400000 --rooms-fine 60000 --coarse 400000 --fine 80000
+Hardware:  2 CPU cores.
 Time:      on one core of a CPU with AVX-512: two_scale 27 minutes on rooms and 26 on pairs, the
-           small U-Net 20 and 21.
+           small U-Net 20 and 21. `timeout --signal=TERM 30m python -m ...` stops after 30 minutes
+           with everything saved, and the same command continues.
 Result:    experiments/results/nyu_two_scale.* and nyu_unet.* (test), nyu_tries.json (val).
            A try leaves in its directory row.json, and in rooms/, nyu/ and final/ a run
            each, with evaluations inside; tries.json beside it has the numbers of all tries.
@@ -23,139 +25,119 @@ Tried:     without rooms, with AdamW (experiments/nyu_labelled.py): d1 0.483 on 
 A network is trained on rooms and goes on from there on the split `train`. It is evaluated
 on `val`, where everything is chosen; on `test` only with --test, once. With --final the chosen
 training is done again on the pairs of train and val, 719 + 76, and it is that run which is tested.
-The same line continues what was stopped. With --shorten the rooms end after their part of the
-minutes, wherever they are, and the training on pairs is made short enough to end in time, its
-cosine included. Evaluations come on top of the minutes. Neither tyro nor grain nor
-tensorflow-datasets is needed: rooms and pairs are drawn on the device.
 """
 
-import contextlib
-import shlex
-import sys
+import csv
+import dataclasses
+import os
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from depthsi.config import Config
+from depthsi.data.folder.index import read_index
+from depthsi.errors import DepthsiError
 from depthsi.evaluation.evaluate import evaluate_and_report
 from depthsi.evaluation.request import EvaluationRequest
 from depthsi.runs import RunDirectory
-from depthsi.training.checkpoints.trained import latest_step
 from depthsi.training.run import train_run
-from experiments.nyu_row.merge_splits import with_val_for_training
-from experiments.nyu_row.plain_errors import plain_errors
-from experiments.nyu_row.record import NAME, collect, is_complete, record
-from experiments.nyu_row.settings import Settings, final_config, pairs_config, parse, rooms_config
-from experiments.nyu_row.small_weights import as_run
-from experiments.nyu_row.speed import affordable, images_per_second
-from experiments.nyu_row.time_budget import Budget, TimeUpError, stop_after
+from experiments.nyu_row.record import collect, is_complete, record
+from experiments.nyu_row.settings import Settings, final_config, pairs_config, rooms_config
+from experiments.script import command_line, run_script
 
 
-class Row:
-    """One try, as far as it has come; the methods are its parts, in this order."""
+def main(settings: Settings) -> None:
+    """Trains what is missing, evaluates, and writes row.json and tries.json."""
+    path, seconds = Path(settings.run), {}
+    try:
+        train_all(settings, seconds)
+        evaluate_all(settings)
+    finally:  # also what was stopped or failed is on record
+        if path.is_dir():
+            named = dataclasses.replace(settings, root=os.path.relpath(settings.root))
+            command = command_line("nyu_row.run", named, leave_out=(), defaults=False)
+            print(f"Written: {record(settings, command, seconds)} {collect(path.parent)}")
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings, self.path = settings, Path(settings.run)
-        self.seconds: dict[str, float] = {}  # of the trainings of this start
-        self._budget = Budget(settings.minutes)
 
-    def train(self) -> None:
-        """All trainings, each from where it stopped; raises TimeUpError if they are not done."""
-        weights = self._pre_train()
-        with stop_after(self._budget.seconds):
-            config = self._pairs_config(weights)
-        self._finish("nyu", config, self._budget.seconds)
-        if self.settings.final:
-            folder = with_val_for_training(Path(self.settings.root), self.path / "pairs")
-            self._finish("final", final_config(config, folder), self._budget.seconds)
+def train_all(settings: Settings, seconds: dict[str, float]) -> None:
+    """All trainings, each from where it stopped; adds to `seconds` what they take, by name."""
+    path = Path(settings.run)
+    weights = str(path / "rooms") if settings.rooms_coarse else settings.start
+    config = pairs_config(settings, weights)
+    read_index(Path(settings.root) / "index.csv")  # before minutes are spent on rooms
+    if settings.rooms_coarse:
+        finish(path / "rooms", rooms_config(settings), seconds)
+    finish(path / "nyu", config, seconds)
+    if settings.final:
+        folder = with_val_for_training(Path(settings.root), path / "pairs")
+        finish(path / "final", final_config(config, folder), seconds)
 
-    def evaluate(self) -> None:
-        """On val, what there is; on test, what is complete, unless it has been."""
-        nyu = self.path / "nyu"
-        if latest_step(RunDirectory(nyu)) is not None:
-            for which in ("newest", "best") if self._was_evaluated(nyu) else ("newest",):
-                out = str(nyu / f"val_{which}")
-                request = EvaluationRequest(
-                    what=str(nyu), split="val", checkpoint=which, out=out, mirrored=True
-                )
-                evaluate_and_report(request)
-        if not self.settings.test:
+
+def finish(path: Path, config: Config, seconds: dict[str, float]) -> None:
+    """Trains the run in `path` to its end, unless it has come there."""
+    resume = (path / "config.json").exists()
+    if resume:
+        RunDirectory(path).check_same(config)
+        if is_complete(path):
             return
-        tested = self.path / ("final" if self.settings.final else "nyu")
-        if (tested / "test" / "evaluation.json").exists():
-            print(f"{tested} has been evaluated on test before: see {tested / 'test'}.")
-        elif not ((tested / "config.json").exists() and is_complete(tested)):
-            print(f"{tested} is not complete: it is not evaluated on test yet.")
-        else:
-            which, out = self.settings.checkpoint, str(tested / "test")
-            request = EvaluationRequest(what=str(tested), checkpoint=which, out=out, mirrored=True)
-            evaluate_and_report(request)
-
-    def _pre_train(self) -> str:
-        """Trains on rooms; the run to start from, "" for none."""
-        settings = self.settings
-        weights = settings.start and str(as_run(settings.start, self.path / "start"))
-        if not settings.rooms_coarse:
-            return weights
-        rooms, config = self.path / "rooms", rooms_config(settings, weights)
-        if not settings.shorten:
-            self._finish("rooms", config, self._budget.seconds)
-        elif not (self.path / "nyu" / "config.json").exists():
-            with contextlib.suppress(TimeUpError):  # what there is of it will do
-                self._finish("rooms", config, settings.rooms_share * self._budget.seconds)
-        return weights if latest_step(RunDirectory(rooms)) is None else str(rooms)
-
-    def _pairs_config(self, weights: str) -> Config:
-        """Of the training on pairs: as long as asked for, or as there is time, or as it began."""
-        settings = self.settings
-        most = settings.coarse, settings.fine
-        if not settings.shorten:
-            return pairs_config(settings, weights, most)
-        if (self.path / "nyu" / "config.json").exists():
-            begun = RunDirectory(self.path / "nyu").config()
-            samples = begun.schedule.coarse_samples, begun.schedule.fine_samples
-            return pairs_config(settings, begun.init.weights, samples)
-        speed = images_per_second(pairs_config(settings, "", most))
-        each = self._budget.seconds / (2 if settings.final else 1)
-        # a training cut short is better than none
-        samples = affordable(most, speed, max(each - settings.reserve, each / 3))
-        print(f"{speed:.0f} pairs a second: {samples[0]} for coarse and {samples[1]} for fine.")
-        return pairs_config(settings, weights, samples)
-
-    def _finish(self, name: str, config: Config, seconds: float) -> None:
-        path, began = self.path / name, time.monotonic()
-        resume = (path / "config.json").exists()
-        if resume:
-            RunDirectory(path).check_same(config)
-            if is_complete(path):
-                return
-        try:
-            with stop_after(seconds):
-                train_run(config, str(path), resume=resume)
-        finally:
-            self.seconds[name] = round(time.monotonic() - began, 1)
-
-    def _was_evaluated(self, path: Path) -> bool:
-        metrics = RunDirectory(path).metrics
-        return metrics.exists() and '"split": "val"' in metrics.read_text(encoding="utf-8")
+    began = time.monotonic()
+    try:
+        train_run(config, str(path), resume=resume)
+    finally:
+        seconds[path.name] = round(time.monotonic() - began, 1)
 
 
-def main(words: Sequence[str] | None = None) -> None:
-    arguments = sys.argv[1:] if words is None else list(words)
-    command = shlex.join(["python", "experiments/nyu_row/run.py", *arguments])
-    with plain_errors("nyu_row"):
-        row, ending = Row(parse(arguments)), "All trainings are complete."
-        try:
-            try:
-                row.train()
-            except TimeUpError:
-                ending = f"The time is over and all is saved. Continue with: {command}"
-            row.evaluate()
-        finally:  # also what failed is on record
-            if row.path.is_dir():
-                record(row.settings, command, row.seconds)
-        print(f"Written: {row.path / NAME} {collect(row.path.parent)}\n{ending}")
+def evaluate_all(settings: Settings) -> None:
+    """On val; on test, if that is asked for and has not been done."""
+    path = Path(settings.run)
+    nyu = str(path / "nyu")
+    for which in ("newest", "best"):
+        out = f"{nyu}/val_{which}"
+        evaluate_and_report(
+            EvaluationRequest(what=nyu, split="val", checkpoint=which, out=out, mirrored=True)
+        )
+    if not settings.test:
+        return
+    tested = path / ("final" if settings.final else "nyu")
+    if (tested / "test" / "evaluation.json").exists():
+        print(f"{tested} has been evaluated on test before: see {tested / 'test'}.")
+        return
+    out, which = str(tested / "test"), settings.checkpoint
+    evaluate_and_report(
+        EvaluationRequest(what=str(tested), checkpoint=which, out=out, mirrored=True)
+    )
+
+
+def with_val_for_training(root: Path, made: Path) -> Path:
+    """Makes the folder `made`, whose split `train` has the pairs of `root` in train and val.
+
+    Its pictures are links to those of `root`; done again, it is as before.
+
+    Args:
+      root: folder with index.csv.
+      made: folder to make.
+
+    Returns:
+      `made`.
+
+    Raises:
+      DepthsiError: the index cannot be used, or has no split `val`.
+    """
+    pairs = read_index(root / "index.csv")
+    if not any(pair.split == "val" for pair in pairs):
+        raise DepthsiError(f"{root} has no split 'val' that could be added to 'train'.")
+    rows = [("rgb", "depth", "split", "depth_units_per_metre", "scene")]
+    for pair in pairs:
+        split = "train" if pair.split == "val" else pair.split
+        units = "" if pair.units_per_metre is None else str(pair.units_per_metre)
+        rows.append((pair.rgb, pair.depth, split, units, pair.scene))
+    made.mkdir(parents=True, exist_ok=True)
+    for name in {Path(file).parts[0] for pair in pairs for file in (pair.rgb, pair.depth)}:
+        if not (made / name).is_symlink():
+            os.symlink((root / name).resolve(), made / name)
+    with (made / "index.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return made
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main, Settings, __doc__)

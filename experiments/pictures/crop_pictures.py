@@ -17,6 +17,7 @@ from depthsi.errors import DepthsiError
 from depthsi.geometry import CROPS, Crop, crop
 from depthsi.metrics.protocols import PROTOCOLS
 from depthsi.viz.grid import Cell, save_grid
+from experiments.script import run_script
 
 WIDTH, DIM = 3.4, 0.35  # inches of a picture; brightness outside the crop
 
@@ -66,4 +67,4 @@ def outlined(picture: np.ndarray, box: Crop) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    run_script(main, Arguments, __doc__)

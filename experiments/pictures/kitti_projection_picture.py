@@ -14,7 +14,6 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-import tyro
 from PIL import Image
 
 from depthsi.data.formats.decoding import read_image
@@ -22,6 +21,7 @@ from depthsi.datasets.kitti_depth.calibration import object_matrix
 from depthsi.datasets.kitti_depth.projection import project
 from depthsi.datasets.kitti_depth.velodyne import read_scan
 from depthsi.viz.depth_maps import colour_depth, depth_limits
+from experiments.script import run_script
 
 DOT = 1  # pixels around each point that take its colour
 
@@ -80,4 +80,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    run_script(main, Arguments, __doc__)

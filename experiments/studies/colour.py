@@ -131,13 +131,13 @@ def report(found: dict[str, Any]) -> str:
     probed = list(next(iter(probe.values())))
     return "\n\n".join(
         [
-            f"Networks trained on {found['data']}; test pictures under tints; in brackets the seeds. A"
-            " tint of strength t multiplies the channels by up to 1 - t or 1 + t; the random gain of"
-            " the training reaches 0.2.",
+            f"Networks trained on {found['data']}; test pictures under tints; in brackets the"
+            " seeds. A tint of strength t multiplies the channels by up to 1 - t or 1 + t; the"
+            " random gain of the training reaches 0.2.",
             f"## Error\n\n{markdown(['strength', *headers], rows)}",
-            "## Probe\n\nAccuracy of a linear probe that has to tell tinted from natural pictures, half"
-            " of the test pictures each; it was fitted to training pictures. Chance is 0.5. For"
-            " comparison, the same probe of means and deviations of the picture's own colours.",
+            "## Probe\n\nAccuracy of a linear probe that has to tell tinted from natural pictures,"
+            " half of the test pictures each; it was fitted to training pictures. Chance is 0.5."
+            " For comparison, the same probe of means and deviations of the picture's own colours.",
             markdown(
                 ["features", *(f"strength {strength}" for strength in probed)],
                 [

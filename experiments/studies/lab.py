@@ -10,8 +10,6 @@ import functools
 import hashlib
 import json
 import os
-import shlex
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,8 +27,6 @@ from depthsi.config import (
 )
 from depthsi.config_json import to_dict
 from depthsi.data.pipeline import InMemory, Samples, open_samples, ordered_batches
-from depthsi.errors import DepthsiError
-from depthsi.files import write_text
 from depthsi.inference import make_predictor
 from depthsi.machine import describe_machine
 from depthsi.metrics import ImageScores
@@ -39,9 +35,10 @@ from depthsi.metrics.protocols import DEFAULT_PROTOCOLS, Protocol
 from depthsi.presets import from_scratch
 from depthsi.runs import RunDirectory
 from depthsi.training.loop import train
+from experiments.script import RESULTS, command_line, made_by, run_script, write_result
 
 T = TypeVar("T")
-RESULTS = Path(__file__).parents[1] / "results" / "studies"
+STUDIES = RESULTS / "studies"
 PROTOCOL = DEFAULT_PROTOCOLS["nyu"]
 
 
@@ -63,7 +60,7 @@ class Options:
     """Only try out that everything runs: the smallest networks, a few steps, no results."""
     runs: str = "runs/studies"
     """Where the trainings are kept."""
-    out: str = str(RESULTS)
+    out: str = str(STUDIES)
     """Where the tables and pictures go."""
 
     @property
@@ -215,11 +212,8 @@ def conduct(
         "results": measured,
     }
     result = json.loads(json.dumps(result))
-    out = Path(options.out)
-    out.mkdir(parents=True, exist_ok=True)
-    write_text(out / f"{name}.json", json.dumps(result, indent=1) + "\n")
-    write_text(out / f"{name}.md", page(result, report))
-    draw(measured, out / f"{name}.png")
+    write_result(f"{options.out}/{name}", result, page(result, report))
+    draw(measured, Path(options.out) / f"{name}.png")
     print(page(result, report))
     return result
 
@@ -228,22 +222,14 @@ def command(name: str, options: Options) -> str:
     """What to type for the same study, from here."""
     if options.root:  # where it lies on this machine is nobody's business
         options = dataclasses.replace(options, root=os.path.relpath(options.root))
-    words = ["python", f"experiments/studies/{name}.py"]
-    for field in dataclasses.fields(options):
-        value = getattr(options, field.name)
-        if value != field.default and field.name not in ("runs", "out"):
-            shown = value if isinstance(value, tuple) else (value,)
-            words += [f"--{field.name}", *map(str, shown)] if value is not True else ["--fast"]
-    return shlex.join(words)
+    return command_line(f"studies.{name}", options, leave_out=("runs", "out"), defaults=False)
 
 
 def page(result: dict[str, Any], report: Callable[[dict[str, Any]], str]) -> str:
     """A study's page in Markdown, from what its JSON holds."""
-    machine = result["machine"]
+    seeds = f"seeds {', '.join(map(str, result['settings']['seeds']))}"
     return (
-        f"# {result['study']}\n\n`{result['command']}`, seeds"
-        f" {', '.join(map(str, result['settings']['seeds']))}, {machine['processor']}, devices:"
-        f" {machine['devices']}, jax {machine['jax']}, Python {machine['python']}.\n\n"
+        f"# {result['study']}\n\n{made_by(result, seeds)}\n\n"
         f"{report(result['results'])}\n\n![{result['study']}]({result['study']}.png)\n"
     )
 
@@ -264,15 +250,12 @@ def markdown(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def main(function: Callable[[Options], Any], description: str | None) -> None:
     """Runs a study from the command line; a user's mistake is one sentence and exit code 2."""
-    import tyro
 
-    options = tyro.cli(Options, description=description)
-    keep_compiled_programs(Path(options.runs) / "compiled")
-    try:
+    def study(options: Options) -> None:
+        keep_compiled_programs(Path(options.runs) / "compiled")
         function(options)
-    except DepthsiError as error:
-        print(f"{Path(sys.argv[0]).stem}: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+
+    run_script(study, Options, description)
 
 
 def keep_compiled_programs(directory: Path) -> None:

@@ -1,0 +1,18 @@
+"""The protocol of an evaluation."""
+
+from depthsi.evaluation.request import EvaluationRequest
+from depthsi.metrics.protocols import Protocol, protocol
+
+
+def rules(request: EvaluationRequest, default: Protocol) -> Protocol:
+    """The protocol that `request` names, or `default`, with the changes it asks for.
+
+    Raises:
+      DepthsiError: no such protocol, crop or alignment.
+    """
+    chosen = protocol(request.protocol) if request.protocol else default
+    return chosen.with_changes(
+        crop=request.crop or None,
+        alignment=request.alignment or None,
+        aggregation=request.aggregation or None,
+    )

@@ -1,0 +1,207 @@
+"""The rows of the README: their settings, what is trained and evaluated when, what is recorded."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+from labelled_pairs import SPLITS, write_labelled_pairs
+
+from depthsi.config_json import config_from_dict
+from depthsi.data.folder.source import FolderSource
+from depthsi.errors import DepthsiError, StoppedError
+from depthsi.runs import RunDirectory
+from depthsi.training.checkpoints.store import Checkpoints
+from depthsi.training.stages import make_stages
+from depthsi.training.state import State
+from experiments.nyu_row import record
+from experiments.nyu_row import run as nyu_row
+from experiments.nyu_row.settings import Settings, pairs_config, rooms_config
+from experiments.script import RESULTS
+
+TINY = {"width": 0.0625, "batch": 4, "rooms_kept": 0, "rooms_coarse": 8, "coarse": 8, "fine": 4}
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    return write_labelled_pairs(tmp_path_factory.mktemp("data") / "pairs")
+
+
+def test_the_configurations_that_follow_from_the_settings():
+    settings = Settings(
+        "data",
+        batch=64,
+        coarse=1000,
+        fine=10,
+        start="somewhere",
+        rooms_kept=0,
+        rooms_fine=5,
+        precision="bfloat16",
+    )
+    rooms = rooms_config(settings)
+    assert rooms.data.endless
+    assert (rooms.optim.kind, rooms.init.weights) == ("muon", "somewhere")
+    config = pairs_config(settings, "rooms")
+    assert config.data.resident
+    assert config.init.weights == "rooms"
+    assert config.compute.precision == rooms.compute.precision == "bfloat16"
+    assert [stage.steps for stage in make_stages(config)] == [16, 1]
+    few = Settings("data", rooms_kept=100)
+    kept = rooms_config(few)
+    assert (kept.data.endless, kept.data.train) == (False, 100)
+    assert kept.augment == pairs_config(few, "").augment
+    assert kept.augment != rooms.augment  # a new room needs no variation
+    unet = pairs_config(Settings("data", kind="unet"), "")
+    assert [stage.name for stage in make_stages(unet)] == ["unet"]
+
+
+@pytest.mark.parametrize("name", ["two_scale", "unet"])
+def test_the_committed_rows_have_these_configurations(name):
+    tried = json.loads((RESULTS / "nyu_tries.json").read_text())[name]["settings"]
+    known = {key: value for key, value in tried.items() if key in Settings.__dataclass_fields__}
+    recorded = json.loads((RESULTS / f"nyu_{name}.json").read_text())["run"]
+    config = pairs_config(Settings(**known), f"{tried['run']}/rooms")
+    assert config == config_from_dict(recorded)
+
+
+def test_a_best_checkpoint_needs_val():
+    with pytest.raises(DepthsiError, match="leave out --checkpoint"):
+        Settings("data", final=True, checkpoint="best")
+
+
+def test_a_folder_without_index_is_refused_before_any_training(tmp_path):
+    with pytest.raises(DepthsiError, match=r"index\.csv does not exist"):
+        nyu_row.main(Settings(str(tmp_path), run=str(tmp_path / "row")))
+    assert not list(tmp_path.iterdir())
+
+
+class FakeTrainings:
+    """In the place of training and evaluation: ends at once, or is stopped where it is told to."""
+
+    def __init__(self, monkeypatch):
+        self.trained, self.evaluated, self.late = [], [], ""
+        monkeypatch.setattr(nyu_row, "train_run", self.train)
+        monkeypatch.setattr(nyu_row, "evaluate_and_report", self.evaluate)
+
+    def train(self, config, path, *, resume):
+        run = RunDirectory(path)
+        name, end = run.path.name, make_stages(config)[-1].end
+        self.trained.append((name, config, resume))
+        if not resume:
+            run.create(config)
+        step = 1 if self.late == name else end
+        with Checkpoints(run.checkpoints, config) as checkpoints:
+            state = State(jnp.int32(step), {"coarse": {"a": jnp.zeros(2)}}, (), jax.random.key(0))
+            checkpoints.save(step, state, "coarse", {})
+        if config.schedule.eval_every:
+            run.append(step=step, stage="coarse", split="val", rmse_log_si=0.5)
+        if self.late == name:
+            raise StoppedError(step, signal.SIGTERM)
+
+    def evaluate(self, request):
+        self.evaluated.append((Path(request.what).name, request.split, request.checkpoint))
+        Path(request.out).mkdir(exist_ok=True)
+        image = dict.fromkeys(record.PAPER_METRICS, 0.25)
+        found = {"results": {"coarse + fine": {"image": image}}}
+        (Path(request.out) / "evaluation.json").write_text(json.dumps(found))
+
+
+def test_a_row_is_trained_evaluated_and_recorded(pairs, tmp_path, monkeypatch, capsys):
+    fake, run = FakeTrainings(monkeypatch), tmp_path / "rows" / "first"
+    settings = Settings(str(pairs), run=str(run), final=True, test=True, **TINY)
+
+    fake.late = "nyu"
+    with pytest.raises(StoppedError):
+        nyu_row.main(settings)
+    assert [name for name, _, _ in fake.trained] == ["rooms", "nyu"]
+    assert not fake.evaluated
+    stopped = json.loads((run / "row.json").read_text())
+    assert stopped["runs"]["rooms"]["complete"]
+    assert not stopped["runs"]["nyu"]["complete"]
+
+    fake.late, fake.trained = "", []
+    nyu_row.main(settings)
+    (nyu, config, resumed), (final, again, _) = fake.trained
+    assert (nyu, resumed, final) == ("nyu", True, "final")
+    assert config.init.weights == again.init.weights == str(run / "rooms")
+    assert again.schedule.eval_every == 0
+    assert FolderSource(again.data.root, "train").splits == {"train": 6, "test": 2}
+    assert fake.evaluated == [
+        ("nyu", "val", "newest"),
+        ("nyu", "val", "best"),
+        ("final", "test", "newest"),
+    ]
+
+    fake.trained, fake.evaluated = [], []
+    nyu_row.main(settings)
+    assert "has been evaluated on test before" in capsys.readouterr().out
+    assert not fake.trained
+    assert "test" not in [split for _, split, _ in fake.evaluated]
+
+    row = json.loads((run / "row.json").read_text())
+    assert len(row["starts"]) == 3
+    assert row["starts"][0]["machine"]["jax"] == jax.__version__
+    assert row["starts"][0]["command"].startswith(
+        f"python -m experiments.nyu_row.run --root {os.path.relpath(pairs)} --run"
+    )
+    assert list(row["starts"][0]["seconds"]) == ["rooms", "nyu"]
+    assert row["settings"]["root"] == "pairs"
+    assert row["seed"] == 0
+    assert row["runs"]["nyu"]["complete"]
+    assert row["runs"]["nyu"]["val"][-1]["rmse_log_si"] == 0.5
+    numbers = row["runs"]["final"]["evaluations"]["test"]["coarse + fine"]
+    assert set(numbers.values()) == {0.25}
+    tries = json.loads((run.parent / "tries.json").read_text())
+    assert tries["first"]["steps"] == {"rooms": "2 of 2", "nyu": "3 of 3", "final": "3 of 3"}
+
+    with pytest.raises(DepthsiError, match=r"was started with optim\.learning_rate"):
+        nyu_row.main(Settings(str(pairs), run=str(run), final=True, rate=0.5, **TINY))
+
+
+def test_a_row_from_end_to_end(pairs, tmp_path):
+    """From the command line: a real training of the coarse network, and real evaluations."""
+    run = tmp_path / "rows" / "first"
+    words = (
+        f"--root {pairs} --run {run} --width 0.02 --batch 4 --rooms-coarse 0 --coarse 8 --fine 0"
+    )
+    fast = {"XLA_FLAGS": "--xla_backend_optimization_level=0", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.nyu_row.run", *words.split(), "--optimiser", "adamw"],
+        cwd=RESULTS.parents[1],
+        env=os.environ | fast,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for name in (
+        "row.json",
+        "nyu/metrics.jsonl",
+        "nyu/config.json",
+        "nyu/val_best/evaluation.md",
+        "nyu/val_newest/evaluation.json",
+        "nyu/val_newest/samples/val.png",
+    ):
+        assert (run / name).exists()
+    evaluations = json.loads((run.parent / "tries.json").read_text())["first"]["evaluations"]
+    assert evaluations["nyu"]["val_newest"]["coarse"]["rmse_log"] > 0
+
+
+def test_val_is_trained_on_in_the_end(pairs, tmp_path):
+    for _ in range(2):
+        made = nyu_row.with_val_for_training(pairs, tmp_path / "made")
+    source = FolderSource(made, "train")
+    assert source.splits == {"train": 6, "test": 2}
+    names = [f"rgb/{split}{i}.jpg" for split in ("train", "val") for i in range(SPLITS[split])]
+    assert list(source.names) == names
+    before = [*FolderSource(pairs, "train"), *FolderSource(pairs, "val")]
+    for one, other in zip(source, before, strict=True):
+        assert (one.image == other.image).all()
+        assert (one.depth == other.depth).all()
+    with pytest.raises(DepthsiError, match="no split 'val'"):
+        nyu_row.with_val_for_training(made, tmp_path / "again")
