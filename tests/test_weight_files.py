@@ -109,7 +109,7 @@ def test_many_names_are_read_in_a_moment(tmp_path):
     (tmp_path / "w.safetensors").write_bytes(safetensors_of(text))
     began = time.perf_counter()
     assert read_arrays(tmp_path / "w.safetensors", lambda name: name == "00007").keys() == {"00007"}
-    assert time.perf_counter() - began < 2
+    assert time.perf_counter() - began < 5
 
 
 def test_what_is_no_regular_file_is_not_waited_for(tmp_path):

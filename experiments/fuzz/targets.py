@@ -17,6 +17,7 @@ import safetensors.numpy
 from PIL import Image
 
 from depthsi.data.formats.decoding import read_depth, read_image
+from depthsi.data.formats.exr import COMPRESSIONS
 from depthsi.data.samples import Sample, validate_sample
 from depthsi.training.checkpoints.weight_files import read_arrays
 
@@ -147,8 +148,8 @@ def write_exr(folder: Path) -> list[Path]:
     def header(compression: str) -> dict[str, object]:
         return {"compression": getattr(OpenEXR, f"{compression}_COMPRESSION")}
 
-    depth, kinds = metres(), ("NO", "RLE", "ZIPS", "ZIP", "PIZ", "PXR24", "B44", "DWAA", "ZSTD")
-    for kind in kinds:
+    depth = metres()
+    for kind in COMPRESSIONS:
         scan_lines = header(kind) | {"type": OpenEXR.scanlineimage}
         OpenEXR.File(scan_lines, {"Z": depth}).write(str(folder / f"{kind}.exr"))
     tile = OpenEXR.TileDescription()
@@ -158,7 +159,7 @@ def write_exr(folder: Path) -> list[Path]:
     OpenEXR.File(tiles, layers).write(str(folder / "tiles.exr"))
     parts = [OpenEXR.Part(header("ZIP"), {name: depth}, name) for name in ("Z", "Y")]
     OpenEXR.File(parts).write(str(folder / "parts.exr"))
-    return [folder / f"{name}.exr" for name in (*kinds, "tiles", "parts")]
+    return [folder / f"{name}.exr" for name in (*COMPRESSIONS, "tiles", "parts")]
 
 
 def write_weights(folder: Path) -> list[Path]:

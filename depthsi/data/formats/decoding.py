@@ -73,7 +73,7 @@ def read_depth(
     Args:
       path: of one of `DEPTH_SUFFIXES`. `.png`: 16-bit greyscale; `.npy`, `.npz`: one (H, W) array
         of uint16 or a float kind; `.tif`, `.tiff`: one page of uint16, int32 or float32; `.exr`:
-        one float channel. Floats are metres.
+        one float channel, by OpenEXR. Floats are metres.
       units_per_metre: the value for one metre, for instance 1000 if a file counts millimetres;
         None for a file of floats.
       assumed: the same for a file of whole numbers if `units_per_metre` is None.

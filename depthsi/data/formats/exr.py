@@ -14,6 +14,9 @@ from depthsi.errors import DepthsiError
 from depthsi.files import MAX_BYTES, PathLike, check_pixels
 
 SIGNATURE = b"\x76\x2f\x31\x01"
+# The established ones: of a damaged file in LJ2K, OpenEXR 3.5.3 overwrites memory that is not its
+# own, and HTJ2K and ZSTD are as new.
+COMPRESSIONS = ("NO", "RLE", "ZIPS", "ZIP", "PIZ", "PXR24", "B44", "B44A", "DWAA", "DWAB")
 SEVERAL_PARTS = 0x10  # a flag in the sixth byte
 NOTHING = 1e10  # what Blender writes where it sees nothing
 NOTHING_IN_HALF = 65504  # as above, cut down to the largest float16
@@ -43,8 +46,9 @@ def parse_exr(path: PathLike, data: bytes) -> np.ndarray:
     parts, the name of the part comes before that of the channel.
 
     Raises:
-      DepthsiError: OpenEXR is not installed; not an EXR file; deep pixels; a data window that is
-        not the whole picture; no such channel, or a subsampled one, or not a float one; too large.
+      DepthsiError: OpenEXR is not installed; not an EXR file; deep pixels; a compression outside
+        `COMPRESSIONS`; a data window that is not the whole picture; no such channel, or a
+        subsampled one, or not a float one; too large.
       Exception: of any kind, where the bytes are damaged; the library also prints what it finds.
     """
     if not data.startswith(SIGNATURE):
@@ -60,7 +64,7 @@ def parse_exr(path: PathLike, data: bytes) -> np.ndarray:
     options = {"separate_channels": True, "num_threads": 0}
     with OpenEXR.File(io.BytesIO(data), header_only=True, **options) as file:
         headers = [part.header for part in file.parts]
-        _check_sizes(path, headers)
+        _check_parts(path, headers)
         channel = _depth_channel(path, headers)
     with OpenEXR.File(io.BytesIO(data), **options) as file:
         if len(file.parts) < len(headers):  # it leaves out those that it fails to decode
@@ -90,11 +94,16 @@ def _check_headers(data: bytes) -> None:
     raise ValueError("a header that is too long, or does not end")
 
 
-def _check_sizes(path: PathLike, headers: list[dict[str, Any]]) -> None:
+def _check_parts(path: PathLike, headers: list[dict[str, Any]]) -> None:
     unpacked = pieces = 0
     for header in headers:
         if header["type"].name not in ("scanlineimage", "tiledimage"):
             raise DepthsiError(f"{path} has deep pixels; save flat ones.")
+        compression = header["compression"].name.removesuffix("_COMPRESSION")
+        if compression not in COMPRESSIONS:
+            raise DepthsiError(
+                f"{path} is compressed by {compression}, which is not read; use ZIP."
+            )
         low, high = (corner.tolist() for corner in header["dataWindow"])
         width, height = (last - first + 1 for first, last in zip(low, high, strict=True))
         check_pixels(path, height, width)
