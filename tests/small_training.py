@@ -1,7 +1,7 @@
 """The stand-in of the fault benchmark, as a program that may also get stuck or run out of disk.
 
 SECONDS_PER_STEP in the environment slows it down; STUCK_AT names a step that never ends, FULL_AT
-one from which on the disk takes no files of 8 kB; BEAT is the time between two signs of life.
+one from which on the disk takes no files of 8 kB.
 """
 
 import os
@@ -9,7 +9,6 @@ import resource
 import time
 
 from depthsi.cli import main
-from depthsi.training.processes import lifelines
 from experiments.benchmarks.stand_in import abstract_state, initial_state, install
 
 __all__ = ["abstract_state", "initial_state"]
@@ -25,5 +24,4 @@ def fail_or_wait(step):
 
 if __name__ == "__main__":
     install(fail_or_wait)
-    lifelines.BEAT = float(os.environ.get("BEAT", lifelines.BEAT))
     main()

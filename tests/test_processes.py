@@ -20,6 +20,7 @@ from depthsi.runs import RunDirectory
 from depthsi.training.checkpoints.store import Checkpoints
 from depthsi.training.processes import cluster as processes
 from depthsi.training.processes.cluster import Cluster, join_cluster, on_leader, start
+from depthsi.training.processes.exchange import gather_texts
 from depthsi.training.stages import make_stages
 from depthsi.training.state import abstract_state
 
@@ -256,27 +257,34 @@ def refuse():
     raise DepthsiError("said so")
 
 
+def test_texts_of_any_length_and_script_in_one_process():
+    for text in ("", "x", "Möbel \udcff", 3000 * "x"):
+        assert gather_texts(text) == [text]
+
+
 @pytest.mark.parametrize("index", [0, 1])
 def test_of_several_processes_the_first_one_acts_and_all_hear_of_it(monkeypatch, index):
     """Without the network: what the first one would send is kept and handed to the second."""
     sent = []
 
-    def broadcast(value):
+    def gather(value):
         sent.append(value)
-        return value
+        return np.stack([value, np.zeros_like(value)])
 
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     monkeypatch.setattr(jax, "process_index", lambda: 0)
-    monkeypatch.setattr("jax.experimental.multihost_utils.broadcast_one_to_all", broadcast)
+    monkeypatch.setattr("jax.experimental.multihost_utils.process_allgather", gather)
     with pytest.raises(DepthsiError, match=r"^said so$"):
         on_leader(refuse)
-    ended = []
+    replies = [np.stack([value, np.zeros_like(value)]) for value in sent]
+    assert len(replies) == 2  # lengths and texts
+    exited = []
     monkeypatch.setattr(jax, "process_index", lambda: index)
     monkeypatch.setattr(
-        "jax.experimental.multihost_utils.broadcast_one_to_all", lambda value: sent[0]
+        "jax.experimental.multihost_utils.process_allgather", lambda value: replies.pop(0)
     )
-    monkeypatch.setattr(processes, "give_up", ended.append)
-    monkeypatch.setattr(processes, "LAST_WORDS", 0.0)
+    monkeypatch.setattr(processes, "exit_with_message", exited.append)
+    monkeypatch.setattr(processes, "GRACE_SECONDS", 0.0)
     with join_cluster(Cluster()):
-        on_leader(lambda: ended.append("acted"))
-    assert ended == (["acted"] if index == 0 else []) + ["said so"]
+        on_leader(lambda: exited.append("acted"))
+    assert exited == (["acted"] if index == 0 else []) + ["said so"]

@@ -2,19 +2,39 @@
 
 import json
 import os
+import pty
+import select
 import shlex
 import shutil
 import signal
+import subprocess
 import sys
+import termios
 import time
 
 import pytest
-from killed_runs import arguments, cluster, finish, start, steps_logged, wait_for, write_pairs
+from killed_runs import (
+    PROGRAM,
+    arguments,
+    cluster,
+    environment,
+    finish,
+    start,
+    steps_logged,
+    wait_for,
+    write_pairs,
+)
 
 from depthsi.cli import main
 from depthsi.training.checkpoints.store import Checkpoints
 from depthsi.training.processes import hang
 
+# Takes the terminal that it was given for its own, which sends SIGHUP when it is closed.
+IN_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 TIMING = ("images_per_second", "waiting_share")
 
 
@@ -71,6 +91,38 @@ def test_a_signal_stops_after_a_saved_step_and_names_the_command(
     assert after <= step < 20
     assert shlex.split(command) == [sys.executable, "-m", "depthsi", *words, "--resume"]
     assert finish(start(shlex.split(command)[3:]))[0] == 0
+    assert_like(run, whole)
+
+
+def test_a_closed_terminal_stops_after_a_saved_step(data, whole, tmp_path):
+    """The progress bar cannot be written any more, which must not end the training before."""
+    run = tmp_path / "run"
+    terminal, inside = pty.openpty()
+    termios.tcsetwinsize(inside, (24, 80))
+    words, variables = arguments(run, data), environment(SECONDS_PER_STEP=0.3)
+    process = subprocess.Popen(
+        [sys.executable, "-c", IN_TERMINAL, sys.executable, str(PROGRAM), *words],
+        env=os.environ | variables,
+        stdin=inside,
+        stdout=inside,
+        stderr=inside,
+        start_new_session=True,
+    )
+    os.close(inside)
+    printed = b""
+
+    def steps_come():
+        nonlocal printed
+        if select.select([terminal], [], [], 0)[0]:
+            printed += os.read(terminal, 4096)
+        return steps_logged(run) >= 3
+
+    wait_for(steps_come, process)
+    assert b"/20 [" in printed
+    os.close(terminal)
+    assert process.wait(timeout=60) == 129
+    assert 3 <= final(run)[0] < 20
+    assert finish(start([*words, "--resume"]))[0] == 0
     assert_like(run, whole)
 
 
@@ -191,30 +243,45 @@ def test_a_killed_process_ends_the_other(killed, data, whole_pair, tmp_path):
     assert_like(run, whole_pair)
 
 
-@pytest.mark.parametrize(
-    ("how", "lost", "beat", "why"),
-    [
-        (signal.SIGKILL, 0, 5, "its connection ended"),
-        (signal.SIGSTOP, 1, 0.5, "no sign of life for 6 s"),
-    ],
-)
-def test_loss_and_standstill_are_noticed_outside_of_a_step(how, lost, beat, why, data, tmp_path):
+def assert_all_notice(lost, why, processes):
+    """That all but the lost one exit with one sentence; the first of them watches the lost one."""
+    rest = [process for process in processes if process is not lost]
+    ends = [finish(process) for process in rest]
+    lost.kill()
+    lost.communicate()
+    said = "depthsi: Another process of this run has ended or cannot be reached (process "
+    assert [code for code, _ in ends] == [2] * len(rest), ends
+    assert f"{said}{processes.index(lost)}: {why})" in ends[0][1]
+    assert all(printed.count(said) == 1 for _, printed in ends), ends
+    for word in ("Traceback", "Check failure", "heartbeat"):
+        assert not any(word in printed for _, printed in ends), ends
+
+
+def test_a_loss_is_noticed_outside_of_a_step(data, tmp_path):
     """The others do not compute together then, so that no exchange of theirs can fail."""
     run = tmp_path / "run"
     words = arguments(run, data, "--schedule.batch-size", 3)
-    three = [start([*words, *options], STUCK_AT=4, BEAT=beat) for options in cluster(3)]
+    three = [start([*words, *options], STUCK_AT=4) for options in cluster(3)]
     wait_for(lambda: steps_logged(run) >= 2, three[0])
     time.sleep(0.5)
-    three[lost].send_signal(how)
-    rest = [process for process in three if process is not three[lost]]
-    ends = [finish(process) for process in rest]
-    three[lost].kill()
-    three[lost].communicate()
-    said = "depthsi: Another process of this run has ended or cannot be reached (process "
-    assert [code for code, _ in ends] == [2, 2], ends
-    assert f"{said}{lost}: {why})" in ends[0][1]
-    assert all(printed.count(said) == 1 for _, printed in ends), ends
-    assert not any("Traceback" in printed for _, printed in ends)
+    three[0].kill()
+    assert_all_notice(three[0], "its connection ended", three)
+
+
+@pytest.mark.slow
+def test_a_standstill_is_noticed_in_a_step_and_outside(data, tmp_path):
+    """Of process 0 in a step, of process 1 outside of one, at the same time."""
+    runs = [tmp_path / "in", tmp_path / "outside"]
+    pair = [start([*arguments(runs[0], data), *more], SECONDS_PER_STEP=1) for more in cluster(2)]
+    words = arguments(runs[1], data, "--schedule.batch-size", 3)
+    three = [start([*words, *more], STUCK_AT=4) for more in cluster(3)]
+    wait_for(lambda: steps_logged(runs[0]) >= 2, pair[0])
+    pair[0].send_signal(signal.SIGSTOP)
+    wait_for(lambda: steps_logged(runs[1]) >= 2, three[0])
+    time.sleep(0.5)
+    three[1].send_signal(signal.SIGSTOP)
+    assert_all_notice(pair[0], "no sign of life for 60 s", pair)
+    assert_all_notice(three[1], "no sign of life for 60 s", three)
 
 
 @pytest.mark.parametrize(
@@ -314,7 +381,7 @@ def test_a_config_that_contradicts_the_checkpoint(data, whole, tmp_path, capsys)
 def watched(monkeypatch, minutes, act):
     """What the process was ended with while `act` had a watch of so many minutes."""
     messages = []
-    monkeypatch.setattr(hang, "give_up", messages.append)
+    monkeypatch.setattr(hang, "exit_with_message", messages.append)
     with hang.HangWatch(minutes) as watch:
         act(watch)
     if minutes:  # its last words are not to be taken for those of the next watch

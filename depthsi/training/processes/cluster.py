@@ -8,9 +8,14 @@ import traceback
 from collections.abc import Callable, Iterator
 
 from depthsi.errors import DepthsiError, StoppedError
-from depthsi.training.processes.broadcast import from_leader
-from depthsi.training.processes.hang import give_up, lost_processes_end_this_one
-from depthsi.training.processes.lifelines import LAST_WORDS, Lifelines, hold_lifelines
+from depthsi.training.processes.exchange import gather_texts
+from depthsi.training.processes.hang import exit_with_message, lost_processes_end_this_one
+from depthsi.training.processes.peer_watch import (
+    GRACE_SECONDS,
+    JAX_HEARTBEAT_SECONDS,
+    PeerWatch,
+    watch_peers,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,25 +74,25 @@ def join_cluster(cluster: Cluster) -> Iterator[None]:
     """
     start(cluster)
     with lost_processes_end_this_one():
-        lifelines = hold_lifelines(cluster.host) if cluster.coordinator else Lifelines({})
+        watch = watch_peers(cluster.host) if cluster.coordinator else PeerWatch({})
     try:
         with lost_processes_end_this_one():
             yield
-        lifelines.stop_watching()
+        watch.stop()
     except StoppedError:  # all processes stop after the same step
-        lifelines.stop_watching()
+        watch.stop()
         raise
     except Exception as error:
         import jax
 
         if jax.process_count() == 1:
             raise
-        lifelines.stop_watching()
+        watch.stop()
         if not isinstance(error, DepthsiError):
             traceback.print_exception(error)
         if jax.process_index() == 0:  # whose loss ends the others before they can say the same
-            time.sleep(LAST_WORDS)
-        give_up(str(error))
+            time.sleep(GRACE_SECONDS)
+        exit_with_message(str(error))
 
 
 def start(cluster: Cluster) -> None:
@@ -111,11 +116,15 @@ def start(cluster: Cluster) -> None:
         }
     )
     # At its own limit JAX aborts the process with a page of addresses; ours comes first.
-    limit = threading.Timer(cluster.timeout, give_up, [_nobody_came(cluster)])
+    limit = threading.Timer(cluster.timeout, exit_with_message, [_nobody_came(cluster)])
     limit.daemon = True
     limit.start()
     try:
-        jax.distributed.initialize(**known, initialization_timeout=cluster.timeout + 60)
+        jax.distributed.initialize(
+            **known,
+            initialization_timeout=cluster.timeout + 60,
+            heartbeat_timeout_seconds=JAX_HEARTBEAT_SECONDS,
+        )
         jax.device_count()  # also waits for all
     except (RuntimeError, ValueError) as error:
         why = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
@@ -144,7 +153,7 @@ def on_leader(action: Callable[[], object]) -> None:
             action()
         except DepthsiError as error:
             sentence = str(error)
-    if said := from_leader(sentence):
+    if said := gather_texts(sentence)[0]:
         raise DepthsiError(said)
 
 

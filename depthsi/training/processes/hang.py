@@ -13,25 +13,29 @@ from depthsi.errors import DepthsiError
 
 PATIENCE = 3  # times the limit, for what compiles or writes first
 EXIT_CODE = 2
-LOST = (
+LOST_PROCESS = (
     "Another process of this run has ended or cannot be reached ({}). Start all of them again with"
     " --resume."
 )
-_LOST = re.compile("gloo|nccl|unavailable|deadline|coordination|connection|peer", re.IGNORECASE)
+_SAYS_LOST = re.compile(
+    "gloo|nccl|unavailable|deadline|coordination|connection|peer", re.IGNORECASE
+)
 
 
-_giving_up = threading.Lock()
+_exiting = threading.Lock()
 
 
-def give_up(message: str) -> None:
+def exit_with_message(message: str) -> None:
     """Ends the process with a sentence, though other threads may be stuck in the devices' calls.
 
     Of several threads that call this, one has its say.
     """
-    _giving_up.acquire()
-    print(f"depthsi: {message}", file=sys.stderr, flush=True)
-    sys.stdout.flush()
-    os._exit(EXIT_CODE)
+    _exiting.acquire()
+    try:
+        print(f"depthsi: {message}", file=sys.stderr, flush=True)
+        sys.stdout.flush()
+    finally:  # also where the terminal is gone
+        os._exit(EXIT_CODE)
 
 
 class HangWatch:
@@ -72,7 +76,7 @@ class HangWatch:
         interval = min(60 * self._minutes / 20, 5.0)
         while not self._end.wait(interval):
             if time.monotonic() > self._deadline:
-                give_up(
+                exit_with_message(
                     f"Nothing has happened for {self._allowed:g} minutes after {self._after}:"
                     " another process of this run or a device has stopped answering. Continue with"
                     " --resume; compute.hang_minutes is the limit."
@@ -91,6 +95,6 @@ def lost_processes_end_this_one() -> Iterator[None]:
         yield
     except (jax.errors.JaxRuntimeError, RuntimeError, ValueError, DepthsiError) as error:
         why = str(error.__cause__ if isinstance(error, DepthsiError) else error)
-        if jax.process_count() == 1 or not _LOST.search(why):
+        if jax.process_count() == 1 or not _SAYS_LOST.search(why):
             raise
-        give_up(LOST.format(why.splitlines()[0][:200]))
+        exit_with_message(LOST_PROCESS.format(why.splitlines()[0][:200]))

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -16,10 +17,11 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class StopRequest:
-    """What SIGTERM or SIGINT asked of this process, and when all processes may heed it."""
+    """What SIGTERM, SIGINT or SIGHUP asked of this process, and when all processes may heed it."""
 
     def __init__(self) -> None:
         self.signal = 0
+        self._terminals = [stream for stream in (1, 2) if os.isatty(stream)]
         self._before: jax.Array | None = None
 
     def due(self) -> int:
@@ -35,15 +37,24 @@ class StopRequest:
         return 0 if before is None else int(before)
 
     def ask(self, number: int, _: FrameType | None = None) -> None:
-        """Handles the first signal; a second one ends the process at once, as without us."""
+        """Handles the first signal; a second one ends the process at once, as without us.
+
+        Except for SIGHUP, of which a terminal that is closed sends several.
+        """
         self.signal = number
         for each in SIGNALS:
             signal.signal(each, signal.SIG_DFL)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        for stream in self._terminals:
+            if not os.isatty(stream):  # closed; writing to it would fail, before the state is saved
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
 
 
 @contextlib.contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Turns the first SIGTERM or SIGINT into a request, while the context lasts.
+    """Turns the first SIGTERM, SIGINT or SIGHUP into a request, while the context lasts.
+
+    A SIGHUP that is ignored from the start, as under nohup, stays ignored.
 
     Outside the main thread, where Python allows no handlers, the request stays empty.
     """
@@ -51,7 +62,9 @@ def stop_requests() -> Iterator[StopRequest]:
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    before = {each: signal.signal(each, request.ask) for each in SIGNALS}
+    ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    heeded = SIGNALS if ignored else (*SIGNALS, signal.SIGHUP)
+    before = {each: signal.signal(each, request.ask) for each in heeded}
     try:
         yield request
     finally:
