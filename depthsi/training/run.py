@@ -1,10 +1,12 @@
 """A whole training: data opened, settings checked, every stage trained into a run directory."""
 
 import contextlib
+from importlib import metadata
 
 import jax
 
 from depthsi.config import Config
+from depthsi.config_json import to_dict
 from depthsi.data.bad_samples import GoodSamples
 from depthsi.data.pipeline import Samples, open_samples, ordered_batches
 from depthsi.data.samples import Source
@@ -17,6 +19,7 @@ from depthsi.training.feeds import check_feed
 from depthsi.training.logs.metrics_log import LogOptions
 from depthsi.training.loop import train
 from depthsi.training.parallel import make_mesh, state_sharding
+from depthsi.training.processes.agreement import check_agreement, fingerprint
 from depthsi.training.processes.cluster import Cluster, join_cluster, on_leader
 from depthsi.training.processes.run_lock import run_lock
 from depthsi.training.stages import make_stages
@@ -68,6 +71,8 @@ def train_run(
             if train_samples is not None and not run.mean_depth_file.exists():
                 run.save_mean_depth(mean_depth(ordered_batches(train_samples, BATCH)))
 
+        versions = {name: metadata.version(name) for name in ("depthsi", "jax")}
+        check_agreement(fingerprint(to_dict(config), {}, versions))
         if resume:
             run.check_same(config)
             on_leader(lock)
@@ -80,6 +85,7 @@ def train_run(
             check_init(config.init)
             check_coarse_convs(config)
         sources, samples = _open(config, run)
+        check_agreement(fingerprint({}, sources, {}))
         train_samples, val_samples = samples.get("train"), samples.get("val")
         check_feed(config, train_samples, mesh)
         if not resume:
