@@ -232,9 +232,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"depthsi: {stopped} Continue with: {_resume_command(arguments)}", file=sys.stderr)
         raise SystemExit(stopped.exit_code) from None
     except OSError as error:  # a full disk, a file where a directory should be, no permission
+        if error.filename is None:
+            discard_output()  # or what is left in its buffer fails once more
         where = "the output" if error.filename is None else error.filename
         print(f"depthsi: {where}: {error.strerror or error}.", file=sys.stderr)
-        discard_output()  # or what is left in the buffer fails once more
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print(
