@@ -1,6 +1,5 @@
 """Starting trainings in processes of their own, in order to end them early."""
 
-import csv
 import os
 import socket
 import subprocess
@@ -9,23 +8,16 @@ import time
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from pictures import write_pairs
 
 PROGRAM = Path(__file__).with_name("small_training.py")
 
 
-def write_pairs(root, count=4):
+def write_training_pairs(root, count=4):
     """A folder of pictures with depth, all for training."""
-    root.mkdir()
     rng = np.random.default_rng(0)
-    rows = [["rgb", "depth", "split", "depth_units_per_metre"]]
-    for i in range(count):
-        Image.fromarray(rng.integers(0, 255, (240, 320, 3), np.uint8)).save(root / f"{i}.png")
-        Image.fromarray(np.full((240, 320), 2000, np.uint16)).save(root / f"{i}d.png")
-        rows.append([f"{i}.png", f"{i}d.png", "train", 1000])
-    with (root / "index.csv").open("w", newline="") as file:
-        csv.writer(file).writerows(rows)
-    return root
+    pictures = (rng.integers(0, 255, (240, 320, 3), np.uint8) for _ in range(count))
+    return write_pairs(root, [("train", picture, np.full((240, 320), 2.0)) for picture in pictures])
 
 
 def arguments(run, data, *more, steps=(12, 8), save_every=5):

@@ -7,7 +7,7 @@ import pickle
 
 import numpy as np
 import pytest
-from pictures import saved, smooth_picture
+from pictures import smooth_picture, write_pairs
 
 from depthsi.config import Folder
 from depthsi.data.bad_samples import BadSamples, GoodSamples, good_samples, most_samples
@@ -182,12 +182,8 @@ def test_what_was_left_out_is_kept_in_the_run_and_must_stay_the_same(tmp_path):
 
 
 def test_a_run_that_skips_trains_on_the_rest(tmp_path):
-    lines = ["rgb,depth,split,depth_units_per_metre"]
-    for i in range(120):
-        saved(tmp_path / f"{i}.jpg", smooth_picture(6, 8))
-        saved(tmp_path / f"{i}.png", np.full((6, 8), 1000 + i, np.uint16))
-        lines.append(f"{i}.jpg,{i}.png,train,1000")
-    (tmp_path / "index.csv").write_text("\n".join(lines) + "\n")
+    depths = (np.full((6, 8), (1000 + i + 0.1) / 1000) for i in range(120))
+    write_pairs(tmp_path, [("train", smooth_picture(6, 8), metres) for metres in depths])
     (tmp_path / "7.jpg").write_bytes(b"\xff\xd8\xff cut short")
     data = Folder(root=str(tmp_path), on_bad="skip")
     source = data.open("train")

@@ -1,12 +1,12 @@
 """The command line as a user meets it: the whole chain once, and every mistake in one sentence."""
 
-import csv
 import json
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from pictures import write_index, write_pairs
 from PIL import Image
 
 from depthsi.cli import main
@@ -32,21 +32,13 @@ def folder(tmp_path_factory):
     """Four training and two test pairs, of two sizes."""
     root = tmp_path_factory.mktemp("pairs")
     rng = np.random.default_rng(0)
-    rows = []
+    pairs = []
     for i, split in enumerate(["train"] * 4 + ["test"] * 2):
         size = (480, 640) if i % 2 else (240, 320)
         depth = rng.uniform(1, 5) * np.linspace(1, 2, size[0])[:, None] * np.ones(size)
         image = np.repeat((depth * 25)[..., None], 3, -1).clip(0, 255).astype(np.uint8)
-        Image.fromarray(image).save(root / f"{i}.jpg")
-        Image.fromarray((depth * 1000).astype(np.uint16)).save(root / f"{i}.png")
-        rows.append([f"{i}.jpg", f"{i}.png", split, 1000])
-    write_index(root, rows)
-    return root
-
-
-def write_index(root, rows, header=("rgb", "depth", "split", "depth_units_per_metre")):
-    with (root / "index.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([header, *rows])
+        pairs.append((split, image, depth))
+    return write_pairs(root, pairs)
 
 
 @pytest.fixture(scope="module")

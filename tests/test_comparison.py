@@ -1,12 +1,12 @@
 """The comparison networks in a run: trained, evaluated, used; their rates and options."""
 
-import csv
 import json
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from pictures import write_pairs
 from PIL import Image
 
 from depthsi.cli import main
@@ -29,16 +29,11 @@ def quick(monkeypatch):
 def folder(tmp_path_factory):
     """Four training pairs and one test pair."""
     root = tmp_path_factory.mktemp("pairs")
-    rows = [["rgb", "depth", "split", "depth_units_per_metre"]]
+    pairs = []
     for i, split in enumerate(["train"] * 4 + ["test"]):
         depth = (1 + i / 4) * np.linspace(1, 2, 240)[:, None] * np.ones((240, 320))
-        image = np.repeat((depth * 60)[..., None], 3, -1).astype(np.uint8)
-        Image.fromarray(image).save(root / f"{i}.jpg")
-        Image.fromarray((depth * 1000).astype(np.uint16)).save(root / f"{i}.png")
-        rows.append([f"{i}.jpg", f"{i}.png", split, 1000])
-    with (root / "index.csv").open("w", newline="") as file:
-        csv.writer(file).writerows(rows)
-    return root
+        pairs.append((split, np.repeat((depth * 60)[..., None], 3, -1).astype(np.uint8), depth))
+    return write_pairs(root, pairs)
 
 
 def test_train_evaluate_predict(quick, folder, tmp_path):

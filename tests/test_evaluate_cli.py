@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from pictures import write_index, write_pairs
 from PIL import Image
 from scipy import io
 
@@ -47,16 +48,12 @@ def truth(tmp_path_factory):
     """Three test pairs of 48x64 and four training pairs, depth in millimetres."""
     root = tmp_path_factory.mktemp("pairs")
     rng = np.random.default_rng(0)
-    rows = [("rgb", "depth", "split", "depth_units_per_metre")]
-    for i, split in enumerate(["train"] * 4 + ["test"] * 3):
+    pairs = []
+    for split in ["train"] * 4 + ["test"] * 3:
         slope = np.linspace(1, 2, 48)[:, None] * np.ones(64)
         depth = rng.uniform(1, 5) * slope * rng.uniform(0.7, 1.3, (48, 64))
-        Image.fromarray((depth * 20).clip(0, 255).astype(np.uint8)).save(root / f"{i}.jpg")
-        Image.fromarray((depth * 1000).astype(np.uint16)).save(root / f"{i}.png")
-        rows.append((f"{i}.jpg", f"{i}.png", split, "1000"))
-    with (root / "index.csv").open("w", newline="") as file:
-        csv.writer(file).writerows(rows)
-    return root
+        pairs.append((split, (depth * 20).clip(0, 255).astype(np.uint8), depth))
+    return write_pairs(root, pairs)
 
 
 def true_depth(root, number):
@@ -273,8 +270,7 @@ def test_a_split_without_ground_truth(truth, capsys, tmp_path):
     for number in (4, 5, 6):
         (root / f"{number}.jpg").write_bytes((truth / f"{number}.jpg").read_bytes())
         Image.fromarray(np.zeros((48, 64), np.uint16)).save(root / f"{number}.png")
-    lines = [f"{n}.jpg,{n}.png,test,1000" for n in (4, 5, 6)]
-    (root / "index.csv").write_text("\n".join(["rgb,depth,split,depth_units_per_metre", *lines]))
+    write_index(root, [(f"{n}.jpg", f"{n}.png", "test", 1000) for n in (4, 5, 6)])
     assert "no pixel has a valid depth" in refusal(capsys, made, "--data", root)
     caps = ("--protocol", "garg_kitti", "--crop", "none")
     far = tmp_path / "far"
@@ -282,14 +278,7 @@ def test_a_split_without_ground_truth(truth, capsys, tmp_path):
     for number in (4, 5, 6):
         (far / f"{number}.jpg").write_bytes((truth / f"{number}.jpg").read_bytes())
         np.save(far / f"{number}.npy", np.full((48, 64), 90.0))
-    (far / "index.csv").write_text(
-        "\n".join(
-            [
-                "rgb,depth,split,depth_units_per_metre",
-                *(f"{n}.jpg,{n}.npy,test," for n in (4, 5, 6)),
-            ]
-        )
-    )
+    write_index(far, [(f"{n}.jpg", f"{n}.npy", "test", "") for n in (4, 5, 6)])
     error = refusal(
         capsys, predictions(truth, tmp_path / "p", lambda d: d + 60), "--data", far, *caps
     )

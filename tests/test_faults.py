@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from killed_runs import PROGRAM, arguments, environment, write_pairs
+from killed_runs import PROGRAM, arguments, environment, write_training_pairs
 from small_training import abstract_state
 
 from experiments.benchmarks import fault_trials, faults
@@ -26,7 +26,9 @@ def program(data, processes=1):
 
 @pytest.mark.parametrize(("processes", "most"), [(1, 3), (2, 1)])
 def test_a_killed_run_ends_like_the_one_left_alone(processes, most, tmp_path):
-    trial = fault_trials.Trial(program(write_pairs(tmp_path / "pairs"), processes), tmp_path / "t")
+    trial = fault_trials.Trial(
+        program(write_training_pairs(tmp_path / "pairs"), processes), tmp_path / "t"
+    )
     outcomes = [trial.run("run", np.random.default_rng(0), most)]
     numbers = faults.summary(outcomes)
     assert numbers["kills"] > 0
@@ -44,7 +46,7 @@ def test_a_killed_run_ends_like_the_one_left_alone(processes, most, tmp_path):
 
 def test_a_checkpoint_that_is_not_the_undisturbed_runs_is_counted(tmp_path):
     """With one run's checkpoint in the place of another's."""
-    data = write_pairs(tmp_path / "pairs")
+    data = write_training_pairs(tmp_path / "pairs")
     trial = fault_trials.Trial(program(data), tmp_path / "t")
     (step, state), damaged = trial._newest(tmp_path / "t" / "whole")
     assert (step, damaged) == (20, 0)

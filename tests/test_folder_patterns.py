@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pictures import counts, saved, smooth_picture
+from pictures import counts, saved, smooth_picture, write_index
 
 from depthsi.data.folder.source import FolderSource
 from depthsi.data.folder.units import guess_units
@@ -127,10 +127,10 @@ def scene(kind, height=12, width=16):
     return np.where(valid, metres * units, 0).astype(np.uint16)
 
 
-def write_index(root, names, units=""):
-    lines = [f"{name}.jpg,{name}.png,{split},{units}" for name, split in names.items()]
-    header = "rgb,depth,split,depth_units_per_metre"
-    (root / "index.csv").write_text("\n".join([header, *lines]) + "\n")
+def index(root, names, units=""):
+    write_index(
+        root, [(f"{name}.jpg", f"{name}.png", split, units) for name, split in names.items()]
+    )
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_missing_unit_is_guessed_and_said(tmp_path, kind, units):
     pair(tmp_path, "a.jpg", "a.png")
     depth = scene(kind)
     saved(tmp_path / "a.png", depth)
-    write_index(tmp_path, {"a": "train"})
+    index(tmp_path, {"a": "train"})
     with pytest.warns(DepthsiWarning) as caught:
         source = FolderSource(tmp_path, "train")
     (warning,) = caught
@@ -157,11 +157,11 @@ def test_missing_unit_is_guessed_and_said(tmp_path, kind, units):
 def test_unit_that_is_not_clear_is_refused_unless_given(tmp_path, kind):
     pair(tmp_path, "a.jpg", "a.png")
     saved(tmp_path / "a.png", scene(kind))
-    write_index(tmp_path, {"a": "train"})
+    index(tmp_path, {"a": "train"})
     with pytest.raises(DepthsiError, match="suggests nothing usual per metre; give the units"):
         FolderSource(tmp_path, "train")
     assert FolderSource(tmp_path, "train", units_per_metre=500).assumed_units == 500
-    write_index(tmp_path, {"a": "train"}, units=1000)
+    index(tmp_path, {"a": "train"}, units=1000)
     assert FolderSource(tmp_path, "train").assumed_units is None
     for units in (-1, 0, 1e-9, float("nan")):
         with pytest.raises(DepthsiError, match="units per metre make no sense"):
@@ -181,7 +181,7 @@ def test_splits_that_suggest_different_units_are_refused(tmp_path):
     for name, kind in (("a", "kinect"), ("b", "kitti")):
         pair(tmp_path, f"{name}.jpg", f"{name}.png")
         saved(tmp_path / f"{name}.png", scene(kind))
-    write_index(tmp_path, {"a": "train", "b": "test"})
+    index(tmp_path, {"a": "train", "b": "test"})
     with pytest.raises(DepthsiError, match=r"1000 per metre.*256 per metre.*Both cannot be"):
         FolderSource(tmp_path, "train")
 
@@ -250,7 +250,7 @@ def test_bad_bytes_are_one_sentence_with_row_and_file(tmp_path, case):
     pair(tmp_path, "a.jpg", "a.png")
     file = tmp_path / ("a.jpg" if which == "rgb" else "a.png")
     file.write_bytes(change(file.read_bytes()))
-    write_index(tmp_path, {"a": "train"}, units=1000)
+    index(tmp_path, {"a": "train"}, units=1000)
     with pytest.raises(DepthsiError, match=rf"index\.csv, row 2: .*{words}") as caught:
         FolderSource(tmp_path, "train")[0]
     assert "\n" not in str(caught.value)

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from pictures import counts, saved, smooth_picture
+from pictures import INDEX_HEADER, counts, saved, smooth_picture, write_index
 from PIL import Image
 from test_cli import refusal
 
@@ -15,14 +15,13 @@ from depthsi.cli import main
 def folder(tmp_path):
     root = tmp_path / "pairs"
     root.mkdir()
-    lines = ["rgb,depth,split,depth_units_per_metre,scene"]
+    rows = []
     for i in range(6):
         size = (24, 64) if i == 5 else (24, 32)
         saved(root / f"{i}.jpg", smooth_picture(*size))
         saved(root / f"{i}.png", counts(*size, seed=i))
-        lines.append(f"{i}.jpg,{i}.png,{'train' if i < 4 else 'test'},1000,s{i // 2}")
-    (root / "index.csv").write_text("\n".join(lines) + "\n")
-    return root
+        rows.append((f"{i}.jpg", f"{i}.png", "train" if i < 4 else "test", 1000, f"s{i // 2}"))
+    return write_index(root, rows, (*INDEX_HEADER, "scene"))
 
 
 def test_info_of_a_folder(folder, tmp_path, capsys):

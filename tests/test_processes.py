@@ -13,7 +13,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from PIL import Image
+from pictures import write_pairs
 
 from depthsi.errors import DepthsiError
 from depthsi.runs import RunDirectory
@@ -37,7 +37,7 @@ SETTINGS = """
 def folder(tmp_path_factory):
     """Pictures whose depth is missing here and there, in one of them everywhere."""
     root, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
-    lines = ["rgb,depth,split,depth_units_per_metre"]
+    pairs = []
     rows, cols = np.mgrid[:240, :320] / 320
     for i in range(9):
         tilt = rng.normal(size=(3, 2))
@@ -45,11 +45,8 @@ def folder(tmp_path_factory):
         picture = np.moveaxis(127.5 + 120 * waves, 0, -1).astype(np.uint8)
         metres = np.exp(1 + 0.5 * waves[0])
         metres[: 25 * i] = 0
-        Image.fromarray(picture).save(root / f"{i}.png")
-        Image.fromarray((1000 * metres).astype(np.uint16)).save(root / f"depth{i}.png")
-        lines.append(f"{i}.png,depth{i}.png,{'train' if i % 3 else 'val'},1000")
-    (root / "index.csv").write_text("\n".join(lines) + "\n")
-    return root
+        pairs.append(("train" if i % 3 else "val", picture, metres))
+    return write_pairs(root, pairs)
 
 
 def free_port():

@@ -1,7 +1,7 @@
 """Data settings open themselves."""
 
 import pytest
-from pictures import counts, saved, smooth_picture
+from pictures import counts, saved, smooth_picture, write_index
 
 from depthsi.config import Folder, Prepared, Rooms
 from depthsi.data.folder.source import FolderSource
@@ -14,9 +14,7 @@ def test_a_folder_opens_itself(tmp_path):
         Folder().open("train")
     saved(tmp_path / "a.jpg", smooth_picture(8, 10))
     saved(tmp_path / "a.png", counts(8, 10))
-    (tmp_path / "index.csv").write_text(
-        "rgb,depth,split,depth_units_per_metre\na.jpg,a.png,train,1000\n"
-    )
+    write_index(tmp_path, [("a.jpg", "a.png", "train", 1000)])
     source = Folder(root=str(tmp_path)).open("train", (4, 5))
     assert isinstance(source, FolderSource)
     assert source[0].image.shape == (4, 5, 3)

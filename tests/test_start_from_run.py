@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from killed_runs import arguments, finish, start, write_pairs
+from killed_runs import arguments, finish, start, write_training_pairs
 
 from depthsi.cli import main
 from depthsi.config import Config, InitConfig
@@ -115,7 +115,7 @@ def test_what_is_no_run_is_one_sentence(make, words, tmp_path, capsys):
 
 def test_a_run_begins_with_them_and_a_resumed_one_goes_on_without(tmp_path):
     """The first run is gone by the time of the resumption."""
-    data = write_pairs(tmp_path / "pairs")
+    data = write_training_pairs(tmp_path / "pairs")
     first, second, whole = (tmp_path / name for name in ("first", "second", "whole"))
     assert finish(start(arguments(first, data)))[0] == 0
     warm = ("--init.weights", first, "--seed", 1)

@@ -22,7 +22,7 @@ from killed_runs import (
     start,
     steps_logged,
     wait_for,
-    write_pairs,
+    write_training_pairs,
 )
 
 from depthsi.cli import main
@@ -40,7 +40,7 @@ TIMING = ("images_per_second", "waiting_share")
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return write_pairs(tmp_path_factory.mktemp("data") / "pairs")
+    return write_training_pairs(tmp_path_factory.mktemp("data") / "pairs")
 
 
 @pytest.fixture(scope="module")
