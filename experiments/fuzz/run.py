@@ -35,7 +35,8 @@ from experiments.fuzz.targets import TARGETS
 from experiments.fuzz.targets_datasets import DATASET_TARGETS
 
 ALL_TARGETS = TARGETS | DATASET_TARGETS
-RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "experiments" / "results"
 SECONDS = 10  # that a case may take
 MEMORY = 3 * 2**30  # bytes that a batch may take beyond what its modules do
 BATCH = 100  # cases in one process
@@ -130,7 +131,7 @@ def fuzz(name: str, seed: int, count: int) -> list[dict[str, Any]]:
                 text=True,
                 check=False,
                 timeout=SECONDS * 20,
-                cwd=Path(__file__).parent,
+                cwd=ROOT,
             )
             output, end = done.stdout, f"crash: signal {-done.returncode}"
             if done.returncode > 0:  # not killed by a signal, but a fault of this script
