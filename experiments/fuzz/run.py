@@ -34,6 +34,7 @@ from experiments.fuzz.targets_datasets import DATASET_TARGETS
 from experiments.script import RESULTS, command_line, run_script, write_result
 
 ALL_TARGETS = TARGETS | DATASET_TARGETS
+ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 10  # that a case may take
 MEMORY = 3 * 2**30  # bytes that a batch may take beyond what its modules do
 BATCH = 100  # cases in one process
@@ -128,7 +129,7 @@ def fuzz(name: str, seed: int, count: int) -> list[dict[str, Any]]:
                 text=True,
                 check=False,
                 timeout=SECONDS * 20,
-                cwd=Path(__file__).parent,
+                cwd=ROOT,
             )
             output, end = done.stdout, f"crash: signal {-done.returncode}"
             if done.returncode > 0:  # not killed by a signal, but a fault of this script
