@@ -11,7 +11,7 @@ class StoppedError(Exception):
     """A signal asked the training to stop, which it did after `step`, with its state saved.
 
     Attributes:
-      exit_code: what shells report for the signal: 143 for SIGTERM, 130 for SIGINT.
+      exit_code: what shells report for the signal: 143 for SIGTERM, 130 for SIGINT, 129 for SIGHUP.
     """
 
     def __init__(self, step: int, number: int) -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 import types
 import warnings
+from typing import Any
 
 import jax
 import pytest
@@ -118,9 +119,10 @@ def meet(three, host, indices, before=None):
         if index == 1 and before:
             three.given.wait(30)
             before(int(three.card[0].split()[1]))
-        held[index] = watch_peers(host).connections
+        watch: Any = watch_peers(host)
+        held[index] = watch.connections
 
-    threads = [threading.Thread(target=process, args=(index,)) for index in indices]
+    threads = [threading.Thread(target=process, args=(i,), daemon=True) for i in indices]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -138,7 +140,7 @@ def test_a_star_of_three(exits, three):
     """A stranger who comes first is sent away."""
 
     def stranger(port):
-        with socket.create_connection(("localhost", port)) as other:
+        with socket.create_connection(("localhost", port), timeout=15) as other:
             other.sendall(b"GET / HTTP/1.1\r\n\r\n" * 3)
             with contextlib.suppress(ConnectionError):
                 assert other.recv(1) == b""
@@ -167,7 +169,7 @@ def test_strangers_who_keep_their_connection_keep_nobody_waiting(exits, three):
     end, callers = threading.Event(), []
 
     def strangers(port):
-        callers.append(threading.Thread(target=drip, args=(port, end)))
+        callers.append(threading.Thread(target=drip, args=(port, end), daemon=True))
         callers[0].start()
         time.sleep(0.5)  # they are there first
 
@@ -186,7 +188,7 @@ def test_a_process_that_does_not_come_is_named_in_time(exits, three, monkeypatch
     end, callers, begin = threading.Event(), [], time.monotonic()
 
     def strangers(port):
-        callers.append(threading.Thread(target=drip, args=(port, end)))
+        callers.append(threading.Thread(target=drip, args=(port, end), daemon=True))
         callers[0].start()
 
     with warnings.catch_warnings(record=True) as told:
@@ -208,8 +210,8 @@ def test_without_a_connection_there_is_a_warning(exits, three):
     three.card.append(f"localhost {port} token")
     three.given.set()
     with pytest.warns(DepthsiWarning, match=f"Process 2 cannot connect to localhost:{port}"):
-        held = watch_peers("")
-    assert held.connections == {}
+        watch: Any = watch_peers("")
+    assert watch.connections == {}
     assert exits == []
 
 
@@ -221,7 +223,8 @@ def test_a_connection_that_nobody_answers_is_none(exits, three, monkeypatch):
         three.card.append(f"localhost {silent.getsockname()[1]} token")
         three.given.set()
         with pytest.warns(DepthsiWarning, match="Process 2 cannot connect to .*timed out"):
-            assert watch_peers("").connections == {}
+            watch: Any = watch_peers("")
+    assert watch.connections == {}
 
 
 ANYWHERE = ("0.0.0.0", "::")
