@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from depthsi.errors import DepthsiError, StoppedError
 from experiments.script import (
+    RESULTS,
     command_line,
     made_by,
     named_without_place,
@@ -32,6 +34,10 @@ class Arguments:
     fast: bool = False
     out: str = "somewhere"
 
+    def __post_init__(self):
+        if self.width < 0:
+            raise DepthsiError("width is negative.")
+
 
 @pytest.mark.parametrize("module", MODULES)
 def test_every_module_can_be_imported(module):
@@ -39,6 +45,16 @@ def test_every_module_can_be_imported(module):
     if module.endswith(("benchmarks.data", "opencv_loader")):
         pytest.importorskip("torch")
     importlib.import_module(module)
+
+
+def test_every_result_is_in_a_table():
+    """And every link of the tables leads somewhere."""
+    linked = set()
+    for page in (EXPERIMENTS / "README.md", EXPERIMENTS / "studies" / "README.md"):
+        links = re.findall(r"\]\(([^)#:]+)\)", page.read_text())
+        linked |= {(page.parent / link).resolve() for link in links}
+    assert not [link for link in linked if not link.exists()]
+    assert not set(RESULTS.rglob("*.md")) - linked
 
 
 def test_the_command_of_a_result():
@@ -83,6 +99,11 @@ def test_a_script_ends_in_one_sentence(monkeypatch, capsys):
     with pytest.raises(SystemExit) as stopped:
         run_script(main, Arguments, "A script.")
     assert (stopped.value.code, capsys.readouterr().err) == (2, "error: width is 3.0.\n")
+
+    monkeypatch.setattr("sys.argv", ["script", "--width", "-1"])
+    with pytest.raises(SystemExit) as stopped:
+        run_script(main, Arguments, "A script.")
+    assert (stopped.value.code, capsys.readouterr().err) == (2, "error: width is negative.\n")
 
     monkeypatch.setattr("sys.argv", ["script", "--fast"])
     with pytest.raises(SystemExit) as stopped:

@@ -74,7 +74,8 @@ def test_a_best_checkpoint_needs_val():
         Settings("data", final=True, checkpoint="best")
 
 
-def test_a_folder_without_index_is_refused_before_any_training(tmp_path):
+def test_a_folder_without_index_is_refused_before_any_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(nyu_row, "train_run", lambda *_, **__: pytest.fail("began"))
     with pytest.raises(DepthsiError, match=r"index\.csv does not exist"):
         nyu_row.main(Settings(str(tmp_path), run=str(tmp_path / "row")))
     assert not list(tmp_path.iterdir())
