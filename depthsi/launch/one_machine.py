@@ -14,7 +14,8 @@ from depthsi.errors import DepthsiError
 from depthsi.launch.checks import check_at_least
 
 GRACE = 60.0  # seconds for the others to end by themselves when one process has failed
-_STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)  # after saving
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # on which a training saves and stops
+_STOPPED = tuple(128 + number for number in _SIGNALS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,8 +105,9 @@ def _run(commands: list[tuple[dict[str, str], list[str]]]) -> int:
         for process in running:
             process.send_signal(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, hand_on)
+    for number in _SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it ignored
+            signal.signal(number, hand_on)
     deadline = None
     while any(process.poll() is None for process in running):
         if deadline is None and any(process.poll() for process in running):

@@ -50,7 +50,8 @@ def train(
       DepthsiError: a loss or an update that is not finite, with the step and the checkpoint to go
         back to; a batch the devices cannot share; an unusable checkpoint; data that the settings
         of `config.data` do not allow for.
-      StoppedError: SIGTERM or SIGINT came; the step in flight was finished and its state saved.
+      StoppedError: SIGTERM, SIGINT or SIGHUP came; the step in flight was finished and its state
+        saved.
     """
     mesh = make_mesh(config.schedule.batch_size, config.compute)
     stages = make_stages(config)

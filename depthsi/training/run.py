@@ -72,7 +72,8 @@ def train_run(
                 run.save_mean_depth(mean_depth(ordered_batches(train_samples, BATCH)))
 
         versions = {name: metadata.version(name) for name in ("depthsi", "jax")}
-        check_agreement(fingerprint(to_dict(config), {}, versions))
+        given = {"--run": path, "--resume": resume, **to_dict(config)}
+        check_agreement(fingerprint(given, {}, versions))
         if resume:
             run.check_same(config)
             on_leader(lock)
