@@ -152,18 +152,18 @@ def test_one_value_per_image_whatever_the_leading_axes(name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_masks_are_broadcast(name):
-    """A mask of one image for all, and one of whole images: as if written out."""
+    """A mask of one image for all, one of whole images, and none at all: as if written out."""
     loss, (predictions, targets, _) = CASES[name].loss, hard_images()
     pair = predictions[OFFSET + 1 :], targets[OFFSET + 1 :]
     rng = np.random.default_rng(3)
     masks = rng.uniform(size=(5, 6)) < 0.6, np.array([True, False, True, True])[:, None, None]
-    full = [np.broadcast_to(mask, pair[0].shape) for mask in masks]
+    full = [np.broadcast_to(mask, pair[0].shape) for mask in (*masks, True)]
 
     @jax.jit
     def values(*masks):
         return [loss(*pair, where=mask) for mask in masks]
 
-    got, expected = values(*masks), values(*full)
+    got, expected = values(*masks, None), values(*full)
     for one, other in zip(got, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
     assert expected[0][1] != 0
@@ -195,5 +195,7 @@ def test_wrong_axes_are_refused():
         losses.scale_invariant_loss(x, x, axis=(-1, 2))
     with pytest.raises(ValueError, match=r"`axis` 3 is out of range .* 3 axes"):
         losses.scale_invariant_loss(x, x, axis=3)
-    with pytest.raises(ValueError, match=r"`axis` must name the two axes .* \(-1,\)"):
-        losses.gradient_matching(x, x, axis=(-1,))
+    for axis, words in (((-1,), r"\(-1,\)"), ((0, 1, 2), r"\(0, 1, 2\)"), (None, "None")):
+        for loss in (losses.gradient_matching, losses.eigen_fergus_2015):
+            with pytest.raises(ValueError, match=rf"`axis` must name the two axes .* {words}"):
+                loss(x, x, axis=axis)

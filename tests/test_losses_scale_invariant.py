@@ -87,7 +87,7 @@ def test_value_and_gradient_of_the_forms(form, run):
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("lam", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("lam", [0.0, 0.3, 0.5, 1.0])
 def test_equation_4(form, lam):
     predictions, targets, where = some_images(seed=1)
     loss = functools.partial(scale_invariant_loss, where=where, lam=lam, form=form)
@@ -105,6 +105,15 @@ def test_equation_4(form, lam):
         rtol=1e-5,
         atol=2e-7,
     )
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_lam_does_not_decide_the_type(form):
+    predictions, targets, where = some_images()
+    with jax.enable_x64(True):
+        for lam in (0.3, np.float64(0.3), jnp.full(5, 0.3, jnp.float64)):
+            got = scale_invariant_loss(predictions, targets, where=where, lam=lam, form=form)
+            assert got.dtype == jnp.float32
 
 
 def test_no_mask_is_a_mask_of_all():
@@ -271,8 +280,9 @@ def test_refused_options():
     x = jnp.zeros((2, 3, 4))
     with pytest.raises(ValueError, match=r"`form` must be one of centred.*got 'centered'"):
         scale_invariant_loss(x, x, form="centered")
-    with pytest.raises(ValueError, match=r"`lam` must lie in \[0, 1\], got 1.5"):
-        scale_invariant_loss(x, x, lam=1.5)
+    for lam in (1.5, -0.01, 2, -1):
+        with pytest.raises(ValueError, match=rf"`lam` must lie in \[0, 1\], got {lam}\."):
+            scale_invariant_loss(x, x, lam=lam)
     with pytest.raises(ValueError, match=r"`reduction` must be one of image.*got 'mean'"):
         reduce_images(jnp.zeros(2), jnp.zeros(2), "mean")
     with pytest.raises(ValueError, match=r"`values` \(2,\) and `counts` \(1,\)"):

@@ -239,7 +239,7 @@ def test_bad_predictions_are_not_mistaken_for_wrong_units():
 
 
 def test_the_middle_image_decides():
-    """Of five, three are as they should be or three are not; means would decide otherwise."""
+    """Of five, three are as they should be or three are not: means would decide otherwise."""
     rng = np.random.default_rng(4)
     right, inverse = pairs(lambda depth: depth), pairs(lambda depth: 3 / depth)
     noise = pairs(lambda depth: rng.permutation(depth.ravel()).reshape(depth.shape))
@@ -252,6 +252,8 @@ def test_the_middle_image_decides():
     check_units([*millimetres[:2], *right[2:]], "ratios 1000, 1000, 1, 1, 1")
     with pytest.raises(DepthsiError, match="millimetres"):
         check_units([*millimetres[:3], *right[3:]], "maps")
+    # and in each image the middle pixel
+    check_units(pairs(lambda depth: np.where(rng.random(depth.shape) < 0.33, 1000, 1) * depth), "x")
 
 
 def test_whole_numbers_need_their_unit():

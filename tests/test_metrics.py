@@ -312,6 +312,8 @@ def test_the_host_total_keeps_counting_where_float32_stops():
     batch = DepthMetrics.from_batch(*some_images()[:2])
     assert start.merge(batch).pixels - 2.0**40 == 7 * 30
     assert batch.merge(start).pixels - 2.0**40 == 7 * 30
+    for total in (DepthMetrics.empty(), start.merge(batch), batch.merge(start)):
+        assert all(leaf.dtype == np.float64 for leaf in jax.tree.leaves(total))
 
 
 def test_a_set_without_a_valid_pixel_is_refused():
@@ -410,6 +412,9 @@ def test_scores_of_images_give_the_numbers_of_images_and_set():
         for scores in (whole, parts):
             assert_close(scores.compute(how), expected)
     assert len(ImageScores.from_terms([])) == 0
+    assert parts.compute() == parts.compute("image")
+    assert (parts.pixels.dtype, parts.unusable.dtype) == (np.int64, np.int64)
+    assert all(values.dtype == np.float64 for values in parts.means.values())
 
 
 def test_weights_stand_for_repeated_images():
@@ -431,6 +436,8 @@ def test_extras_are_averaged_over_the_images_that_have_them():
     np.testing.assert_array_equal(scores.per_image()["extra"], values)
     none = scores_in([7], {"extra": np.full(7, np.nan)})
     assert math.isnan(none.compute()["extra"])
+    signed = scores_in([7], {"extra": np.array([-0.1, 0.3, np.nan, np.inf, np.nan, np.nan, 0.1])})
+    assert signed.compute()["extra"] == pytest.approx(0.1, rel=1e-12)
 
 
 def test_an_unscored_image_shows_in_the_set():
