@@ -15,21 +15,18 @@ from depthsi.errors import DepthsiError
 from depthsi.geometry import Crop, kitti, nyu
 from depthsi.inference import make_predictor
 from depthsi.metrics import METRICS
+from depthsi.metrics.alignment import align
+from depthsi.metrics.baselines import constant_depth, mean_depth
 from depthsi.metrics.compare import (
-    align,
     cell_batches,
     compare,
-    constant_depth,
-    cropped_region,
-    describe,
     evaluate_predictor,
-    evaluated_region,
     map_batches,
-    mean_depth,
     score,
     upsample_cells,
 )
 from depthsi.metrics.protocols import PROTOCOLS, Protocol
+from depthsi.metrics.regions import cropped_region, describe, evaluated_region
 from depthsi.models import make_model
 
 NYU = Path(__file__).parents[2] / "shared" / "data" / "nyu_labelled"

@@ -9,7 +9,7 @@ import pytest
 from depthsi.errors import DepthsiError
 from depthsi.evaluation.map_checks import resized
 from depthsi.geometry import nyu
-from depthsi.metrics.compare import cell_batches, cropped_region, score
+from depthsi.metrics.compare import cell_batches, score
 from depthsi.metrics.protocols import (
     ALIGNMENTS,
     DEFAULT_PROTOCOLS,
@@ -18,6 +18,7 @@ from depthsi.metrics.protocols import (
     Protocol,
     protocol,
 )
+from depthsi.metrics.regions import cropped_region
 
 FULL = (480, 640)
 

@@ -19,17 +19,10 @@ from depthsi.evaluation.report import Evaluation
 from depthsi.evaluation.request import EvaluationRequest
 from depthsi.evaluation.rules import rules
 from depthsi.metrics import ImageScores
-from depthsi.metrics.compare import (
-    Compared,
-    comparable,
-    constant_depth,
-    cropped_region,
-    describe,
-    map_batches,
-    mean_depth,
-    score,
-)
+from depthsi.metrics.baselines import constant_depth, mean_depth
+from depthsi.metrics.compare import Compared, comparable, map_batches, score
 from depthsi.metrics.protocols import DEFAULT_PROTOCOLS, PROTOCOLS, TRUTHS
+from depthsi.metrics.regions import cropped_region, describe
 from depthsi.runs import RunDirectory
 
 CHECKED = 16  # pictures that the unit is checked on, evenly spread

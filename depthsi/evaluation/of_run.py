@@ -18,17 +18,10 @@ from depthsi.evaluation.request import EvaluationRequest
 from depthsi.evaluation.rules import rules
 from depthsi.inference import make_predictor
 from depthsi.metrics import ImageScores
-from depthsi.metrics.compare import (
-    Predictor,
-    cell_batches,
-    comparable,
-    constant_depth,
-    describe,
-    evaluated_region,
-    map_batches,
-    score,
-)
+from depthsi.metrics.baselines import constant_depth
+from depthsi.metrics.compare import Predictor, cell_batches, comparable, map_batches, score
 from depthsi.metrics.protocols import DEFAULT_PROTOCOLS, TRUTHS, Protocol
+from depthsi.metrics.regions import describe, evaluated_region
 from depthsi.runs import RunDirectory
 from depthsi.training.checkpoints.record import DamagedError
 from depthsi.training.checkpoints.store import Checkpoints

@@ -13,111 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Num
 
-from depthsi.errors import DepthsiError
-from depthsi.geometry import CELL_STRIDE, Crop, Geometry, Size, crop
+from depthsi.geometry import CELL_STRIDE, Crop, Geometry
 from depthsi.metrics import BOUNDARY_METRICS, DepthMetrics, ImageScores, boundary_metrics
+from depthsi.metrics.alignment import align
 from depthsi.metrics.protocols import Protocol
+from depthsi.metrics.regions import evaluated_region
 from depthsi.metrics.terms import ImageTerms, image_terms, valid_pixels
-from depthsi.valid import valid_depth
 
 Batches = Iterable[tuple[np.ndarray, np.ndarray]]  # batches: uint8 (B, H, W, 3), metres (B, H, W)
 Predictor = Callable[[Any], Any]  # uint8 (B, H, W, 3) -> metres (B, h, w), one per output cell
 Compared = tuple[Any, Any]  # predictions and truth of the same pixels, metres (b, h, w)
-
-
-def cropped_region(protocol: Protocol, size: Size) -> Crop:
-    """The protocol's crop of pictures of `size`.
-
-    Args:
-      protocol: whose crop is taken.
-      size: (H, W) of the pictures, pixels.
-
-    Raises:
-      DepthsiError: the crop is not defined for them, reaches beyond them, or holds no pixel.
-
-    Example:
-      >>> from depthsi.metrics.compare import cropped_region
-      >>> from depthsi.metrics.protocols import protocol
-      >>> cropped_region(protocol("eigen2014_nyu"), (480, 640))
-      Crop(top=20, bottom=460, left=24, right=616)
-    """
-    box = crop(protocol.crop, size)
-    inside = 0 <= box.top < box.bottom <= size[0] and 0 <= box.left < box.right <= size[1]
-    if not inside:
-        raise DepthsiError(
-            f"The crop {protocol.crop!r} takes rows {box.top}..{box.bottom} and columns "
-            f"{box.left}..{box.right}, which pictures of {size[0]}x{size[1]} do not have: use "
-            "another crop or larger pictures."
-        )
-    return box
-
-
-def evaluated_region(protocol: Protocol, sizes: Geometry, size: Size) -> Crop:
-    """The pixels compared in pictures of `size`: the crop, as far as the network's output covers.
-
-    Args:
-      protocol: whose crop is taken.
-      sizes: of the network.
-      size: (H, W) of the pictures, pixels.
-
-    Raises:
-      DepthsiError: nothing is left, or the pictures are not of the geometry's image size.
-
-    Example:
-      >>> from depthsi.geometry import nyu
-      >>> from depthsi.metrics.compare import evaluated_region
-      >>> from depthsi.metrics.protocols import protocol
-      >>> evaluated_region(protocol("nyu_bts"), nyu(), (240, 320))
-      Crop(top=22, bottom=230, left=20, right=300)
-    """
-    if size != sizes.image:
-        raise DepthsiError(
-            f"The evaluation of {sizes.name} needs pictures of {sizes.image}, not {size}."
-        )
-    wanted, covered = cropped_region(protocol, size), sizes.region
-    box = Crop(
-        max(wanted.top, covered.top),
-        min(wanted.bottom, covered.bottom),
-        max(wanted.left, covered.left),
-        min(wanted.right, covered.right),
-    )
-    if box.top >= box.bottom or box.left >= box.right:
-        raise DepthsiError(f"The crop {protocol.crop!r} lies outside what the network covers.")
-    return box
-
-
-def describe(protocol: Protocol, box: Crop, size: Size) -> str:
-    """Lines for tables: the protocol, the pixels it means here, and how that differs from it.
-
-    Args:
-      protocol: what the comparison follows.
-      box: the pixels that are compared.
-      size: (H, W) of the pictures, pixels.
-
-    Raises:
-      DepthsiError: the protocol's crop is not defined for such pictures.
-
-    Example:
-      >>> from depthsi.metrics.compare import cropped_region, describe
-      >>> from depthsi.metrics.protocols import protocol
-      >>> rules = protocol("garg_kitti").with_changes(crop="none")
-      >>> describe(rules, cropped_region(rules, (4, 5)), (4, 5)).splitlines()[0][:60]
-      'Protocol garg_kitti with crop none: crop none (rows 0..4, co'
-    """
-    wanted = cropped_region(protocol, size)
-    place = f"rows {box.top}..{box.bottom}, columns {box.left}..{box.right} of {size[0]}x{size[1]}"
-    lines = [f"Protocol {protocol.name}: crop {protocol.crop} ({place}); {protocol.rules()}."]
-    if box != wanted:
-        share = _area(box) / _area(wanted)
-        lines.append(f"Only where there are predictions, {share:.1%} of the crop.")
-    if protocol.pictures and protocol.pictures != size:
-        height, width = protocol.pictures
-        lines.append(f"Pictures are {size[0]}x{size[1]}, the protocol's {height}x{width}.")
-    return "\n".join(lines)
-
-
-def _area(box: Crop) -> int:
-    return (box.bottom - box.top) * (box.right - box.left)
 
 
 def upsample_cells(cells: Num[Array, "b h w"], resize: str = "nearest") -> Num[Array, "b H W"]:
@@ -141,54 +46,6 @@ def upsample_cells(cells: Num[Array, "b h w"], resize: str = "nearest") -> Num[A
     count, height, width = cells.shape
     shape = (count, height * CELL_STRIDE, width * CELL_STRIDE)
     return jax.image.resize(cells, shape, "bilinear")
-
-
-def align(
-    predictions: Float[Array, "b h w"],
-    targets: Float[Array, "b h w"],
-    where: Bool[Array, "b h w"],
-    alignment: str,
-) -> Float[Array, "b h w"]:
-    """Each predicted map brought to its true one by one factor, or a factor and an offset.
-
-    Args:
-      predictions: (b, h, w) predicted depth in metres.
-      targets: (b, h, w) true depth in metres.
-      where: (b, h, w), the pixels that decide; those whose prediction is not finite and positive do
-        not.
-      alignment: see `depthsi.metrics.protocols.ALIGNMENTS`.
-
-    Returns:
-      (b, h, w) metres; with "scale_shift" depths may become negative.
-
-    Example:
-      >>> import jax.numpy as jnp
-      >>> from depthsi.metrics.compare import align
-      >>> predictions, targets = jnp.array([[[1.0, 2.0, 9.0]]]), jnp.array([[[2.0, 4.0, 6.0]]])
-      >>> print(align(predictions, targets, targets > 0, "median"))
-      [[[ 2.  4. 18.]]]
-    """
-    where &= valid_depth(predictions)
-    count = jnp.maximum(jnp.sum(where, axis=(1, 2), keepdims=True), 1)
-
-    def mean(values: Array) -> Array:
-        return jnp.sum(values, axis=(1, 2), where=where, keepdims=True) / count
-
-    if alignment == "median":
-        true, predicted = (
-            jnp.nanmedian(jnp.where(where, each, jnp.nan), axis=(1, 2), keepdims=True)
-            for each in (targets, predictions)
-        )
-        return predictions * true / predicted
-    y, true = jnp.where(where, predictions, 1), jnp.where(where, targets, 1)
-    if alignment == "log_mean":
-        return predictions * jnp.exp(mean(jnp.log(true / y)))
-    if alignment == "scale_shift":
-        centred, centred_true = y - mean(y), true - mean(true)
-        spread = mean(centred**2)
-        scale = mean(centred * centred_true) / jnp.where(spread > 0, spread, 1)
-        return scale * (predictions - mean(y)) + mean(true)
-    return predictions
 
 
 @functools.partial(jax.jit, static_argnames="protocol")
@@ -377,42 +234,3 @@ def evaluate_predictor(
 
 
 _totals = jax.jit(DepthMetrics.from_terms)
-
-
-def mean_depth(batches: Batches) -> Float[np.ndarray, "H W"]:
-    """exp of the mean log depth at each pixel over a (training) set, metres.
-
-    A pixel where no picture has depth gets the mean over all pixels.
-
-    Args:
-      batches: pictures and their depth, (b, H, W) metres; 0, negative, NaN or inf = missing.
-
-    Example:
-      >>> import numpy as np
-      >>> from depthsi.metrics.compare import mean_depth
-      >>> depth = np.array([[[1.0, 2.0]], [[4.0, 0.0]]])
-      >>> mean_depth([(np.zeros((2, 1, 2, 3), np.uint8), depth)]).round(4).tolist()
-      [[2.0, 2.0]]
-    """
-    total = count = np.zeros(())
-    for _, depth in batches:
-        valid = valid_depth(depth)
-        logs = np.log(np.where(valid, depth, 1.0).astype(np.float64))
-        total, count = total + logs.sum(axis=0), count + valid.sum(axis=0)
-    overall = total.sum() / count.sum()
-    return np.exp(np.where(count > 0, total / np.maximum(count, 1), overall))
-
-
-def constant_depth(mean: Float[np.ndarray, "H W"]) -> Float[np.ndarray, "H W"]:
-    """The mean predictor without its layout: the mean of the log of `mean_depth`, everywhere.
-
-    Args:
-      mean: (H, W) metres, of `mean_depth`.
-
-    Example:
-      >>> import numpy as np
-      >>> from depthsi.metrics.compare import constant_depth
-      >>> constant_depth(np.array([[1.0, 4.0]])).round(4).tolist()
-      [[2.0, 2.0]]
-    """
-    return np.full(mean.shape, np.exp(np.log(mean).mean()), mean.dtype)

@@ -11,7 +11,7 @@ from depthsi.data.bad_samples import GoodSamples
 from depthsi.data.pipeline import Samples, open_samples, ordered_batches
 from depthsi.data.samples import Source
 from depthsi.errors import DepthsiError
-from depthsi.metrics.compare import mean_depth
+from depthsi.metrics.baselines import mean_depth
 from depthsi.output import say
 from depthsi.runs import RunDirectory
 from depthsi.training.checkpoints.start_from_run import check_coarse_convs, check_init

@@ -19,7 +19,9 @@ import numpy as np
 from depthsi.config import LossConfig
 from depthsi.data.pipeline import Samples, ordered_batches
 from depthsi.metrics import ImageScores
-from depthsi.metrics.compare import evaluated_region, map_batches, mean_depth, score
+from depthsi.metrics.baselines import mean_depth
+from depthsi.metrics.compare import map_batches, score
+from depthsi.metrics.regions import evaluated_region
 from experiments.studies.detail import settings
 from experiments.studies.figures import panels
 from experiments.studies.lab import BATCH, PROTOCOL, Lab, conduct, main, markdown, spread

@@ -1,0 +1,100 @@
+"""The pixels of an image that a protocol compares."""
+
+from depthsi.errors import DepthsiError
+from depthsi.geometry import Crop, Geometry, Size, crop
+from depthsi.metrics.protocols import Protocol
+
+
+def cropped_region(protocol: Protocol, size: Size) -> Crop:
+    """The protocol's crop of pictures of `size`.
+
+    Args:
+      protocol: whose crop is taken.
+      size: (H, W) of the pictures, pixels.
+
+    Raises:
+      DepthsiError: the crop is not defined for them, reaches beyond them, or holds no pixel.
+
+    Example:
+      >>> from depthsi.metrics.compare import cropped_region
+      >>> from depthsi.metrics.protocols import protocol
+      >>> cropped_region(protocol("eigen2014_nyu"), (480, 640))
+      Crop(top=20, bottom=460, left=24, right=616)
+    """
+    box = crop(protocol.crop, size)
+    inside = 0 <= box.top < box.bottom <= size[0] and 0 <= box.left < box.right <= size[1]
+    if not inside:
+        raise DepthsiError(
+            f"The crop {protocol.crop!r} takes rows {box.top}..{box.bottom} and columns "
+            f"{box.left}..{box.right}, which pictures of {size[0]}x{size[1]} do not have: use "
+            "another crop or larger pictures."
+        )
+    return box
+
+
+def evaluated_region(protocol: Protocol, sizes: Geometry, size: Size) -> Crop:
+    """The pixels compared in pictures of `size`: the crop, as far as the network's output covers.
+
+    Args:
+      protocol: whose crop is taken.
+      sizes: of the network.
+      size: (H, W) of the pictures, pixels.
+
+    Raises:
+      DepthsiError: nothing is left, or the pictures are not of the geometry's image size.
+
+    Example:
+      >>> from depthsi.geometry import nyu
+      >>> from depthsi.metrics.compare import evaluated_region
+      >>> from depthsi.metrics.protocols import protocol
+      >>> evaluated_region(protocol("nyu_bts"), nyu(), (240, 320))
+      Crop(top=22, bottom=230, left=20, right=300)
+    """
+    if size != sizes.image:
+        raise DepthsiError(
+            f"The evaluation of {sizes.name} needs pictures of {sizes.image}, not {size}."
+        )
+    wanted, covered = cropped_region(protocol, size), sizes.region
+    box = Crop(
+        max(wanted.top, covered.top),
+        min(wanted.bottom, covered.bottom),
+        max(wanted.left, covered.left),
+        min(wanted.right, covered.right),
+    )
+    if box.top >= box.bottom or box.left >= box.right:
+        raise DepthsiError(f"The crop {protocol.crop!r} lies outside what the network covers.")
+    return box
+
+
+def describe(protocol: Protocol, box: Crop, size: Size) -> str:
+    """Lines for tables: the protocol, the pixels it means here, and how that differs from it.
+
+    Args:
+      protocol: what the comparison follows.
+      box: the pixels that are compared.
+      size: (H, W) of the pictures, pixels.
+
+    Raises:
+      DepthsiError: the protocol's crop is not defined for such pictures.
+
+    Example:
+      >>> from depthsi.metrics.compare import cropped_region, describe
+      >>> from depthsi.metrics.protocols import protocol
+      >>> rules = protocol("garg_kitti").with_changes(crop="none")
+      >>> describe(rules, cropped_region(rules, (4, 5)), (4, 5)).splitlines()[0][:60]
+      'Protocol garg_kitti with crop none: crop none (rows 0..4, co'
+    """
+    wanted = cropped_region(protocol, size)
+    place = f"rows {box.top}..{box.bottom}, columns {box.left}..{box.right} of {size[0]}x{size[1]}"
+    lines = [f"Protocol {protocol.name}: crop {protocol.crop} ({place}); {protocol.rules()}."]
+    if box != wanted:
+        share = _area(box) / _area(wanted)
+        lines.append(f"Only where there are predictions, {share:.1%} of the crop.")
+    if protocol.pictures and protocol.pictures != size:
+        height, width = protocol.pictures
+        lines.append(f"Pictures are {size[0]}x{size[1]}, the protocol's {height}x{width}.")
+    return "\n".join(lines)
+
+
+def _area(box: Crop) -> int:
+    return (box.bottom - box.top) * (box.right - box.left)
