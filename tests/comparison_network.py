@@ -103,6 +103,7 @@ def learn_by_heart(function, params, shape, rate, steps=25):
     """Mean square errors of maps, all of `shape`, for `scene()` after descent with momentum."""
     image, targets = scene()
     speed, shapes = jax.tree.map(jnp.zeros_like, params), jnp.zeros(shape)
+    residual = jnp.full(shape, jnp.nan)  # no step, no error
     for _ in range(steps):
         maps, _ = function(params, image, shapes)  # for the residual, whose gradient comes next
         residual = maps - targets.reshape(*(1,) * (maps.ndim - 3), *targets.shape)

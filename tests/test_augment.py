@@ -74,7 +74,8 @@ def test_view_equals_a_loop_over_pixels(sizes, name, jitted):
     checked = 0
     for _ in range(300):
         i, j = rng.integers(sizes.output[0]), rng.integers(sizes.output[1])
-        y, x = to_source(*sizes.cell_to_pixel(int(i), int(j)), v, depth.shape, sizes)
+        row, col = sizes.cell_to_pixel(int(i), int(j))
+        y, x = to_source(row, col, v, depth.shape, sizes)
         if min(abs(y % 1 - 0.5), abs(x % 1 - 0.5)) < 1e-3:
             continue  # on the border between two pixels: either is nearest
         checked += 1
@@ -160,7 +161,8 @@ def test_draws_follow_the_papers_distribution():
     share = np.asarray(draws.shift) / room
     assert np.all(np.abs(share) <= 1 + 1e-5)
     np.testing.assert_allclose(share.std(0), 1 / math.sqrt(3), rtol=0.03)
-    np.testing.assert_allclose(np.corrcoef(share.T)[0, 1], 0, atol=0.06)
+    correlation = np.asarray(np.corrcoef(share.T))
+    np.testing.assert_allclose(correlation[0, 1], 0, atol=0.06)
 
 
 def test_kitti_and_switched_off_augmentation():

@@ -79,6 +79,7 @@ def test_strict_is_the_source_itself():
 def test_bad_samples_are_left_out_in_order(first):
     source, reports = Numbered(230, bad=[7], broken=[100]), []
     good = good_samples(source, "skip", reports.append)
+    assert isinstance(good, GoodSamples)
     expected = [i for i in range(230) if i not in (7, 100)]
     if first == "len":
         assert len(good) == 228
@@ -111,6 +112,7 @@ def test_the_most_samples_are_known_without_reading():
 
 def test_clean_data_report_nothing_and_keep_everything():
     good = good_samples(Numbered(20), "skip", nothing)
+    assert isinstance(good, GoodSamples)
     assert good.indices == tuple(range(20))
 
 

@@ -1,6 +1,7 @@
 """Bootstrap intervals against SciPy's, plain loops, and cases whose distribution is known."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,7 +90,8 @@ def test_extras_use_the_images_that_have_them():
 
 def test_misuse_is_refused():
     scores = some_scores(3)
-    for options in ({"level": 1.0}, {"level": 0.0}, {"resamples": 0}):
+    wrong: list[dict[str, Any]] = [{"level": 1.0}, {"level": 0.0}, {"resamples": 0}]
+    for options in wrong:
         with pytest.raises(ValueError, match="level"):
             bootstrap_intervals(scores, "image", **options)
     with pytest.raises(ValueError, match="'image' or 'pixel'"):

@@ -245,7 +245,9 @@ def test_damage_of_every_file_falls_back_to_the_checkpoint_before(tmp_path, faul
             file.write_bytes(damaged[fault])
         with warnings.catch_warnings(record=True) as said, Checkpoints(tmp_path) as checkpoints:
             warnings.simplefilter("always")
-            params, step = checkpoints.newest_params(ABSTRACT.params)
+            newest = checkpoints.newest_params(ABSTRACT.params)
+        assert newest is not None
+        params, step = newest
         assert as_bytes(params) == as_bytes(state(step).params)
         told = [str(each.message) for each in said if each.category is DepthsiWarning]
         assert bool(told) == (step == 1)

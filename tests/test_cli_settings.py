@@ -7,7 +7,14 @@ import pytest
 
 from depthsi.cli import main
 from depthsi.commands.settings import read_start
-from depthsi.config import AdamWConfig, Folder, TwoScaleConfig, UNetConfig
+from depthsi.config import (
+    AdamWConfig,
+    Folder,
+    HourglassConfig,
+    Prepared,
+    TwoScaleConfig,
+    UNetConfig,
+)
 from depthsi.config_json import config_from_dict, to_dict
 from depthsi.config_kinds import KINDS, field_names, with_kind
 from depthsi.errors import DepthsiError
@@ -45,9 +52,11 @@ def test_another_kind_keeps_what_both_have():
         data=Folder(root="pairs", workers=3, on_bad="skip"),
     )
     model = with_kind(start, "model", "hourglass").model
+    assert isinstance(model, HourglassConfig)
     assert (model.kind, model.geometry, model.log_mean) == ("hourglass", "kitti", 1.07)
     assert model.input_mean == 90.0
     data = with_kind(start, "data", "prepared").data
+    assert isinstance(data, Prepared)
     assert (data.kind, data.root, data.workers, data.on_bad) == ("prepared", "pairs", 3, "skip")
     optim = with_kind(start, "optim", "adamw").optim
     assert (optim.rate_schedule, optim.warmup) == ("cosine", 20)

@@ -124,6 +124,7 @@ def test_a_program_compiled_here_is_read():
         jnp.matmul, in_shardings=shards, out_shardings=NamedSharding(mesh, PartitionSpec())
     )
     text = product.lower(jnp.ones((3, 4)), jnp.ones((4, 5))).compile().as_text()
+    assert text is not None
     assert exchanges(text, 4) == [Exchange("all-reduce", 2, 60)]
 
 
@@ -133,7 +134,9 @@ def test_groups_exchange_activations_and_not_weights():
     config = Config(model=from_scratch(width=0.0625), compute=compute)
     mesh = Mesh(np.array(jax.devices()).reshape(2, 2), ("data", "model"))
     compiled = compile_step(config, Case("cpu", "coarse", 2, 256), mesh, "cpu")
-    among = [each for each in exchanges(compiled.as_text(), 4) if each.group == 2]
+    text = compiled.as_text()
+    assert text is not None
+    among = [each for each in exchanges(text, 4) if each.group == 2]
     images, features, units, pixels = 2 * 256, 6 * 8 * 16, 256, 55 * 74  # of a group, in float32
     gathered = sorted(each.payload for each in among if each.kind == "all-gather")
     assert gathered[-2:] == [4 * images * features, 4 * images * pixels]

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from depthsi.config import LossConfig, ScheduleConfig, SgdConfig
+from depthsi.config import LossConfig, ScheduleConfig, SgdConfig, TwoScaleConfig
 from depthsi.config_json import FORMAT, config_from_dict, to_dict
 from depthsi.errors import DepthsiError
 from depthsi.presets import PRESETS, kitti, nyu
@@ -27,6 +27,8 @@ def test_presets_of_the_paper_have_its_numbers():
     assert nyu().augment.scale == (1.0, 1.5)
     assert (kitti().augment.scale, kitti().augment.rotation) == ((1.0, 1.2), 0.0)
     for config in (nyu(), kitti()):
+        assert isinstance(config.optim, SgdConfig)
+        assert isinstance(config.model, TwoScaleConfig)
         assert (config.optim.kind, config.optim.momentum) == ("sgd", 0.9)
         assert (config.schedule.batch_size, config.loss.lam, config.model.width) == (32, 0.5, 1.0)
         assert config.loss.multiplier == pytest.approx(4.783, abs=1e-3)

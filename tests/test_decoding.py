@@ -293,6 +293,7 @@ def mutated(data, rng, kind):
 
 def complaint(path, read):
     """What the reader or the sample check has against the file, None if it is a valid sample."""
+    caught = []
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")

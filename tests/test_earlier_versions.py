@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from depthsi.cli import main
-from depthsi.config import MuonConfig, Rooms, TwoScaleConfig
+from depthsi.config import MuonConfig, Rooms, SgdConfig, TwoScaleConfig
 from depthsi.config_json import config_from_dict, to_dict
 from depthsi.errors import DepthsiError
 from depthsi.runs import RunDirectory
@@ -127,6 +127,7 @@ def test_what_a_kind_did_not_look_at_is_dropped_and_the_rest_kept():
     assert unet.model.kind == "unet"
     assert (unet.model.size, unet.model.input_mean, unet.model.log_mean) == ("small", 100.0, 0.5)
     sgd = config_from_dict(old(optim={"kind": "sgd", "momentum": 0.8, "schedule": "constant"}))
+    assert isinstance(sgd.optim, SgdConfig)
     assert (sgd.optim.kind, sgd.optim.momentum) == ("sgd", 0.8)
     assert (sgd.optim.rate_schedule, sgd.optim.warmup) == ("constant", 2)
     adamw = config_from_dict(old(optim={"kind": "adamw", "rest": 0.5}))

@@ -171,7 +171,8 @@ WRONG = np.array([[[3.0, 4.0, 7.0, 20.0, 1e9]]], np.float32)
 
 
 def after(alignment, predictions=WRONG, targets=TRUE):
-    return np.asarray(align(*map(jnp.asarray, (predictions, targets, targets > 0)), alignment))[0]
+    known = jnp.asarray(targets > 0)
+    return np.asarray(align(jnp.asarray(predictions), jnp.asarray(targets), known, alignment))[0]
 
 
 def test_alignments_by_hand():
@@ -188,9 +189,10 @@ def test_alignments_by_hand():
 
 
 def test_alignment_takes_each_image_by_itself_and_only_usable_pixels():
-    both = np.concatenate([WRONG, 10 * WRONG]), np.concatenate([TRUE, TRUE])
+    predictions = jnp.asarray(np.concatenate([WRONG, 10 * WRONG]))
+    targets = jnp.asarray(np.concatenate([TRUE, TRUE]))
     for name in ("median", "log_mean", "scale_shift"):
-        maps = np.asarray(align(*map(jnp.asarray, (*both, both[1] > 0)), name))
+        maps = np.asarray(align(predictions, targets, targets > 0, name))
         np.testing.assert_allclose(maps[0, :, :4], maps[1, :, :4], rtol=1e-5)
         holed = WRONG.copy()
         holed[0, 0, 0] = np.nan

@@ -127,7 +127,7 @@ def scene(kind, height=12, width=16):
     return np.where(valid, metres * units, 0).astype(np.uint16)
 
 
-def index(root, names, units=""):
+def index(root, names, units: object = ""):
     write_index(
         root, [(f"{name}.jpg", f"{name}.png", split, units) for name, split in names.items()]
     )

@@ -138,11 +138,11 @@ def test_frames_of_a_waiting_car_are_dropped(source):
     for frame, speed, acceleration in ((0, 0.0, 0.1), (1, 0.0, 2.0), (3, 15.0, 0.0)):
         file = source / TRAIN[:10] / TRAIN / "oxts" / "data" / f"{frame:010d}.txt"
         file.write_text(oxts_line(speed, acceleration))
-    left = {"cameras": ("image_02",)}
-    assert keys(open_kitti_depth(source, **left), "train") == [
+    assert keys(open_kitti_depth(source, cameras=("image_02",)), "train") == [
         key(TRAIN, "image_02", frame) for frame in (1, 3)
     ]
-    assert len(keys(open_kitti_depth(source, **left, drop_stationary=False), "train")) == 3
+    every = open_kitti_depth(source, cameras=("image_02",), drop_stationary=False)
+    assert len(keys(every, "train")) == 3
 
 
 def test_a_broken_navigation_record_is_left_to_the_policy(source):
@@ -241,7 +241,7 @@ def test_annotated_maps_are_stored_exactly(source, tmp_path):
         source, depth="annotated", annotated=tmp_path / "maps", cameras=("image_02",)
     )
     path = prepare(data_set, tmp_path / "out", report=lambda text: None)
-    (record,) = tfds.builder_from_directory(path).as_data_source("train")
+    (record,) = tfds.builder_from_directory(path).as_data_source(split="train")
     np.testing.assert_array_equal(record["depth_annotated"], values)
 
 
@@ -253,7 +253,7 @@ def test_scans_are_stored_to_half_a_unit(source, tmp_path):
     builder = Builder(source=source, data_dir=tmp_path / "out")
     builder.download_and_prepare(report=lambda text: None)
     assert isinstance(builder, tfds.core.GeneratorBasedBuilder)
-    data = builder.as_data_source("test")
+    data = builder.as_data_source(split="test")
     assert len(data) == 4
     frame = open_kitti_depth(source).frames[-1]
     record = data[3]
@@ -271,7 +271,7 @@ def test_the_command_projects_at_the_size_it_is_given(source, tmp_path):
     file = write_list(tmp_path, "list", f"{TEST} 1 r", f"{TEST} 0 r")
     options = KittiDepth(str(source), depth="lidar_x", conflict="nearest", test_list=str(file))
     path = prepare(options, str(tmp_path / "out"), size=(20, 50), on_bad="strict")
-    record = tfds.builder_from_directory(path).as_data_source("test")[0]
+    record = tfds.builder_from_directory(path).as_data_source(split="test")[0]
     frame = open_kitti_depth(
         source, depth="lidar_x", conflict="nearest", size=(20, 50), split_files={"test": file}
     ).frames[0]

@@ -1,6 +1,7 @@
 """Laser points to depth maps, against a loop over the points, on real scans where they are."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -151,6 +152,7 @@ def test_times_run_counter_clockwise_from_minus_half_to_half_a_turn():
 
 def test_misuse_is_named():
     points = np.ones((2, 4), np.float32)
+    usual: dict[str, Any] = dict(points=points, matrix=SIMPLE, camera_size=SIZE)
     for arguments, words in (
         (dict(points=points[:, :3]), "`points` must"),
         (dict(matrix=np.eye(4)), "`matrix` must"),
@@ -158,4 +160,4 @@ def test_misuse_is_named():
         (dict(conflict="first"), "`conflict` must"),
     ):
         with pytest.raises(ValueError, match=words):
-            project(**(dict(points=points, matrix=SIMPLE, camera_size=SIZE) | arguments))
+            project(**(usual | arguments))

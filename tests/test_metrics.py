@@ -424,8 +424,8 @@ def test_weights_stand_for_repeated_images():
     for how in HOW:
         got = scores.weighted(weights, how)
         for row, counts in enumerate(weights.astype(int)):
-            repeated = (np.repeat(array, counts, axis=0) for array in images)
-            expected = oracles.set_metrics(*repeated, how)
+            predictions, targets, where = (np.repeat(array, counts, axis=0) for array in images)
+            expected = oracles.set_metrics(predictions, targets, where, how)
             assert_close({name: got[name][row] for name in METRICS}, expected)
 
 

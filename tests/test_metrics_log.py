@@ -7,6 +7,7 @@ import json
 import struct
 import sys
 import types
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -218,11 +219,11 @@ def test_a_feed_from_the_host_measures_how_long_it_waits(monkeypatch):
     def batches():
         while True:
             clock.now += 0.25
-            yield (jnp.zeros(4),)
+            yield jnp.zeros(4), jnp.zeros(4)
 
-    def step(state, batch):
+    def step(state, image, depth):
         clock.now += 100.0  # while it is traced
-        return state.replace(step=state.step + 1), {"loss": jnp.sum(batch)}
+        return state.replace(step=state.step + 1), {"loss": jnp.sum(image + depth)}
 
     feed = feeds._HostFeed(CONFIG, batches(), mesh)
     update = feed.update(step, STAGE, replicated(mesh))
@@ -266,7 +267,8 @@ def test_only_the_first_process_has_a_progress_bar(tmp_path, monkeypatch):
 
     def bar(**options):
         made.append(options)
-        return tqdm(**options | {"disable": True})
+        quiet: dict[str, Any] = options | {"disable": True}
+        return tqdm(**quiet)
 
     monkeypatch.setattr(watch, "tqdm", bar)
     for number in (0, 1):

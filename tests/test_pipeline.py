@@ -178,10 +178,11 @@ def test_a_batch_the_processes_cannot_share_is_refused():
 def test_worker_processes_change_nothing():
     """Also not the error about a file they cannot read."""
     expected = taken(5, OnDemand(Numbered()), 3, 9, first_step=2)
-    pairs = OnDemand(Numbered())
+    source = Numbered()
+    pairs = OnDemand(source)
     for workers in (1, 2):
         assert taken(5, pairs, 3, 9, first_step=2, workers=workers) == expected
-    assert not pairs.source.reads  # workers read in their own processes
+    assert not source.reads  # workers read in their own processes
     with pytest.raises(DepthsiError) as raised:
         taken(3, OnDemand(Numbered(bad=4)), 3, 9, workers=1)
     assert str(raised.value) == "picture 4 is damaged; replace it."
@@ -273,4 +274,4 @@ def test_settings_that_contradict_each_other_are_refused(make, message):
 @pytest.mark.parametrize("option", ["even_scenes", "workers", "root", "on_bad"])
 def test_rooms_have_no_options_of_files(option):
     with pytest.raises(TypeError, match=option):
-        Rooms(**{option: 1})
+        Rooms(**{option: 1})  # pyright: ignore[reportArgumentType]

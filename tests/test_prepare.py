@@ -66,7 +66,7 @@ def test_tfds_alone_reads_it(tmp_path):
     directory = prepare(data_set(COUNTS), tmp_path, report=list)
     builder = tfds.builder_from_directory(directory)
     assert builder.info.description == "Toys."
-    records = builder.as_data_source("train")
+    records = builder.as_data_source(split="train")
     assert len(records) == 7
     for number, values in enumerate(records):
         np.testing.assert_array_equal(values["depth"], record(number).depth["depth"])
@@ -77,7 +77,7 @@ def test_tfds_alone_reads_it(tmp_path):
 def test_depth_in_units_is_rounded_to_the_nearest(tmp_path):
     toys = data_set({"train": 4}, units=5000.0)
     source = PreparedSource(prepare(toys, tmp_path, report=list), "train")
-    for number, sample in enumerate(source):
+    for number, sample in enumerate(iter(source)):
         exact = record(number).depth["depth"]
         assert sample.depth.dtype == np.float32
         expected = np.array([round(5000 * float(d)) / 5000 for d in exact.ravel()], np.float32)
@@ -93,7 +93,7 @@ def test_missing_in_any_form_is_zero_and_small_depth_stays_valid(tmp_path, units
     toys = dataclasses.replace(toys, frames=(frame,))
     depth = PreparedSource(prepare(toys, tmp_path, report=list), "train")[0].depth
     smallest = 1e-4 if units is None else 1e-3
-    np.testing.assert_array_equal(depth[0, :5], np.float32([0, 0, 0, 0, smallest]))
+    np.testing.assert_array_equal(depth[0, :5], np.array([0, 0, 0, 0, smallest], np.float32))
 
 
 def test_second_time_nothing_is_read(tmp_path):

@@ -33,7 +33,7 @@ def test_rooms_are_stored_bit_by_bit(tmp_path, capsys):
         prepared = PreparedSource(directory, split)
         rendered = RoomsSource(split, count, 5, (0.5, 2.0))
         assert len(set(prepared.scenes)) == count
-        for ours, theirs in zip(prepared, rendered, strict=True):
+        for ours, theirs in zip(iter(prepared), iter(rendered), strict=True):
             assert ours.name == theirs.name
             np.testing.assert_array_equal(ours.image, theirs.image)
             np.testing.assert_array_equal(ours.depth, theirs.depth)
@@ -118,9 +118,9 @@ def test_tfds_builder_prepares_and_reads(tmp_path, capsys):
     builder = Builder(data_dir=tmp_path, train=2, val=0, test=1)
     assert builder.name == "rooms"
     builder.download_and_prepare()
-    records = builder.as_data_source("train")
+    records = builder.as_data_source(split="train")
     rendered = RoomsSource("train", 2)
-    for values, sample in zip(records, rendered, strict=True):
+    for values, sample in zip(records, iter(rendered), strict=True):
         np.testing.assert_array_equal(values["image"], sample.image)
         np.testing.assert_array_equal(values["depth"], sample.depth)
     assert builder.info.splits["test"].num_examples == 1

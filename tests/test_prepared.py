@@ -60,7 +60,8 @@ def test_directories_above_are_enough_if_there_is_no_choice(made, tmp_path):
 
 def test_depth_maps_by_name(made):
     for name in NAMES:
-        for number, sample in enumerate(PreparedSource(made, "train", depth=name)):
+        source = PreparedSource(made, "train", depth=name)
+        for number, sample in enumerate(iter(source)):
             expected = record(number, names=NAMES).depth[name]
             np.testing.assert_array_equal(sample.depth, expected)
     with pytest.raises(DepthsiError, match=r"no depth map 'depths'; it has depth, depth_raw\."):
@@ -71,7 +72,7 @@ def test_brought_to_size(made):
     source = PreparedSource(made, "train", size=(3, 5))
     images, depths = source.arrays()
     assert images.shape == (7, 3, 5, 3)
-    for number, sample in enumerate(source):
+    for number, sample in enumerate(iter(source)):
         expected = record(number, names=NAMES)
         image, depth = fit_to(expected.image, expected.depth["depth"], (3, 5))
         np.testing.assert_array_equal(sample.image, image)

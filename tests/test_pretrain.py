@@ -26,6 +26,8 @@ SCRIPT = Path(__file__).parents[1] / "experiments" / "pretrain_classifier.py"
 @pytest.fixture(scope="module")
 def pretrain():
     spec = importlib.util.spec_from_file_location("pretrain_classifier", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

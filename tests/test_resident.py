@@ -193,8 +193,8 @@ class Wrapped:
     def __len__(self):
         return len(self.inner)
 
-    def __getitem__(self, i):
-        return Sample(self.inner.images[i], self.inner.depths[i], str(i))
+    def __getitem__(self, index):
+        return Sample(self.inner.images[index], self.inner.depths[index], str(index))
 
     def arrays(self, progress=None):
         return self.inner.images, self.inner.depths
@@ -277,10 +277,9 @@ def test_resident_batches_are_those_from_the_host():
 @pytest.mark.parametrize("on_device", [False, True])
 def test_a_resident_run_is_the_run_from_the_host(tmp_path, light, monkeypatch, on_device):
     monkeypatch.setattr("depthsi.training.feeds.loops_on_device", lambda: on_device)
-    even = {"even_scenes": 2}
     data = pairs(scenes="aaabbc")
-    host = dataclasses.replace(CONFIG, data=Folder(**even))
-    there = dataclasses.replace(CONFIG, data=Folder(resident=True, **even))
+    host = dataclasses.replace(CONFIG, data=Folder(even_scenes=2))
+    there = dataclasses.replace(CONFIG, data=Folder(resident=True, even_scenes=2))
     one, params = run_in(tmp_path / "host", host, data)
     two, others = run_in(tmp_path / "resident", there, data)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), params, others)

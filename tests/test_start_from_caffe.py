@@ -4,6 +4,7 @@ import io
 import json
 import struct
 import zipfile
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +38,8 @@ def caffe():
 @pytest.fixture(scope="module")
 def file(caffe, tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "caffenet.npz"
-    np.savez(path, **caffe, **{"fc6.weight": np.zeros((2, 2), np.float32)})
+    arrays: dict[str, Any] = caffe | {"fc6.weight": np.zeros((2, 2), np.float32)}
+    np.savez(path, **arrays)
     return path
 
 
@@ -162,7 +164,8 @@ def test_from_the_file_and_back(file, caffe, tmp_path):
 
 def safetensors(arrays, kinds):
     """The bytes of a file, put together from the description of the format."""
-    header, body = {"__metadata__": {"format": "pt"}}, b""
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    body = b""
     for name, array in arrays.items():
         start = len(body)
         body += array.tobytes()

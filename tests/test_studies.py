@@ -163,7 +163,7 @@ def test_the_share_of_one_scale_by_kind_of_room():
 def test_tints_go_one_way_for_each_picture():
     grey = np.full((200, 8, 8, 3), 100, np.uint8)
     np.testing.assert_array_equal(colour.tinted(grey, 0.0), grey)
-    weak, strong = (np.float64(colour.tinted(grey, t))[:, 0, 0] - 100 for t in (0.2, 0.4))
+    weak, strong = (colour.tinted(grey, t)[:, 0, 0].astype(np.float64) - 100 for t in (0.2, 0.4))
     np.testing.assert_allclose(np.abs(weak).max(axis=1), 20)
     np.testing.assert_allclose(strong, 2 * weak, atol=1.6)  # two roundings
     clear = weak[np.all(np.abs(weak) > 1, axis=1)]

@@ -55,6 +55,7 @@ def whole(data, tmp_path_factory):
 def final(run):
     """Step, and checksums of every array, which are of the bits, of the newest checkpoint."""
     with Checkpoints(run / "checkpoints") as checkpoints:
+        assert checkpoints.latest is not None
         record = checkpoints.record(checkpoints.latest)
     return record.step, record.arrays
 

@@ -121,7 +121,7 @@ def test_columns_follow_the_metrics_whatever_the_rows():
 
 def test_tables_fit_a_terminal():
     for group in (METRICS[:8], METRICS[8:], BOUNDARY_METRICS):
-        row = dict.fromkeys(group, 123.4567)
+        row: dict[str, float | None] = dict.fromkeys(group, 123.4567)
         assert max(map(len, format_table({"mean predictor": row}).splitlines())) <= 100
 
 

@@ -138,7 +138,8 @@ def test_the_loss_of_metres_is_equation_4_without_the_logarithm(lam):
         return steps._image_losses(predictions, batch, LossConfig(lam=lam, space="linear"))
 
     expected = []
-    for one, other, known in zip(np.float64(logs), np.float64(true), valid, strict=True):
+    exact = np.asarray(logs, np.float64), np.asarray(true, np.float64)
+    for one, other, known in zip(*exact, valid, strict=True):
         x = np.exp(one[known]) - np.exp(other[known])
         expected.append(np.mean(x**2) - lam * np.mean(x) ** 2)
     np.testing.assert_allclose(jax.jit(loss)(predictions), expected, rtol=1e-5)
@@ -266,7 +267,9 @@ def test_the_last_good_checkpoint_survives_a_loss_that_is_not_finite(tmp_path, m
     with pytest.raises(DepthsiError, match=r"stopped at step 5 .*checkpoint of step 4 is kept"):
         run_in(tmp_path / "run")
     with Checkpoints(RunDirectory(tmp_path / "run").checkpoints) as checkpoints:
-        params, step = checkpoints.newest_params()
+        newest = checkpoints.newest_params()
+    assert newest is not None
+    params, step = newest
     assert step == 4
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(params))
 
