@@ -126,6 +126,7 @@ with join_cluster(Cluster(address, 2, int(number), timeout=60)):
 """
 
 
+@pytest.mark.slow
 def test_both_processes_end_with_the_same_sentence():
     """After a round in which they agree; the texts are of different lengths, and not all ASCII."""
     address = cluster(2)[0][1]

@@ -52,6 +52,7 @@ VIEWS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jitted", [False, True])
 @pytest.mark.parametrize("name", VIEWS)
 @pytest.mark.parametrize("sizes", [nyu(), kitti()], ids=["nyu", "kitti"])
@@ -95,6 +96,7 @@ def test_enlarging_by_s_divides_depth_by_s():
     np.testing.assert_allclose(np.exp(batch.log_depth), 2.0, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_what_turns_in_from_outside_is_invalid_not_zero_depth():
     image, depth = picture()
     depth[depth == 0] = 1.0
@@ -121,6 +123,7 @@ def test_mirroring_twice_is_nothing():
     np.testing.assert_allclose(once.image, plain.image[:, ::-1], atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [nyu(), kitti()], ids=["nyu", "kitti"])
 def test_centre_is_the_identity_view_exactly(sizes):
     image, depth = picture(size=sizes.image)
@@ -143,6 +146,7 @@ def test_centre_reads_the_authors_pixels():
     np.testing.assert_array_equal(batch.image[0], image[6:234, 8:312])
 
 
+@pytest.mark.slow
 def test_draws_follow_the_papers_distribution():
     keys = jax.random.split(jax.random.key(0), 4000)
     draws = jax.jit(jax.vmap(lambda key: draw_view(key, PAPER, (240, 320), nyu())))(keys)
@@ -165,6 +169,7 @@ def test_draws_follow_the_papers_distribution():
     np.testing.assert_allclose(correlation[0, 1], 0, atol=0.06)
 
 
+@pytest.mark.slow
 def test_kitti_and_switched_off_augmentation():
     off = AugmentConfig(scale=(1.0, 1.0), rotation=0.0, colour=(1.0, 1.0), flip=0.0)
     draw = draw_view(jax.random.key(0), off, (228, 304), nyu())
@@ -173,12 +178,14 @@ def test_kitti_and_switched_off_augmentation():
     np.testing.assert_array_equal(batch.image, image)
 
 
+@pytest.mark.slow
 def test_extremes_are_masked_before_scaling():
     depth = jnp.array([[0.0, 1.0, 2.0], [2.5, 9.0, 9.0], [jnp.nan, 1.0, jnp.inf]])
     kept = mask_extremes(depth)
     np.testing.assert_array_equal(kept, [[0, 0, 2], [2.5, 0, 0], [0, 0, 0]])
 
 
+@pytest.mark.slow
 def test_batches_depend_on_the_keys_alone_and_mask_extremes_is_used():
     image, depth = (np.stack(x) for x in zip(picture(0), picture(1), strict=True))
     depth[:, :80] = 9.5  # the greatest depth of each image

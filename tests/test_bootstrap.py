@@ -21,6 +21,7 @@ def some_scores(count, seed=0, extras=None):
     return ImageScores.from_terms([image_terms(predicted, true, where=where)], extras)
 
 
+@pytest.mark.slow
 def test_means_over_images_against_scipy():
     scores = some_scores(40)
     ours = bootstrap_intervals(scores, "image", resamples=20_000)
@@ -33,6 +34,7 @@ def test_means_over_images_against_scipy():
         np.testing.assert_allclose(ours[name], tuple(theirs), atol=tolerance)
 
 
+@pytest.mark.slow
 def test_pooled_numbers_against_plain_loops():
     scores = some_scores(15)
     ours = bootstrap_intervals(scores, "pixel", resamples=8000)
@@ -59,6 +61,7 @@ def test_two_images_have_three_possible_means():
     assert set(bootstrap_intervals(scores, "image")) == set(METRICS)
 
 
+@pytest.mark.slow
 def test_one_image_has_no_spread_and_empty_images_do_not_count():
     depth = np.full((3, 1, 4), 2.0, np.float32)
     where = np.zeros(depth.shape, bool)
@@ -68,6 +71,7 @@ def test_one_image_has_no_spread_and_empty_images_do_not_count():
         assert bootstrap_intervals(scores, how)["mae"] == (1, 1)
 
 
+@pytest.mark.slow
 def test_the_seed_decides_and_the_value_lies_inside():
     scores = some_scores(30)
     for how in ("image", "pixel"):
@@ -80,6 +84,7 @@ def test_the_seed_decides_and_the_value_lies_inside():
     assert wide[0] < narrow[0] < narrow[1] < wide[1]
 
 
+@pytest.mark.slow
 def test_extras_use_the_images_that_have_them():
     values = np.array([2.0, np.nan, 2.0, 2.0, np.nan])
     ends = bootstrap_intervals(some_scores(5, extras={"edge": values}), "pixel")["edge"]
@@ -88,6 +93,7 @@ def test_extras_use_the_images_that_have_them():
     assert all(math.isnan(end) for end in bootstrap_intervals(none, "image")["edge"])
 
 
+@pytest.mark.slow
 def test_misuse_is_refused():
     scores = some_scores(3)
     wrong: list[dict[str, Any]] = [{"level": 1.0}, {"level": 0.0}, {"resamples": 0}]

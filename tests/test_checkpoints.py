@@ -14,6 +14,7 @@ import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
 from depthsi.config import HIGHER_IS_BETTER, LOWER_IS_BETTER, Config, ScheduleConfig
+from depthsi.config_json import to_dict
 from depthsi.errors import DepthsiError, DepthsiWarning
 from depthsi.metrics import METRICS
 from depthsi.training.checkpoints.digests import digests
@@ -64,6 +65,7 @@ def kept(directory):
     return sorted(int(path.name) for path in directory.iterdir() if path.name.isdigit())
 
 
+@pytest.mark.slow
 def test_the_state_comes_back_bit_for_bit(tmp_path):
     saved(tmp_path, [3])
     with Checkpoints(tmp_path) as checkpoints:
@@ -76,11 +78,12 @@ def test_the_record_says_what_it_is_of(tmp_path):
     with Checkpoints(tmp_path) as checkpoints:
         record = checkpoints.record(3)
     assert (record.step, record.stage, record.val) == (3, "coarse", {"rmse_log_si": 0.25})
-    assert record.config == json.loads(json.dumps(dataclasses.asdict(CONFIG)))
+    assert record.config == json.loads(json.dumps(to_dict(CONFIG)))
     kernel = record.arrays["params/coarse/fc6/kernel"]
     assert (kernel["shape"], kernel["dtype"]) == ([8, 4], "float32")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("best", "scores", "expected"),
     [
@@ -118,6 +121,7 @@ def test_saving_a_step_twice_does_nothing(tmp_path):
         assert as_bytes(checkpoints.restore(1, ABSTRACT, DEVICE)) == as_bytes(state(1))
 
 
+@pytest.mark.slow
 def test_it_restores_onto_other_devices_and_shardings(tmp_path):
     devices = np.array(jax.devices())
     pair, four = Mesh(devices[:2], ("model",)), Mesh(devices.reshape(2, 2), ("data", "model"))
@@ -145,6 +149,7 @@ def test_it_restores_onto_other_devices_and_shardings(tmp_path):
             assert checkpoints.restore_newest(lambda _: ABSTRACT, lambda _: split(pair))
 
 
+@pytest.mark.slow
 def test_checksums_do_not_depend_on_the_devices_and_see_every_bit():
     mesh = Mesh(np.array(jax.devices()), ("model",))
     for spec in (PartitionSpec("model"), PartitionSpec(None, "model"), PartitionSpec()):
@@ -197,6 +202,7 @@ def flip(file, position, bit):
     file.write_bytes(bytes(data))
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_is_noticed_or_does_not_matter(tmp_path):
     saved(tmp_path, [4])
     rng, expected = np.random.default_rng(0), as_bytes(state(4))
@@ -214,6 +220,7 @@ def test_a_flipped_bit_is_noticed_or_does_not_matter(tmp_path):
     assert noticed > 20
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_of_the_arrays_is_always_noticed(tmp_path):
     """There Orbax itself notices nothing."""
     saved(tmp_path, [4])
@@ -231,6 +238,7 @@ def test_a_flipped_bit_of_the_arrays_is_always_noticed(tmp_path):
         holder.write_bytes(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["truncated", "emptied", "deleted", "garbage", "no record"])
 def test_damage_of_every_file_falls_back_to_the_checkpoint_before(tmp_path, fault):
     saved(tmp_path, [1, 2])
@@ -255,6 +263,7 @@ def test_damage_of_every_file_falls_back_to_the_checkpoint_before(tmp_path, faul
     assert kept(tmp_path) == [1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 def test_a_damaged_checkpoint_is_moved_aside_and_its_step_saved_again(tmp_path):
     saved(tmp_path, [1, 2], scores={1: 0.5, 2: 0.1})
@@ -355,6 +364,7 @@ def test_a_save_that_fails_leaves_the_one_before(wait, tmp_path, monkeypatch):
         assert as_bytes(checkpoints.restore(1, ABSTRACT, DEVICE)) == as_bytes(state(1))
 
 
+@pytest.mark.slow
 def test_saving_leaves_neither_files_open_nor_threads_running(tmp_path):
     """Three descriptors and a thread for each save would end a long run at a limit of 1024."""
     held = []

@@ -62,6 +62,7 @@ def refusal(capsys, *arguments):
     return error
 
 
+@pytest.mark.slow
 def test_train_evaluate_predict_info(trained, folder, capsys, tmp_path):
     capsys.readouterr()
     main(["evaluate", str(trained)])
@@ -112,6 +113,7 @@ def test_train_evaluate_predict_info(trained, folder, capsys, tmp_path):
     assert "jax" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_crop_and_aggregation_are_named(trained, capsys):
     main(["evaluate", str(trained), "--crop", "nyu_toolbox", "--aggregation", "pixel"])
     printed = capsys.readouterr().out
@@ -119,6 +121,7 @@ def test_crop_and_aggregation_are_named(trained, capsys):
     assert "pooled over pixels" in printed
 
 
+@pytest.mark.slow
 def test_a_finished_run_resumes_to_nothing_and_refuses_other_settings(trained, folder, capsys):
     same = ["train", "tiny", "--run", str(trained), *from_folder(folder)]
     main([*same, "--resume"])
@@ -153,6 +156,7 @@ def test_importing_depthsi_initialises_no_backend():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -197,6 +201,7 @@ def damaged(rows, root, fault):
     return ["depth_units_per_metre"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     ["truncated picture", "sizes differ", "no valid depth", "missing file", "missing column"],
@@ -217,6 +222,7 @@ def test_bad_data_is_named_and_nothing_is_written(fault, folder, tmp_path, capsy
     assert not run.exists()
 
 
+@pytest.mark.slow
 def test_mistakes_after_training(trained, folder, capsys, tmp_path):
     assert "no split 'tset'; it has" in refusal(capsys, "evaluate", trained, "--split", "tset")
     assert "holds no run" in refusal(capsys, "evaluate", tmp_path)
@@ -233,6 +239,7 @@ def test_mistakes_after_training(trained, folder, capsys, tmp_path):
     assert "out: File exists" in refusal(capsys, "predict", trained, photo, "--out", out)
 
 
+@pytest.mark.slow
 def test_a_run_without_checkpoints_is_left_as_it_is(trained, capsys, tmp_path):
     (tmp_path / "config.json").write_bytes((trained / "config.json").read_bytes())
     assert "no checkpoint yet" in refusal(capsys, "evaluate", tmp_path)
@@ -241,6 +248,7 @@ def test_a_run_without_checkpoints_is_left_as_it_is(trained, capsys, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
 
 
+@pytest.mark.slow
 def test_missing_matplotlib_is_said_before_anything_is_written(
     trained, capsys, tmp_path, monkeypatch
 ):
@@ -251,6 +259,7 @@ def test_missing_matplotlib_is_said_before_anything_is_written(
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_checkpoint_of_another_architecture(trained, capsys, tmp_path):
     config = json.loads((trained / "config.json").read_text())
     config["model"]["width"] = 0.05

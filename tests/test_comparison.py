@@ -36,6 +36,7 @@ def folder(tmp_path_factory):
     return write_pairs(root, pairs)
 
 
+@pytest.mark.slow
 def test_train_evaluate_predict(quick, folder, tmp_path):
     run = tmp_path / "run"
     main(
@@ -85,6 +86,7 @@ def test_one_stage_has_the_samples_of_both():
     assert make_stages(config) == (Stage("unet", "unet", 0, 5),)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["unet", "hourglass"])
 @pytest.mark.parametrize("optimiser", ["sgd", "muon"])
 def test_every_layer_has_a_rate_and_muon_has_its_matrices(kind, optimiser):
@@ -108,6 +110,7 @@ def test_every_layer_has_a_rate_and_muon_has_its_matrices(kind, optimiser):
     assert all(RATES[group] == rate for group, rate in PAPER_RATES.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["unet", "hourglass"])
 def test_precision_and_recomputation_change_no_parameter_and_no_shape(kind):
     config = KINDS["model"][kind](size="small")

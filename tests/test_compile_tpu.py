@@ -128,6 +128,7 @@ def test_a_program_compiled_here_is_read():
     assert exchanges(text, 4) == [Exchange("all-reduce", 2, 60)]
 
 
+@pytest.mark.slow
 def test_groups_exchange_activations_and_not_weights():
     """2 x 2 devices, and so many images that the compiler alone would gather the weights."""
     compute = ComputeConfig(model_devices=2)

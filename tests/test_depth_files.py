@@ -336,6 +336,7 @@ def test_exr_that_claims_too_much_is_refused_at_once(tmp_path, data, words):
     assert time.perf_counter() - began < 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["d.npz", "d.tiff", "d.exr"])
 def test_every_cut_of_the_other_depth_files_is_refused(tmp_path, name):
     path = tmp_path / name

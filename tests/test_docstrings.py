@@ -48,6 +48,7 @@ def examples(title, member):
     return doctest.DocTestParser().get_doctest(text, {}, title, None, None)
 
 
+@pytest.mark.slow
 @each_module
 def test_examples_run(name):
     for title, member in with_methods(name):

@@ -96,6 +96,7 @@ def by_hand(layers):
     return [2 * h * w * out * k * k * channels for h, w, out, k, channels in layers]
 
 
+@pytest.mark.slow
 def test_the_paper_s_networks_by_hand():
     """And within what performance notes of the same networks measured: 3.1 and 1.35 GFLOP."""
     config = nyu()
@@ -107,6 +108,7 @@ def test_the_paper_s_networks_by_hand():
     assert fine - coarse == pytest.approx(1.35e9, rel=0.01)
 
 
+@pytest.mark.slow
 def test_a_step_costs_the_trained_part_three_times_and_the_fixed_part_once():
     """But for the input gradient of the first layer, which nobody needs."""
     config = nyu()
@@ -119,6 +121,7 @@ def test_a_step_costs_the_trained_part_three_times_and_the_fixed_part_once():
     assert step == pytest.approx(forward + 3 * fine - by_hand(FINE)[0], rel=0.01)
 
 
+@pytest.mark.slow
 def test_how_the_devices_share_a_step_does_not_change_its_flops():
     config = tiny()
     stage = make_stages(config)[0]
@@ -138,6 +141,7 @@ def split_memory():
     return step_memory(config, make_stages(config)[0], mesh)
 
 
+@pytest.mark.slow
 def test_memory_of_one_device(split_memory):
     """Parameters of width 1/32: 3, 8, 12, 12, 8 channels, 128 units of fc6 divided by two."""
     convs = [
@@ -169,6 +173,7 @@ def no_compiling(monkeypatch):
     monkeypatch.setattr(dry_run, "step_memory", lambda *_: memory)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_compiling")
 def test_the_paper_s_numbers_reappear(tmp_path, capsys):
     run = tmp_path / "run"
@@ -187,6 +192,7 @@ def test_the_paper_s_numbers_reappear(tmp_path, capsys):
     assert not run.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_compiling")
 @pytest.mark.parametrize(
     ("arguments", "words"),
@@ -211,6 +217,7 @@ def test_what_a_dry_run_says_of_other_settings(arguments, words, tmp_path, capsy
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_compiling")
 def test_unknown_temporaries_are_not_made_up(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(dry_run, "step_memory", lambda *_: StepMemory(10**6, 2 * 10**6, 0, None))
@@ -218,6 +225,7 @@ def test_unknown_temporaries_are_not_made_up(tmp_path, capsys, monkeypatch):
     assert "parameters 1.0 MB, optimiser 2.0 MB, batch 0.0 MB; activations unknown\n" in out
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_compiling")
 def test_a_dry_run_refuses_what_a_training_would(tmp_path, capsys):
     (tmp_path / "file").write_text("")
@@ -245,6 +253,7 @@ def test_flops_in_words(count, words):
     assert as_flops(count) == words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["two_scale", "unet"])
 def test_info_of_a_run_counts_parameters_and_flops(kind, tmp_path, capsys):
     size = {} if kind == "two_scale" else {"size": "small"}

@@ -68,6 +68,7 @@ def test_its_settings_are_those_it_was_started_with():
     assert config_from_dict(json.loads(json.dumps(to_dict(config)))) == config
 
 
+@pytest.mark.slow
 def test_it_is_resumed_and_ends_as_it_would_have(run, monkeypatch):
     monkeypatch.chdir(run.path.parent)
     main(["train", "--run", "run", "--resume"])
@@ -80,6 +81,7 @@ def test_it_is_resumed_and_ends_as_it_would_have(run, monkeypatch):
         assert checkpoints.steps == [4, 6]
 
 
+@pytest.mark.slow
 def test_it_is_evaluated(run, capsys, tmp_path):
     main(["evaluate", str(run.path), "--split", "val", "--out", str(tmp_path / "out")])
     found = json.loads((tmp_path / "out" / "evaluation.json").read_text())

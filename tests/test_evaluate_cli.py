@@ -90,6 +90,7 @@ def evaluated(capsys, *arguments):
     return capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_run_leaves_tables_numbers_and_pictures(run, capsys, tmp_path):
     printed = evaluated(capsys, run, "--edges", "--out", tmp_path)
     for words in (
@@ -149,6 +150,7 @@ def test_a_run_leaves_tables_numbers_and_pictures(run, capsys, tmp_path):
         assert min(sheet.size) > 300
 
 
+@pytest.mark.slow
 def test_protocols_of_a_run(run, capsys):
     asked = ("--protocol", "nyu_bts", "--alignment", "median", "--aggregation", "pixel")
     printed = evaluated(capsys, run, *asked)
@@ -160,6 +162,7 @@ def test_protocols_of_a_run(run, capsys):
     assert (run / "evaluation.json").exists()
 
 
+@pytest.mark.slow
 def test_the_mean_with_the_mirror_image_is_a_row_of_its_own(run, capsys, tmp_path):
     printed = evaluated(capsys, run, "--mirrored", "--out", tmp_path)
     assert "Mirrored too: mean log depth of each picture and of its mirror image." in printed
@@ -170,6 +173,7 @@ def test_the_mean_with_the_mirror_image_is_a_row_of_its_own(run, capsys, tmp_pat
     assert alone["image"]["rmse"] != both["image"]["rmse"]
 
 
+@pytest.mark.slow
 def test_a_chosen_checkpoint(run, capsys, tmp_path):
     assert "run, step 1: " in evaluated(capsys, run, "--checkpoint", 1, "--out", tmp_path)
     scores = {}
@@ -185,6 +189,7 @@ def test_a_chosen_checkpoint(run, capsys, tmp_path):
         assert f"no checkpoint of step '{wrong}': choose newest, best or one of 1, 2, 3" in error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".npy", ".mat", ".png"])
 def test_predictions_made_elsewhere(suffix, truth, capsys, tmp_path):
     units = ["--units-per-metre", 1000] if suffix == ".png" else []
@@ -202,6 +207,7 @@ def test_predictions_made_elsewhere(suffix, truth, capsys, tmp_path):
     assert result["results"]["predictions"]["pixels"] == 3 * 44 * 60
 
 
+@pytest.mark.slow
 def test_the_baselines_of_predictions_are_those_of_a_split(truth, capsys, tmp_path):
     made = predictions(truth, tmp_path / "made", lambda depth: depth)
     out = tmp_path / "out"
@@ -216,6 +222,7 @@ def test_the_baselines_of_predictions_are_those_of_a_split(truth, capsys, tmp_pa
     assert results["predictions"]["image"]["rmse"] == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_predictions_for_the_data_of_a_run(run, capsys, tmp_path):
     """A run's own predictions, written out and read back, have the run's numbers."""
     made = tmp_path / "all.npy"
@@ -244,6 +251,7 @@ def test_wrong_units_are_named_and_nothing_is_written(truth, capsys, tmp_path):
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_mistakes(run, truth, capsys, tmp_path):
     made = predictions(truth, tmp_path / "made", lambda depth: depth)
     assert "no config.json. If it holds predictions" in refusal(capsys, made)

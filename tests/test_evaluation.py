@@ -113,6 +113,7 @@ def test_a_prediction_at_the_cells_own_pixels_is_found_perfect():
     assert total.compute("pixel")["d1"] == 1
 
 
+@pytest.mark.slow
 def test_a_mirrored_picture_has_the_mirrored_map_when_both_are_seen():
     """A theorem about the mean over a group; the mean is of logarithms."""
     config = UNetConfig(size="small")
@@ -152,6 +153,7 @@ def test_crops_are_cut_to_what_the_network_covers():
         cropped_region(crop["garg"], (1, 9))
 
 
+@pytest.mark.slow
 def test_depths_beyond_the_caps_do_not_count():
     truth = depths()
     protocol = dataclasses.replace(PLAIN, min_depth=1.0, max_depth=4.0)
@@ -188,6 +190,7 @@ def test_alignments_by_hand():
     np.testing.assert_allclose(after("scale_shift")[:, :4], fitted, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_alignment_takes_each_image_by_itself_and_only_usable_pixels():
     predictions = jnp.asarray(np.concatenate([WRONG, 10 * WRONG]))
     targets = jnp.asarray(np.concatenate([TRUE, TRUE]))
@@ -202,6 +205,7 @@ def test_alignment_takes_each_image_by_itself_and_only_usable_pixels():
     np.testing.assert_allclose(after("scale_shift", constant), 3.75)
 
 
+@pytest.mark.slow
 def test_the_clamp_comes_after_the_alignment_and_keeps_nan():
     protocol = dataclasses.replace(PLAIN, alignment="median", clamp=(1.5, 4.0))
     true = np.array([[[1.0, 2.0, 3.0, 3.0]]], np.float32)
@@ -215,6 +219,7 @@ def test_the_clamp_comes_after_the_alignment_and_keeps_nan():
         assert compare(holed, true, PLAIN).unusable == 1
 
 
+@pytest.mark.slow
 def test_the_oracle_scale_leaves_the_scale_invariant_error():
     """The paper's text: with the true mean log depth, RMSE log becomes its scale-invariant form."""
     truth, rng = depths(3), np.random.default_rng(2)

@@ -24,6 +24,7 @@ def program(data, processes=1):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("processes", "most"), [(1, 3), (2, 1)])
 def test_a_killed_run_ends_like_the_one_left_alone(processes, most, tmp_path):
     trial = fault_trials.Trial(
@@ -44,6 +45,7 @@ def test_a_killed_run_ends_like_the_one_left_alone(processes, most, tmp_path):
     assert numbers["seconds until the other process ended, most"] < 100
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_is_not_the_undisturbed_runs_is_counted(tmp_path):
     """With one run's checkpoint in the place of another's."""
     data = write_training_pairs(tmp_path / "pairs")

@@ -50,6 +50,7 @@ def parameters_of(stacks, channels):
     return stem + residual(channels) + stacks * each + (stacks - 1) * between
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["nyu", "kitti"])
 @pytest.mark.parametrize(
     ("size", "stacks", "channels", "count"),
@@ -80,6 +81,7 @@ def two():
         yield model, random_params(model, SMALL.sizes.input), with_gradients(model)
 
 
+@pytest.mark.slow
 def test_gradients_reach_every_channel(two):
     _, params, function = two
     image = jax.random.uniform(jax.random.key(1), (2, 228, 304, 3), maxval=255.0)
@@ -87,6 +89,7 @@ def test_gradients_reach_every_channel(two):
     assert not dead_channels(function(wide_awake(params), image, weights)[1])
 
 
+@pytest.mark.slow
 def test_a_loss_on_the_first_map_reaches_the_first_stack_alone(two):
     _, params, function = two
     weights = jax.random.normal(jax.random.key(2), MAPS).at[1].set(0)
@@ -106,6 +109,7 @@ def test_a_spot_is_seen_in_the_cell_where_it_is(two, place):
         np.testing.assert_allclose(centre_of_response(one), place, atol=0.02)
 
 
+@pytest.mark.slow
 def test_one_batch_is_learnt_by_heart_by_each_stack(two):
     _, params, function = two
     errors, variance = learn_by_heart(function, params, MAPS, 0.1)
@@ -113,6 +117,7 @@ def test_one_batch_is_learnt_by_heart_by_each_stack(two):
     assert np.all(errors < 0.15 * variance)
 
 
+@pytest.mark.slow
 def test_the_last_map_is_the_one_at_test_time(two):
     model, params, function = two
     image = scene()[0]
@@ -122,6 +127,7 @@ def test_the_last_map_is_the_one_at_test_time(two):
     np.testing.assert_allclose(alone, maps[1], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_loss_of_a_step_is_the_mean_over_the_stacks(two):
     """Equation 4 of each stack's maps written out, and a step that moves every head."""
     _, params, function = two

@@ -66,6 +66,7 @@ def test_windows_cover_and_overlap():
     assert _offsets(228, 228) == [0]
 
 
+@pytest.mark.slow
 def test_the_network_of_the_windows_is_the_model():
     config = from_scratch(width=0.03)
     model = TwoScaleNet(config)

@@ -24,6 +24,7 @@ def folder(tmp_path):
     return write_index(root, rows, (*INDEX_HEADER, "scene"))
 
 
+@pytest.mark.slow
 def test_info_of_a_folder(folder, tmp_path, capsys):
     out, numbers = tmp_path / "out", tmp_path / "n.json"
     main(["info", str(folder), "--out", str(out), "--json", str(numbers)])
@@ -75,6 +76,7 @@ def test_bad_samples_are_counted_and_named(folder, tmp_path, capsys):
     assert "Split 'test': 2 of 2 samples cannot be used" in refusal(capsys, "info", folder)
 
 
+@pytest.mark.slow
 def test_info_of_rooms(tmp_path, capsys):
     main(["info", "rooms", "--limit", "1", "--out", str(tmp_path)])
     printed = capsys.readouterr().out

@@ -48,6 +48,7 @@ def value_and_gradients(loss, where):
 
 
 # the types below float32 differ only on entry: one loss for each kind of sum
+@pytest.mark.slow
 @pytest.mark.parametrize("run", RUN)
 @pytest.mark.parametrize(
     ("name", "dtype"),
@@ -103,6 +104,7 @@ def test_rooted_gradients_keep_their_size(name, spread):
     np.testing.assert_allclose(jnp.linalg.norm(gradient), factor / 20, rtol=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_places_and_padding_do_not_matter(name):
     """Masked rows and columns added at the ends change nothing, nor do pixels changing places."""
@@ -150,6 +152,7 @@ def test_one_value_per_image_whatever_the_leading_axes(name):
         assert jax.eval_shape(CASES[name].loss, maps, maps).shape == shape[:-2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_masks_are_broadcast(name):
     """A mask of one image for all, one of whole images, and none at all: as if written out."""

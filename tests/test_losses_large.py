@@ -50,6 +50,7 @@ def assert_same(got, images, **options):
     np.testing.assert_allclose(got[1], slopes, rtol=1e-5, atol=1e-6 * np.abs(slopes).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "run"),
     [*((shape, jax.jit) for shape in SHAPES), (SHAPES[0], lambda f: f)],
@@ -65,6 +66,7 @@ def test_value_gradient_and_count(shape, run):
     assert_same(run(functools.partial(value_and_gradient, where=None))(*full), (*full, everything))
 
 
+@pytest.mark.slow
 def test_a_strip_per_row_counts_and_masks_like_any_other():
     """All but one pixel masked, wherever it lies: its own residual, to the last digit."""
     where = np.zeros((1, 256, 256), bool)
@@ -109,6 +111,7 @@ def test_under_vmap_forward_mode_and_checkpoint():
     np.testing.assert_allclose(push, slopes.sum(axis=(1, 2)), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", [PartitionSpec("a"), PartitionSpec(None, "a")])
 def test_spread_over_devices(spec):
     images = some_images((4, 160, 150))

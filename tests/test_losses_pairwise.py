@@ -30,6 +30,7 @@ def some_images(seed=0, count=3, height=4, width=5):
     return predictions, np.zeros_like(predictions), where
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "run"),
     [*((name, "jit") for name in PENALTIES), ("abs", "eager"), ("uneven function", "eager")],
@@ -53,6 +54,7 @@ def test_value_and_gradient_are_those_of_the_double_loop(name, run):
         np.testing.assert_allclose(got, slope, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_worked_examples():
     """d = 0, 1, 3: differences 1, 2, 3, each with both signs, over 2 n^2 = 18."""
     d = jnp.array([[0.0, 1.0, 3.0]])
@@ -65,6 +67,7 @@ def test_worked_examples():
     np.testing.assert_allclose(gradient, [[-2 / 9, 0, 2 / 9]], rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", RUN)
 def test_sorted_abs_with_ties_has_the_slope_of_the_definition(run):
     """Tied pixels pull on each other with slope 0: 1, 1, 2 gives (-1, -1, 2)/9."""
@@ -77,6 +80,7 @@ def test_sorted_abs_with_ties_has_the_slope_of_the_definition(run):
     np.testing.assert_allclose(gradient, by_pairs, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1, 7, 8, 9, 16, 37])
 def test_every_pixel_meets_every_other(width):
     """Around the number of partners that are met in one step, none is lost or met twice."""
@@ -86,6 +90,7 @@ def test_every_pixel_meets_every_other(width):
     np.testing.assert_allclose(got, [oracles.variance(*i) for i in images], rtol=5e-6, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("penalty", ["square", "abs", "huber"])
 def test_a_whole_frame_of_pairs_needs_no_more_than_a_few_frames_of_memory(penalty):
     """n = 307 200: the compiled value-and-gradient may hold 40 n numbers, not n^2 (378 GB)."""
@@ -101,6 +106,7 @@ def test_a_whole_frame_of_pairs_needs_no_more_than_a_few_frames_of_memory(penalt
     assert memory.temp_size_in_bytes < 40 * 4 * 480 * 640
 
 
+@pytest.mark.slow
 def test_the_pairs_of_many_pixels_keep_their_digits():
     """n = 20 000, off by 500: the mean over 4e8 pairs to six digits, in value and gradient."""
     random = np.random.default_rng(2)
@@ -117,6 +123,7 @@ def test_the_pairs_of_many_pixels_keep_their_digits():
     np.testing.assert_allclose(absolute, gaps.sum() / d.size**2, rtol=2e-6)
 
 
+@pytest.mark.slow
 def test_sampled_pairs_are_unbiased():
     """Over 400 keys the mean value and gradient meet those of all pairs within 4 sigma."""
     predictions, targets, where = some_images(seed=3, height=2, width=4)
@@ -136,6 +143,7 @@ def test_sampled_pairs_are_unbiased():
     assert drawn[:, 0].std() > 0.01  # the draws do differ
 
 
+@pytest.mark.slow
 def test_sampled_pairs_stay_among_the_valid_pixels():
     """With two valid pixels every pair costs 0 or 1: their share of 1 is the chance 1/2."""
     where = np.zeros((1, 3, 50), bool)
@@ -148,6 +156,7 @@ def test_sampled_pairs_stay_among_the_valid_pixels():
     np.testing.assert_allclose(loss, 0.25, atol=4 * 0.25 / math.sqrt(4000))
 
 
+@pytest.mark.slow
 def test_sampled_pairs_of_an_image_without_a_valid_pixel():
     """Its draws stay inside it and its loss is 0, also for a penalty that is not 0 at 0."""
     where = jnp.array([[[False] * 5], [[True, False, True, True, False]]])

@@ -35,6 +35,7 @@ def gradient(loss, predictions, targets, where):
     return jax.jit(jax.grad(lambda p: jnp.sum(loss(p, targets, where=where))))(predictions)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", SILOGS, ids=lambda f: f.__name__)
 def test_silog_pools_the_batch_as_published(loss):
     """By name one number for the whole batch, not the mean of the images' numbers."""
@@ -92,6 +93,7 @@ def test_scale_and_shift():
     np.testing.assert_allclose(np.transpose(got), expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 13, 17), (1, 55, 74), (1, 480, 640)])
 def test_predictions_without_variation_have_no_scale(shape):
     """Constant maps, whose float32 mean rounds: (0, 0), and no gradient."""

@@ -65,6 +65,7 @@ def test_worked_example_of_the_training_loss_and_the_scale():
     np.testing.assert_allclose(jnp.exp(optimal_log_scale(predictions, targets)), 0.5, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", RUN)
 @pytest.mark.parametrize("form", FORMS)
 def test_value_and_gradient_of_the_forms(form, run):
@@ -86,6 +87,7 @@ def test_value_and_gradient_of_the_forms(form, run):
     np.testing.assert_allclose(target_gradient, -np.array(slope), rtol=1e-5, atol=2e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("lam", [0.0, 0.3, 0.5, 1.0])
 def test_equation_4(form, lam):
@@ -254,6 +256,7 @@ def test_valid_count_in_the_type_of_the_sums():
         valid_count(jnp.zeros((1, 2, 2)), where=where)
 
 
+@pytest.mark.slow
 def test_other_axes():
     """One number per batch, per row, and with the image axes first."""
     predictions, targets, where = some_images(seed=7)

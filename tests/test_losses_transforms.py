@@ -40,6 +40,7 @@ def value_and_gradient(loss, predictions, targets, where):
     return values, pull(jnp.ones_like(values))[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PATHS)
 def test_vmap_checkpoint_and_jvp(name):
     loss, images = CASES[name].loss, some_images()
@@ -67,6 +68,7 @@ def test_vmap_checkpoint_and_jvp(name):
     np.testing.assert_allclose(got["jvp"], along, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in CASES if n not in KINKED])
 def test_hessian_and_x64(name):
     """In float64: the value to 1e-12, the Hessian against differences of the gradient."""
@@ -90,6 +92,7 @@ def test_hessian_and_x64(name):
             np.testing.assert_allclose(hessian[index], column, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in KINKED if n not in SAMPLED])
 def test_x64_of_the_kinked(name):
     case = CASES[name]
@@ -106,6 +109,7 @@ def mesh(*shape, names):
     return Mesh(np.array(jax.devices()[: int(np.prod(shape))]).reshape(shape), names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", [PartitionSpec("a"), PartitionSpec(None, "a")])
 @pytest.mark.parametrize("name", SPREAD)
 def test_sharded_inputs_under_jit(name, spec):
@@ -120,6 +124,7 @@ def test_sharded_inputs_under_jit(name, spec):
     assert got[1].sharding.is_equivalent_to(sharding, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPREAD)
 def test_images_spread_in_shard_map(name):
     loss, images = CASES[name].loss, some_images()
@@ -136,6 +141,7 @@ def test_images_spread_in_shard_map(name):
         np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outside", [True, False], ids=["gradient-outside", "gradient-inside"])
 def test_rows_spread_in_shard_map(outside):
     """An image whose rows lie on four devices has exactly the loss and gradient of the whole."""
@@ -166,6 +172,7 @@ def value_and_gradient_of(loss, predictions, targets, where):
     return values, gradient
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reduction", ["image", "pixel", "authors"])
 def test_reduction_over_the_images_of_all_devices(reduction):
     images = some_images(count=8, seed=6)
@@ -208,6 +215,7 @@ def test_few_images_over_many_devices(reduction):
     np.testing.assert_allclose(jax.jit(spread)(*images), expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_stream_of_tiles_merges_to_the_whole_image():
     """Tiles in any order, empty ones included: the moments, metrics and gradient of the whole."""
     predictions, targets, where = some_images(count=3, height=6, seed=7)

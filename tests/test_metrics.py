@@ -49,6 +49,7 @@ def assert_close(actual, expected, rtol=2e-6, atol=1e-7):
         np.testing.assert_allclose(actual[name], expected[name], rtol, atol, err_msg=name)
 
 
+@pytest.mark.slow
 def test_literal_image(metrics):
     # y/y* = 1.25, 1, 1/2, 2: the first is not "less than 1.25", the last two miss every threshold.
     # abs_rel (0.25 + 0 + 0.5 + 1)/4 = 0.4375;  sq_rel (0.0625 + 0 + 4/4 + 16/4)/4 = 1.265625
@@ -89,6 +90,7 @@ def test_thresholds_are_strict_and_symmetric(metrics, inverted):
         np.testing.assert_allclose([got["d1"], got["d2"], got["d3"]], expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_against_the_oracle(metrics):
     predictions, targets, where = some_images()
     got = metrics(predictions, targets, where=where)
@@ -100,6 +102,7 @@ def test_against_the_oracle(metrics):
         assert_close(one, {k: v[index] for k, v in got.items()})
 
 
+@pytest.mark.slow
 def test_leading_axes_are_kept(metrics):
     predictions, targets, where = some_images(6)
     flat = metrics(predictions, targets, where=where)
@@ -123,6 +126,7 @@ def test_what_stands_outside_the_mask_changes_nothing(metrics):
                 np.testing.assert_array_equal(value, clean[name])
 
 
+@pytest.mark.slow
 def test_missing_depth_is_replaced_before_the_arithmetic():
     # A NaN that is made and then masked still stops jax_debug_nans and poisons gradients.
     predictions, targets, where = (array[0] for array in some_images())
@@ -194,6 +198,7 @@ def test_rmse_log_splits_into_scale_and_rest(metrics):
         np.testing.assert_allclose(got["scale_share"][index], share, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_common_factor_leaves_the_digits_of_the_scale_invariant_error(metrics):
     # d has mean ln 1000 and spread 1e-3: E[d^2] - E[d]^2 would be lost in float32 at 5e-6.
     random = np.random.default_rng(3)
@@ -240,6 +245,7 @@ def in_batches(sizes, *, host, from_batch: Callable[..., DepthMetrics] = JITTED_
     return total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", [True, False], ids=["host", "device"])
 def test_a_set_does_not_depend_on_its_batches(host):
     images = some_images()
@@ -350,6 +356,7 @@ def test_misuse_is_refused():
         DepthMetrics.from_batch(depth, depth).compute("median")
 
 
+@pytest.mark.slow
 def test_masks_are_broadcast(metrics):
     """A mask of one image for all, or of an image each: as if written out."""
     predictions, targets, _ = some_images()
@@ -367,6 +374,7 @@ def test_masks_are_broadcast(metrics):
         valid_pixels(targets, where=np.ones(6))
 
 
+@pytest.mark.slow
 def test_random_splits_of_a_set_merge_to_the_same_numbers():
     """However a set is cut into batches, and whatever is merged first."""
     predictions, targets, where = some_images(24, seed=5)

@@ -172,6 +172,7 @@ def test_the_constants_of_the_detector():
         assert depth_edges(depth)[68:75, 19].any() == kept
 
 
+@pytest.mark.slow
 def test_scores_take_the_edges_of_the_aligned_map():
     """A map 100 m too far has no step of a quarter; brought to the truth, it has the true ones."""
     true = step().astype(np.float32)

@@ -126,6 +126,7 @@ def test_the_norms_of_half_precision_are_summed_up_in_float32():
     np.testing.assert_allclose(norm_metrics(tree, tree, tree)["gradient_norm/a/b"], norm, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_step_tells_what_it_did_to_every_layer():
     """Plain gradient descent: the norms follow from the parameters before and after."""
     config = dataclasses.replace(CONFIG, model=TwoScaleConfig(width=0.02))

@@ -60,6 +60,7 @@ def test_output_sizes_do_not_depend_on_width(name, variant):
         assert shape.shape == (2, *geometry(name).output)
 
 
+@pytest.mark.slow
 def test_fine_output_sees_45_by_45_pixels_around_its_cell():
     """The paper's text; measured where the gradient reaches, all weights positive."""
     config = TwoScaleConfig(width=0.0625)
@@ -83,6 +84,7 @@ def test_fine_output_sees_45_by_45_pixels_around_its_cell():
     assert (cols[0], cols[-1]) == (col - 22, col + 22)
 
 
+@pytest.mark.slow
 def test_no_gradient_reaches_the_coarse_network_in_the_fine_stage():
     model, variables, image = small_network()
 
@@ -97,6 +99,7 @@ def test_no_gradient_reaches_the_coarse_network_in_the_fine_stage():
     assert np.any(gradients["fine"]["conv3"]["kernel"])
 
 
+@pytest.mark.slow
 def test_the_coarse_map_is_channel_0_of_conv2():
     """Changing conv2's weights for channel 0 changes what the coarse map does, and nothing else."""
     config = TwoScaleConfig(width=0.0625)
@@ -111,6 +114,7 @@ def test_the_coarse_map_is_channel_0_of_conv2():
     assert np.any(model.apply({"params": params}, image, coarse + 1) != same[0])
 
 
+@pytest.mark.slow
 def test_scaled_initialisers_start_fine_as_a_copy_of_coarse():
     model, variables, image = small_network()
     noisy = jax.tree.map(lambda p: p, variables)
@@ -124,6 +128,7 @@ def test_scaled_initialisers_start_fine_as_a_copy_of_coarse():
     np.testing.assert_allclose(fine, coarse, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("initialisers", ["paper", "scaled"])
 def test_untrained_networks_predict_the_mean_log_depth(initialisers):
     config = TwoScaleConfig(width=0.0625, initialisers=initialisers, log_mean=1.25)
@@ -133,6 +138,7 @@ def test_untrained_networks_predict_the_mean_log_depth(initialisers):
         np.testing.assert_allclose(np.mean(prediction), 1.25, atol=0.2)
 
 
+@pytest.mark.slow
 def test_paper_initialisers_have_the_authors_constants():
     _, variables, _ = small_network(TwoScaleConfig(width=0.0625))
     coarse, fine = variables["params"]["coarse"], variables["params"]["fine"]
@@ -145,6 +151,7 @@ def test_paper_initialisers_have_the_authors_constants():
     np.testing.assert_allclose(coarse["fc7"]["bias"], 0.82473954 / 0.45723134, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("initialisers", ["paper", "scaled"])
 def test_dropout_switches_off_a_share_of_fc6_in_training_only(initialisers):
     """With fc7 summing what it gets, each output is the sum over fc6 of what dropout leaves."""
@@ -180,6 +187,7 @@ def test_the_fine_stage_sees_the_coarse_map_as_at_test_time():
     )
 
 
+@pytest.mark.slow
 def test_kitti_fine_network_sees_the_bottom_rows_only():
     config = TwoScaleConfig(geometry="kitti", width=0.0625)
     model, coarse = FineNet(config), jnp.zeros((1, 27, 142))
@@ -190,6 +198,7 @@ def test_kitti_fine_network_sees_the_bottom_rows_only():
     assert np.any(before != model.apply(params, image.at[:, 56:60].set(0), coarse))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "window",
     [
@@ -217,6 +226,7 @@ def test_max_pool_and_its_gradient_equal_the_plain_one(window):
     np.testing.assert_allclose(ours, reference, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_local_response_norm_against_a_loop():
     x = np.asarray(jax.random.normal(jax.random.key(0), (1, 2, 3, 9))) * 300
     expected = np.empty_like(x, dtype=np.float64)
@@ -227,6 +237,7 @@ def test_local_response_norm_against_a_loop():
     np.testing.assert_allclose(local_response_norm(jnp.asarray(x)), expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_local_response_norm_of_bfloat16_is_computed_in_float32():
     """Rounded once, at the end: squares and sums of 8 bits would be off in most places."""
     x = (jax.random.normal(jax.random.key(0), (1, 4, 5, 9)) * 300).astype(jnp.bfloat16)
@@ -259,6 +270,7 @@ def gradient_of(output, **how):
     return jit(gradient)(params[output]), str(jax.make_jaxpr(gradient)(params[output]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", ["coarse", "fine"])
 def test_computing_activations_again_changes_no_gradient(output):
     expected, plain = gradient_of(output)
@@ -269,6 +281,7 @@ def test_computing_activations_again_changes_no_gradient(output):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * float(jnp.max(jnp.abs(b))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", ["coarse", "fine"])
 def test_bfloat16_gives_float32_gradients_near_the_exact_ones(output):
     expected, _ = gradient_of(output)

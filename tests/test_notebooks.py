@@ -52,6 +52,7 @@ def test_there_are_notebooks():
     assert "loss_forms" in [script.stem for script in SCRIPTS]
 
 
+@pytest.mark.slow
 @notebooks
 def test_script_runs(script, kernel, tmp_path):
     notebook = jupytext.read(script)

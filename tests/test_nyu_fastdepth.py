@@ -69,6 +69,7 @@ def test_other_layouts_are_refused(tmp_path, rgb, depth, message):
         read_pair(tmp_path / "x.h5")
 
 
+@pytest.mark.slow
 def test_truncated_file_is_named_or_skipped(tmp_path):
     for i in range(150):
         write_h5(tmp_path / f"train/attic/{i:05d}.h5")

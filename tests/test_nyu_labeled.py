@@ -260,6 +260,7 @@ def test_lists_that_cannot_be(tmp_path, text, message):
         read_split(tmp_path / "train.txt", 5)
 
 
+@pytest.mark.slow
 def test_damaged_splits_raise_nothing_else(tmp_path):
     for compressed in (True, False):
         path = write_splits(tmp_path / "s.mat", range(1, 60), (60,), do_compression=compressed)

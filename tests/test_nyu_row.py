@@ -112,6 +112,7 @@ class FakeTrainings:
         (Path(request.out) / "evaluation.json").write_text(json.dumps(found))
 
 
+@pytest.mark.slow
 def test_a_row_is_trained_evaluated_and_recorded(pairs, tmp_path, monkeypatch, capsys):
     fake, run = FakeTrainings(monkeypatch), tmp_path / "rows" / "first"
     settings = Settings(str(pairs), run=str(run), final=True, test=True, **TINY)
@@ -164,6 +165,7 @@ def test_a_row_is_trained_evaluated_and_recorded(pairs, tmp_path, monkeypatch, c
         nyu_row.main(Settings(str(pairs), run=str(run), final=True, rate=0.5, **TINY))
 
 
+@pytest.mark.slow
 def test_a_row_from_end_to_end(pairs, tmp_path):
     """From the command line: a real training of the coarse network, and real evaluations."""
     run = tmp_path / "rows" / "first"

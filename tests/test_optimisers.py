@@ -105,6 +105,7 @@ def convolution_and_full(seed):
     return jax.tree.map(jnp.float32, {"coarse": params})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jitted", [False, True])
 def test_muon_makes_the_update_of_a_convolution_orthogonal(jitted):
     config = MuonConfig(learning_rate=0.1, weight_decay=0.0)

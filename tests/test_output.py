@@ -25,6 +25,7 @@ def shell(command, **environment):
     )
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_seen_enough_ends_it_quietly():
     done = shell("info | head -n 0")
     assert done.returncode == 141
@@ -32,6 +33,7 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly():
     assert "Error" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
 def test_a_full_disk_is_named():
     done = shell("info > /dev/full")
@@ -41,6 +43,7 @@ def test_a_full_disk_is_named():
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
 def test_an_encoding_without_blocks_gets_other_bars(encoding):
     done = shell("info", PYTHONIOENCODING=encoding)

@@ -160,23 +160,27 @@ def alone():
     return run(devices=1)
 
 
+@pytest.mark.slow
 def test_training_moves_and_is_random(alone):
     losses = [float(step["loss"]) for step in alone[0]]
     assert np.mean(losses[-6:]) < 0.8 * np.mean(losses[:6])
     assert len(set(losses)) == STEPS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_devices_and_parts_change_nothing(alone, name):
     assert_same(run(**LAYOUTS[name]), alone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reduction", ["image", "authors"])
 def test_so_with_other_weights(reduction):
     config = dataclasses.replace(CONFIG, loss=LossConfig(reduction=reduction))
     assert_same(run(config, 1, **LAYOUTS["2 parts, pmap"]), run(config, 1, devices=1))
 
 
+@pytest.mark.slow
 @small_networks()
 def test_parts_as_a_loop_on_the_device(alone, monkeypatch):
     config = dataclasses.replace(CONFIG, compute=ComputeConfig(accumulate=4))
@@ -193,6 +197,7 @@ def test_parts_as_a_loop_on_the_device(alone, monkeypatch):
         np.testing.assert_allclose(metrics[name], value, rtol=1e-5, err_msg=name)
 
 
+@pytest.mark.slow
 def test_eight_devices():
     """In a process of its own, since the number of virtual devices is one for each process."""
     code = (
@@ -212,6 +217,7 @@ def test_eight_devices():
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+@pytest.mark.slow
 def test_dropout_belongs_to_the_example():
     x, key = jnp.ones((6, 500)), jax.random.key(3)
 
@@ -261,6 +267,7 @@ def test_the_full_layers_need_one_reduction(shared):
     ]
 
 
+@pytest.mark.slow
 def test_no_full_layer_travels_in_a_step():
     """Gradients of the parts do, between the devices that hold the same part."""
     config = dataclasses.replace(CONFIG, compute=ComputeConfig(model_devices=2))
@@ -302,6 +309,7 @@ def test_what_is_split_over_the_axis_model(kind):
     assert found == dict.fromkeys(ends, copies)
 
 
+@pytest.mark.slow
 @small_networks()
 def test_bfloat16_is_the_arithmetic_and_nothing_that_is_kept(alone):
     config = dataclasses.replace(CONFIG, compute=ComputeConfig(precision="bfloat16"))

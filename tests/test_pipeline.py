@@ -175,6 +175,7 @@ def test_a_batch_the_processes_cannot_share_is_refused():
         training_batches(OnDemand(Numbered()), 6, 0, process_count=4)
 
 
+@pytest.mark.slow
 def test_worker_processes_change_nothing():
     """Also not the error about a file they cannot read."""
     expected = taken(5, OnDemand(Numbered()), 3, 9, first_step=2)

@@ -175,6 +175,7 @@ class Crash(BaseException):
     """What no handler of the code under test expects."""
 
 
+@pytest.mark.slow
 def test_after_a_crash_at_any_step_there_is_all_or_nothing(tmp_path, monkeypatch):
     """Every call that changes the file system fails in turn; each time the next run completes."""
     step = count = 0

@@ -143,6 +143,7 @@ def flip(path, share):
     path.write_bytes(data)
 
 
+@pytest.mark.slow
 def test_damaged_shard_is_named(copy):
     shard = copy / "toys-train.array_record-00001-of-00003"
     whole = shard.read_bytes()

@@ -87,6 +87,7 @@ def test_squares_are_the_middle(pretrain):
     np.testing.assert_allclose(tall[:, 100, 0], 64 + np.arange(256) / 2, atol=1)
 
 
+@pytest.mark.slow
 def test_crops_are_windows_of_the_square_mirrored_half_of_the_time(pretrain):
     rows, cols = np.indices((256, 256))
     image = np.stack([rows, cols, 0 * rows], axis=-1).astype(np.uint8)
@@ -119,6 +120,7 @@ def finished(pretrain, folder, tmp_path_factory):
     )
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_ends_in_the_same_bits(pretrain, folder, finished):
     pictures = pretrain.Folder(folder / "train")
     _, whole = pretrain.train(finished, pictures)
@@ -128,6 +130,7 @@ def test_a_run_that_was_stopped_ends_in_the_same_bits(pretrain, folder, finished
     jax.tree.map(np.testing.assert_array_equal, continued.params, whole.params)
 
 
+@pytest.mark.slow
 def test_the_file_gives_the_coarse_network_the_classifiers_convolutions(
     pretrain, folder, finished, capsys
 ):
@@ -142,6 +145,7 @@ def test_the_file_gives_the_coarse_network_the_classifiers_convolutions(
         np.testing.assert_allclose(array, state.params[layer][kind], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_step_teaches_the_classes(pretrain, folder):
     """A narrow network, the same pictures in every step."""
     images, labels = pretrain.Squares(pretrain.Folder(folder / "train")).read(

@@ -153,6 +153,7 @@ def two_by_two(folder, tmp_path_factory):
     return run, trained(run, folder, 2, 2, "--compute.model-devices", "2")
 
 
+@pytest.mark.slow
 def test_two_processes_of_two_devices(alone, two_by_two):
     """The full layers split between the devices of each process."""
     run, (first, second) = two_by_two
@@ -163,6 +164,7 @@ def test_two_processes_of_two_devices(alone, two_by_two):
     assert RunDirectory(run).mean_depth().shape == (240, 320)
 
 
+@pytest.mark.slow
 def test_four_processes_continue_what_two_began(alone, two_by_two, folder, tmp_path):
     """From the middle of the first stage, with the full layers whole on every device."""
     run = tmp_path / "run"
@@ -175,6 +177,7 @@ def test_four_processes_continue_what_two_began(alone, two_by_two, folder, tmp_p
     assert_same(run, alone)
 
 
+@pytest.mark.slow
 def test_a_refusal_ends_all_processes(two_by_two, folder):
     before = lines_of(two_by_two[0])
     for code, out, errors in launch(two_by_two[0], folder, 2, 2):
@@ -185,6 +188,7 @@ def test_a_refusal_ends_all_processes(two_by_two, folder):
     assert lines_of(two_by_two[0]) == before
 
 
+@pytest.mark.slow
 def test_processes_that_do_not_meet_give_up_in_time():
     """The coordinator that nobody comes to, and the one that cannot be reached."""
     code = (

@@ -140,6 +140,7 @@ def results(rules, how=None):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -163,6 +164,7 @@ def test_each_rule_changes_the_numbers(change):
         assert abs(changed[name] / plain[name] - 1) > 1e-3, name
 
 
+@pytest.mark.slow
 def test_the_named_protocols_of_one_data_set_disagree():
     values = {name: results(PROTOCOLS[name])["rmse"] for name in PROTOCOLS if "nyu" in name}
     assert len({round(value, 4) for value in values.values()}) == 3

@@ -55,6 +55,7 @@ def kept_bytes(output, remat):
     return sum(leaf.size * leaf.dtype.itemsize for leaf in kept if leaf.shape not in parameters)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("output", "share"), [("coarse", 0.2), ("fine", 0.3), ("unet", 0.3), ("hourglass", 0.2)]
 )
@@ -72,6 +73,7 @@ def shallow(monkeypatch):
     monkeypatch.setitem(hourglass.SIZES, "small", (1, 16))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shallow")
 @pytest.mark.parametrize("output", ["unet", "hourglass"])
 def test_the_gradients_are_the_same(output):
@@ -95,11 +97,13 @@ def test_the_gradients_are_the_same(output):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * float(jnp.max(jnp.abs(b))))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shallow")
 @pytest.mark.parametrize("kind", ["two_scale", "unet"])
 def test_the_setting_reaches_the_step(kind):
     """Which then computes about one more forward pass."""
-    config = dataclasses.replace(nyu(), model=KINDS["model"][kind](size="small"))
+    size = {} if kind == "two_scale" else {"size": "small"}
+    config = dataclasses.replace(nyu(), model=KINDS["model"][kind](**size))
     again = dataclasses.replace(config, compute=ComputeConfig(remat=True))
     stage = make_stages(config)[0]
     assert 1.1 < step_flops(again, stage) / step_flops(config, stage) < 1.4

@@ -200,6 +200,7 @@ class Wrapped:
         return self.inner.images, self.inner.depths
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 1), (4, 1), (2, 2)])
 @pytest.mark.parametrize("on_demand", [False, True])
 def test_what_is_placed_is_read_back(shape, on_demand):
@@ -274,6 +275,7 @@ def test_resident_batches_are_those_from_the_host():
     batches.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on_device", [False, True])
 def test_a_resident_run_is_the_run_from_the_host(tmp_path, light, monkeypatch, on_device):
     monkeypatch.setattr("depthsi.training.feeds.loops_on_device", lambda: on_device)
@@ -291,6 +293,7 @@ def test_a_resident_run_is_the_run_from_the_host(tmp_path, light, monkeypatch, o
         assert checkpoints.latest == 11
 
 
+@pytest.mark.slow
 def test_how_steps_are_cut_into_calls_changes_no_bit():
     """The real step, with augmentation and dropout."""
     mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("data",))
@@ -324,6 +327,7 @@ def test_how_steps_are_cut_into_calls_changes_no_bit():
     np.testing.assert_allclose(metrics["loss"], losses[0], rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("config", "stop"), [(RESIDENT, 3), (RESIDENT, 7), (ENDLESS, 6)])
 def test_a_resumed_run_ends_in_the_same_bits(
     tmp_path, light, looped, plain_rooms, monkeypatch, config, stop, whole_runs
@@ -374,6 +378,7 @@ def test_a_loss_that_is_not_finite_names_its_step(tmp_path, light, looped, monke
         assert checkpoints.latest == 7
 
 
+@pytest.mark.slow
 def test_rendered_rooms_are_the_training_split_going_on():
     mesh = make_mesh(4, ComputeConfig(model_devices=2))
     render = jax.jit(lambda n: render_rooms(n, 3, (0.5, 2.0), mesh))
@@ -418,6 +423,7 @@ def test_the_host_feed_needs_samples():
         pass
 
 
+@pytest.mark.slow
 def test_the_command_trains_on_endless_rooms(tmp_path, light, plain_rooms, monkeypatch, capsys):
     """`data.train` rooms are rendered for the mean predictor once, not when resumed."""
     path = tmp_path / "run"

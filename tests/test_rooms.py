@@ -185,6 +185,7 @@ def _plain():
 # --- geometry --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_far_wall_has_one_depth():
     # Camera z, not the length of the ray: the wall 4.5 m ahead is 4.5 m everywhere.
     hits = _trace()(_plain())
@@ -226,6 +227,7 @@ def test_primitives_stand_where_they_were_put():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("i", range(12))
 def test_depth_equals_an_independent_ray_caster(i):
     scene = _scene(i)
@@ -272,6 +274,7 @@ def test_back_projected_points_lie_on_their_surfaces(i):
         assert np.all(gap[np.arange(len(q)), face[surface == n]] < 2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("height", [0.85, 0.3])  # of the light: over the furniture, among it
 def test_shadows_equal_marching_along_the_ray(height):
     scene = jax.tree.map(lambda x: x[3], _scenes())
@@ -347,6 +350,7 @@ def test_images_and_depths_are_plausible():
     assert 0.25 < np.sqrt(error.var((1, 2)).mean()) < 0.4
 
 
+@pytest.mark.slow
 def test_a_picture_shows_light_and_texture():
     # The same room with its lamp off and daylight gone is flatter; another seed changes texture.
     scene = _scene(1)
@@ -402,6 +406,7 @@ def _alike(a, b):
     return np.mean(grey > 2) < 0.01 and np.mean(gap > 1e-4) < 0.005
 
 
+@pytest.mark.slow
 def test_eager_and_jitted_rooms_agree():
     scene = jax.tree.map(lambda x: x[5], _scenes())
     hits, jitted = room_trace.trace(scene, SMALL), _trace()(scene)
@@ -411,6 +416,7 @@ def test_eager_and_jitted_rooms_agree():
     assert _alike((image, hits.depth), (_shade()(scene, jitted), jitted.depth))
 
 
+@pytest.mark.slow
 def test_batched_rooms_equal_single_ones():
     # The source renders scene after scene; here two side by side.
     image, depth = jax.jit(jax.vmap(rooms.room))(_keys()[5:7])
@@ -477,6 +483,7 @@ def test_scale_leaves_the_picture_and_multiplies_the_depth():
     np.testing.assert_array_equal(np.float32(3) * small[1], large[1])
 
 
+@pytest.mark.slow
 def test_scale_is_one_log_uniform_factor_for_each_scene():
     (image, depth), (plain_image, plain_depth) = _rooms(0.5, 2.0), _rooms()
     np.testing.assert_array_equal(image, plain_image)

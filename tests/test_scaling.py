@@ -18,6 +18,7 @@ BENCHMARKS = Path(__file__).resolve().parents[1] / "experiments" / "benchmarks"
 SMALL = Arguments(width=0.02, batch=4, devices=(2,), rounds=2, saves=2, starts=2, batches=(4,))
 
 
+@pytest.mark.slow
 def test_a_process_for_each_number_of_devices_takes_steps_in_turn(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
     found = scaling.binding_times(SMALL)
@@ -54,6 +55,7 @@ def test_starts_with_and_without_a_cache(monkeypatch):
     assert caches[1][0] == caches[2][0] != caches[4][0] == caches[5][0]
 
 
+@pytest.mark.slow
 def test_steps_with_and_without_a_checkpoint(monkeypatch):
     saved = []
     save = scaling.Checkpoints.save
@@ -67,6 +69,7 @@ def test_steps_with_and_without_a_checkpoint(monkeypatch):
     assert [len(times) for times in found.values()] == [2, 2]
 
 
+@pytest.mark.slow
 def test_both_precisions_are_timed():
     found = scaling.step_times(SMALL, 0.02, 1, ("coarse",))
     assert list(found) == ["coarse, 4"]

@@ -113,6 +113,7 @@ def test_what_is_no_run_is_one_sentence(make, words, tmp_path, capsys):
         assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
 def test_a_run_begins_with_them_and_a_resumed_one_goes_on_without(tmp_path):
     """The first run is gone by the time of the resumption."""
     data = write_training_pairs(tmp_path / "pairs")

@@ -45,6 +45,7 @@ def untrained(config):
     return jax.jit(make_model(config).init)(jax.random.key(0), image)["params"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_study_runs_and_leaves_its_numbers_table_and_picture(name, tmp_path, monkeypatch):
     """On networks that are not trained: what a training is to a study is tested below."""
@@ -94,6 +95,7 @@ def test_the_committed_page_is_of_the_committed_numbers(name):
     assert file.with_suffix(".png").exists()
 
 
+@pytest.mark.slow
 def test_a_training_is_found_again_and_another_setting_is_another(tmp_path):
     """The second time nothing is trained: the kept parameters are the same to the bit."""
     here = lab.Lab(lab.Options(fast=True, seeds=(0,), runs=str(tmp_path)))
@@ -142,6 +144,7 @@ def test_the_detail_of_maps_that_are_the_truth_but_half_as_steep(monkeypatch):
     assert found["slope_match"] == pytest.approx(-1, rel=1e-4)  # steep in the wrong direction
 
 
+@pytest.mark.slow
 def test_the_share_of_one_scale_by_kind_of_room():
     """Pictures that are off by a factor alone, beside others without any common factor."""
     true = np.full((20, 2, 2), 2.0, np.float32)
@@ -185,6 +188,7 @@ def test_a_probe_finds_what_is_linear_and_nothing_else():
     assert 0.75 < found < 0.95
 
 
+@pytest.mark.slow
 def test_fc6_is_what_the_map_is_made_of():
     """fc7 written out on the captured features gives the network's map."""
     config = from_scratch(width=0.02)

@@ -78,6 +78,7 @@ def test_the_checkpoint_between_stages_belongs_to_the_first():
         stage_of(stages, 6)
 
 
+@pytest.mark.slow
 def test_the_coarse_stage_learns_and_leaves_the_fine_network_alone():
     stage = make_stages(Config(schedule=ScheduleConfig(batch_size=4, coarse_samples=160)))[0]
     config = dataclasses.replace(
@@ -98,6 +99,7 @@ def test_the_coarse_stage_learns_and_leaves_the_fine_network_alone():
     assert np.any(before["coarse"]["conv1"]["kernel"] != state.params["coarse"]["conv1"]["kernel"])
 
 
+@pytest.mark.slow
 def test_the_loss_of_a_step_is_equation_4_of_its_batch():
     """No randomness, one image per weight: the mean of the images' losses, written out."""
     config = dataclasses.replace(
@@ -125,6 +127,7 @@ def test_the_loss_of_a_step_is_equation_4_of_its_batch():
     np.testing.assert_allclose(metrics["valid_share"], (2 + 30 / 55) / 4, rtol=1e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lam", [0.0, 0.5, 1.0])
 def test_the_loss_of_metres_is_equation_4_without_the_logarithm(lam):
     """Written out; anything may stand where depth is not known, in values and in gradients."""
@@ -162,6 +165,7 @@ def test_batches_depend_on_seed_and_step_alone():
     assert np.any(other != first[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [3, 6, 9])
 def test_a_resumed_run_ends_in_the_same_bits(tmp_path, monkeypatch, stop, whole_run):
     """Stopped in the coarse stage, between the stages and in the fine stage."""
@@ -203,6 +207,7 @@ def whole_run(tmp_path_factory):
     return run_in(tmp_path_factory.mktemp("run") / "whole")
 
 
+@pytest.mark.slow
 def test_what_a_run_leaves_behind(whole_run):
     run, params = whole_run
     lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
@@ -226,6 +231,7 @@ def test_what_a_run_leaves_behind(whole_run):
         assert_equal_trees(newest, (params, 10))
 
 
+@pytest.mark.slow
 def test_training_again_does_nothing(whole_run):
     run, params = whole_run
     before = run.metrics.read_text()
@@ -233,6 +239,7 @@ def test_training_again_does_nothing(whole_run):
     assert run.metrics.read_text() == before
 
 
+@pytest.mark.slow
 def test_another_architecture_is_named(whole_run):
     run, _ = whole_run
     other = dataclasses.replace(CONFIG, model=from_scratch(width=0.05))

@@ -38,6 +38,7 @@ def parameters_of(first):
     return stem + down + up + first + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["nyu", "kitti"])
 @pytest.mark.parametrize(
     ("size", "first", "count"),
@@ -56,6 +57,7 @@ def test_sizes_and_parameter_counts(name, size, first, count):
     assert sum(leaf.size for leaf in jax.tree.leaves(variables)) == count == parameters_of(first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["nyu", "kitti"])
 def test_untrained_heads_predict_the_mean_log_depth_at_the_output_cells(name):
     config = UNetConfig(geometry=name, log_mean=1.25)
@@ -81,6 +83,7 @@ def test_the_rows_of_cells_above_the_output_are_dropped(name, rows, above):
     np.testing.assert_allclose(log_depth(config, raw)[0], expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["nyu", "kitti"])
 def test_cells_are_centred_where_the_geometry_says(name):
     """The pixels that move a feature, all weights positive: 11x11 around that of the cell."""
@@ -109,6 +112,7 @@ def test_cells_are_centred_where_the_geometry_says(name):
     assert (cols[0], cols[-1]) == (col - 5, col + 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(55, 74), (28, 37), (41, 142), (2, 3)])
 def test_halving_and_doubling_keep_every_second_cell_in_its_place(size):
     rows, cols = size
@@ -147,6 +151,7 @@ def pictures(seed=1):
     return jax.random.uniform(jax.random.key(seed), (2, 228, 304, 3), maxval=255.0)
 
 
+@pytest.mark.slow
 def test_gradients_reach_every_channel(low):
     _, params, function = low
     weights = jax.random.normal(jax.random.key(2), (2, 55, 74))
@@ -177,6 +182,7 @@ def test_a_spot_is_seen_in_the_cell_where_it_is(low, place, skips):
     np.testing.assert_allclose(centre_of_response(maps), place, atol=0.02)
 
 
+@pytest.mark.slow
 def test_one_batch_is_learnt_by_heart(low):
     _, params, function = low
     error, variance = learn_by_heart(function, params, (2, 55, 74), 0.1)
