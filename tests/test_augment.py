@@ -105,6 +105,7 @@ def test_what_turns_in_from_outside_is_invalid_not_zero_depth():
     assert np.all(apply_view(view(), image, depth, nyu()).valid)
 
 
+@pytest.mark.slow
 def test_positive_angles_turn_the_picture_counter_clockwise():
     image, depth = np.zeros((240, 320, 3), np.uint8), np.ones((240, 320), np.float32)
     image[110:130, 260:280] = 255  # right of the centre
@@ -114,6 +115,7 @@ def test_positive_angles_turn_the_picture_counter_clockwise():
     assert abs(cols.mean() - (269.5 - 8)) < 2
 
 
+@pytest.mark.slow
 def test_mirroring_twice_is_nothing():
     image, depth = picture()
     once = apply_view(view(mirror=True), image, depth, nyu())

@@ -183,6 +183,7 @@ def test_what_was_left_out_is_kept_in_the_run_and_must_stay_the_same(tmp_path):
         run.record_left_out({"train": messages([5])})
 
 
+@pytest.mark.slow
 def test_a_run_that_skips_trains_on_the_rest(tmp_path):
     depths = (np.full((6, 8), (1000 + i + 0.1) / 1000) for i in range(120))
     write_pairs(tmp_path, [("train", smooth_picture(6, 8), metres) for metres in depths])

@@ -51,6 +51,7 @@ def test_pooled_numbers_against_plain_loops():
         np.testing.assert_allclose(ours[name], (low, high), atol=0.05 * (high - low))
 
 
+@pytest.mark.slow
 def test_two_images_have_three_possible_means():
     # both the first (1/4), one of each (1/2), both the second (1/4)
     depth = np.full((2, 1, 4), 2.0, np.float32)

@@ -187,6 +187,7 @@ def oracle(words, seed=0x9E3779B9):
     return [first % 2**32, second % 2**32]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(), (7,), (3, 5), (2, 3, 4)])
 def test_checksums_stay_as_they_were_defined(shape):
     """Other sums would make every checkpoint saved before look damaged."""
@@ -302,6 +303,7 @@ def test_nothing_whole_is_one_sentence(tmp_path):
         checkpoints.restore_newest(lambda _: ABSTRACT, DEVICE)
 
 
+@pytest.mark.slow
 def test_other_shapes_and_settings_are_named(tmp_path):
     saved(tmp_path, [1])
     with Checkpoints(tmp_path) as checkpoints:
@@ -338,6 +340,7 @@ def test_leftovers_of_a_killed_save_are_removed_by_the_next_training_alone(tmp_p
     assert kept(tmp_path) == [1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wait", [True, False])
 def test_a_save_that_fails_leaves_the_one_before(wait, tmp_path, monkeypatch):
     """With one checkpoint to keep, so that an early deletion would lose everything."""

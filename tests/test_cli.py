@@ -144,6 +144,7 @@ def test_help_is_quick_and_touches_no_backend():
     assert "--schedule.coarse-samples" in done.stdout
 
 
+@pytest.mark.slow
 def test_importing_depthsi_initialises_no_backend():
     code = (
         "import depthsi, depthsi.losses, depthsi.models, depthsi.metrics, depthsi.augment, sys\n"

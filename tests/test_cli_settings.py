@@ -74,6 +74,7 @@ OTHERS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("preset", "section", "kind", "name"), OTHERS)
 def test_an_option_of_another_kind_is_refused(preset, section, kind, name):
     option = f"--{section}.{name.replace('_', '-')}"

@@ -116,6 +116,7 @@ def test_bytes_sent_round_a_ring_of_four(kind, sent):
     assert Exchange(kind, 4, 100).sent == pytest.approx(sent)
 
 
+@pytest.mark.slow
 def test_a_program_compiled_here_is_read():
     """Two parts of a product are added up: one all-reduce of its 3 x 5 numbers, among 2 of 4."""
     mesh = Mesh(np.array(jax.devices()).reshape(2, 2), ("data", "model"))

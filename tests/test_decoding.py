@@ -309,6 +309,7 @@ def complaint(path, read):
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "least"), [("cut", 90), ("flip", 36), ("noise", 36), ("drop", 40), ("insert", 40)]
 )
@@ -329,6 +330,7 @@ def test_mutated_files_decode_to_valid_samples_or_are_refused(tmp_path, kind, le
     assert len(complaints) >= least
 
 
+@pytest.mark.slow
 def test_every_changed_byte_of_a_depth_png_is_noticed(tmp_path):
     """Without its checksums, some changed pixel data would pass as other depths."""
     path = saved(tmp_path / "d.png", counts(12, 16))
@@ -339,6 +341,7 @@ def test_every_changed_byte_of_a_depth_png_is_noticed(tmp_path):
             read_depth(path, 1000)
 
 
+@pytest.mark.slow
 def test_every_cut_of_a_file_is_refused(tmp_path):
     for path, read in originals(tmp_path):
         whole = path.read_bytes()

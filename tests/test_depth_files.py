@@ -67,6 +67,7 @@ def test_npz_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
         read_depth(tmp_path / "bomb.npz")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate", "packbits"])
 def test_tiff_depth_by_two_writers(tmp_path, compression):
     metres = (counts(12, 16) / 1024).astype(np.float32)
@@ -145,6 +146,7 @@ def write_exr(path, channels, **header):
     OpenEXR.File(exr_header(**header), dict(channels)).write(str(path))  # it changes the dict
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tile", [None, (8, 4)])
 @pytest.mark.parametrize("compression", LOSSLESS)
 def test_exr_of_the_lossless_compressions(tmp_path, compression, tile):

@@ -95,6 +95,7 @@ def test_it_is_evaluated(run, capsys, tmp_path):
         np.testing.assert_allclose(fine[name], before[name], rtol=1e-4, err_msg=name)
 
 
+@pytest.mark.slow
 def test_new_settings_start_from_it(run, tmp_path, capsys):
     config = str(run.path / "config.json")
     main(["config", "--config", config, "--optim.learning-rate", "0.5"])

@@ -271,6 +271,7 @@ def test_mistakes(run, truth, capsys, tmp_path):
     assert "no prediction for 1 of 3 pictures, the first 5.jpg" in refusal(capsys, *with_data)
 
 
+@pytest.mark.slow
 def test_a_split_without_ground_truth(truth, capsys, tmp_path):
     made = predictions(truth, tmp_path / "made", lambda depth: depth)
     root = tmp_path / "blind"

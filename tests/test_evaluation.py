@@ -62,6 +62,7 @@ def numbers(prediction, target):
     }
 
 
+@pytest.mark.slow
 def test_cells_stand_for_four_by_four_pixels_of_the_region():
     truth, cells = depths(), np.random.default_rng(1).uniform(1, 5, (5, 55, 74)).astype(np.float32)
     shown = iter(range(0, 5, 2))
@@ -82,6 +83,7 @@ def test_cells_stand_for_four_by_four_pixels_of_the_region():
         np.testing.assert_allclose(total.compute("image")[name], expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_totals_and_scores_of_images_agree():
     truth = depths()
     cells = np.random.default_rng(1).uniform(1, 5, (2, 55, 74)).astype(np.float32)
@@ -177,6 +179,7 @@ def after(alignment, predictions=WRONG, targets=TRUE):
     return np.asarray(align(jnp.asarray(predictions), jnp.asarray(targets), known, alignment))[0]
 
 
+@pytest.mark.slow
 def test_alignments_by_hand():
     np.testing.assert_allclose(after("none"), WRONG[0])
     # medians 3 of the truth, (4 + 7) / 2 of the prediction
@@ -231,6 +234,7 @@ def test_the_oracle_scale_leaves_the_scale_invariant_error():
     assert np.all(plain["scale_share"] > 0.5)
 
 
+@pytest.mark.slow
 def test_mean_predictor_and_constant_written_out():
     train, test = depths(6, seed=2), depths(3, seed=3)
     train[:, 50, 60] = 0  # never seen: no prediction there

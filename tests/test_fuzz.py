@@ -17,6 +17,7 @@ CASES = 10  # of each reader
 MODULES = {"NYU labelled .mat (HDF5)": "h5py", "FastDepth .h5": "h5py", "EXR depth": "OpenEXR"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(ALL_TARGETS))
 def test_damaged_files_are_refused_or_keep_the_contract(name, tmp_path):
     if module := MODULES.get(name):
@@ -27,6 +28,7 @@ def test_damaged_files_are_refused_or_keep_the_contract(name, tmp_path):
     assert counts["refused"] >= CASES // 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "words"),
     [

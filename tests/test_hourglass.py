@@ -100,6 +100,7 @@ def test_a_loss_on_the_first_map_reaches_the_first_stack_alone(two):
         assert reached != later, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [(20, 30), (36, 44)])
 def test_a_spot_is_seen_in_the_cell_where_it_is(two, place):
     _, params, function = two

@@ -26,6 +26,7 @@ def ramp(height, width):
     return np.stack([red, red, red], axis=-1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "size", [(240, 320), (480, 640), (1080, 1920), (641, 479), (60, 80), (300, 1500), (241, 321)]
 )

@@ -109,6 +109,7 @@ def test_info_by_pattern_says_what_unit_was_assumed(folder, capsys):
     assert printed.err.count("1000 per metre assumed") == 1
 
 
+@pytest.mark.slow
 def test_info_of_prepared_data(tmp_path, capsys):
     from prepared_pictures import data_set
 

@@ -105,6 +105,7 @@ def test_drives_are_held_out_whole(source):
     assert len(set().union(*scenes.values())) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("camera", list(PROJECTIONS))
 @pytest.mark.parametrize("size", [None, (20, 50)])
 def test_scans_are_projected_into_their_picture(source, camera, size):

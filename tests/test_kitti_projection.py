@@ -65,6 +65,7 @@ def test_real_scans_pixel_by_pixel(name, half):
     assert 0.2 < offset < 0.4  # the scanner stands 0.27 m behind the camera
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("camera", list(PROJECTIONS))
 @pytest.mark.parametrize("size", [None, (20, 50), (17, 30), (40, 60), (80, 200)])
 @pytest.mark.parametrize("kind", KINDS)

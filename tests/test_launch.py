@@ -218,6 +218,7 @@ def test_refusals(arguments, words, capfd, tmp_path, monkeypatch):
     assert printed.out == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("target", "option"), [("machine", "--processes"), ("slurm", "--nodes"), ("tpu", "--zone")]
 )
@@ -306,6 +307,7 @@ sys.exit(128 + caught[0])
 """
 
 
+@pytest.mark.slow
 def test_signals_reach_every_process_once(tmp_path):
     """As sent by `kill` or by Ctrl-C at a terminal, which reaches the launcher's whole group."""
     stub = tmp_path / "python"

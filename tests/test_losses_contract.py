@@ -93,6 +93,7 @@ def test_masked_garbage_extremes_and_types(name, dtype, run):
         assert np.all(error <= tolerance * np.abs(expected) + 3e-6), (values, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n, c in CASES.items() if n.startswith("silog")])
 @pytest.mark.parametrize("spread", [1e-1, 1e-3, 1e-6, 1e-12])
 def test_rooted_gradients_keep_their_size(name, spread):
@@ -145,6 +146,7 @@ def test_wrong_arguments_are_refused(name):
             loss(x[:1], x[:1], where=np.ones(larger, bool))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_one_value_per_image_whatever_the_leading_axes(name):
     for shape in ((5, 6), (8, 5, 6), (2, 3, 5, 6)):
@@ -173,6 +175,7 @@ def test_masks_are_broadcast(name):
     assert expected[1][1] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(6,), (1, 5, 6), (8, 1, 6)])
 def test_masks_of_other_shapes_are_broadcast(shape):
     predictions, targets, _ = hard_images()

@@ -78,6 +78,7 @@ def test_a_strip_per_row_counts_and_masks_like_any_other():
         np.testing.assert_array_equal(jnp.stack(moments), [[1], [1.5], [0]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axis", [(0, 1), (2, 0), None, (1,)])
 def test_other_axes(axis):
     predictions, targets, where = some_images(SHAPES[0])
@@ -93,6 +94,7 @@ def test_other_axes(axis):
     np.testing.assert_allclose(moments.m2, m2, rtol=3e-6)
 
 
+@pytest.mark.slow
 def test_under_vmap_forward_mode_and_checkpoint():
     images = some_images(SHAPES[0])
     tangent = np.ones(SHAPES[0], np.float32)
@@ -120,6 +122,7 @@ def test_spread_over_devices(spec):
     assert_same(jax.jit(value_and_gradient)(*spread), images)
 
 
+@pytest.mark.slow
 def test_rows_in_shard_map():
     images = some_images((4, 640, 128))
     mesh = Mesh(np.array(jax.devices()[:4]), ("rows",))

@@ -81,6 +81,7 @@ def test_si_mse_counts_every_channel():
     np.testing.assert_allclose(loss(x * 2, jnp.zeros_like(x)), [56 / 3], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_scale_and_shift():
     """Targets 2 p + 1 are met exactly; otherwise least squares; (0, 0) without variation."""
     p = jnp.array([[0.0, 1.0, 2.0], [3.0, 4.0, 9.0]])
@@ -115,6 +116,7 @@ def test_predictions_without_variation_have_no_scale(shape):
     np.testing.assert_allclose(scale, 3, rtol=5e-3)  # a step of 1e-3 has 3 digits left
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ssi_loss", "ssi_trimmed"])
 def test_ssi_is_blind_to_scale_and_shift(name):
     loss, (predictions, targets, where) = jax.jit(getattr(losses, name)), some_images(seed=2)
@@ -130,6 +132,7 @@ def test_worked_example_of_ssi():
     np.testing.assert_allclose(losses.ssi_loss(p, t), (1 + 4 + 1) / 9 / 6, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_worked_example_of_ssi_trimmed():
     """Medians 2 and 2, mean deviations 6/5 and 14/5; the largest of five differences is out."""
     p, t = jnp.array([[0.0, 1.0, 2.0, 3.0, 4.0]]), jnp.array([[0.0, 1.0, 2.0, 3.0, 12.0]])
@@ -145,6 +148,7 @@ def test_ssi_trimmed_divides_by_no_less_than_a_millionth():
     np.testing.assert_allclose(losses.ssi_trimmed(p, jnp.zeros_like(p)), 1 / 10, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ssi_loss", "ssi_trimmed", "gradient_matching", "berhu"])
 def test_gradients_against_differences_of_the_oracle(name):
     predictions, targets, where = some_images(seed=3, count=1, height=4, width=5)
@@ -159,6 +163,7 @@ def test_gradients_against_differences_of_the_oracle(name):
     np.testing.assert_allclose(got, slope, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_gradient_matching_and_eigen_fergus_by_hand():
     """Residual 0 1 / 3 x: steps 1 right and 3 down among 3 valid pixels; then 1 valid pixel."""
     d = jnp.array([[0.0, 1.0], [3.0, jnp.nan]])
@@ -170,6 +175,7 @@ def test_gradient_matching_and_eigen_fergus_by_hand():
     np.testing.assert_allclose(losses.eigen_fergus_2015(d, zero, where=where), expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_gradient_matching_at_four_scales():
     """Steps of 1, 2, 4 and 8 pixels: a ramp of slope 1 counts its step at each scale."""
     images = some_images(seed=4, height=17, width=20)
@@ -184,6 +190,7 @@ def test_gradient_matching_at_four_scales():
         losses.gradient_matching(*images[:2], scales=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jitted", [False, True])
 def test_berhu_takes_its_threshold_from_the_batch(jitted):
     """|d| up to 5 makes c = 1: 0.5 counts 0.5, 3 counts (9 + 1)/2, 5 counts 13."""
@@ -199,6 +206,7 @@ def test_berhu_takes_its_threshold_from_the_batch(jitted):
     np.testing.assert_array_equal(perfect, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jitted", [False, True])
 def test_berhu_takes_its_threshold_from_each_image(jitted):
     """Fifths of 3 and 5: c = 0.6 makes 3 count (9 + 0.36)/1.2; or one given threshold per image."""
@@ -233,6 +241,7 @@ def test_ordinal_penalty():
         losses.ordinal_penalty(difference, relation[:4])
 
 
+@pytest.mark.slow
 def test_ranking_loss_over_many_pairs():
     """Its mean over 20 000 draws is the mean over all pairs, equal ones within 2 % included."""
     predictions, _, where = some_images(seed=5, count=1, height=2, width=4)
@@ -253,6 +262,7 @@ def test_ranking_loss_over_many_pairs():
         losses.ranking_loss(predictions, targets, key=jax.random.key(0), pairs=0)
 
 
+@pytest.mark.slow
 def test_ranking_draws_800_pairs_and_takes_2_percent_for_equal():
     """The paper's numbers are the defaults; 1.99 % apart is equal, 2.01 % is not."""
     parameters = inspect.signature(losses.ranking_loss).parameters

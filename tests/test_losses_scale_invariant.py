@@ -44,6 +44,7 @@ def per_image(oracle, predictions, targets, where, *args):
     return [oracle(*image, *args) for image in zip(predictions, targets, where, strict=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", RUN)
 @pytest.mark.parametrize("form", FORMS)
 def test_worked_example(form, run):
@@ -118,6 +119,7 @@ def test_lam_does_not_decide_the_type(form):
             assert got.dtype == jnp.float32
 
 
+@pytest.mark.slow
 def test_no_mask_is_a_mask_of_all():
     predictions, targets, _ = some_images()
     everything = np.ones(predictions.shape, bool)
@@ -185,6 +187,7 @@ def test_optimal_log_scale():
     assert np.all(error(0.0)[full] < error(-0.01)[full])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("offset", "spread", "tolerance"),
     [(0, 0.1, 3e-7), (1, 0.01, 3e-7), (10, 0.001, 3e-5), (50, 0.01, 5e-6)],
@@ -201,6 +204,7 @@ def test_digits_under_a_common_offset(offset, spread, tolerance):
         assert abs(float(scale_invariant_closed(predictions, targets)[0]) / truth - 1) > 1e-2
 
 
+@pytest.mark.slow
 def test_digits_of_a_full_frame():
     """307 200 pixels off by 50: the sums are long enough to lose the mean, were they serial."""
     random = np.random.default_rng(0)
@@ -214,6 +218,7 @@ def test_digits_of_a_full_frame():
     assert np.linalg.norm(gradient - exact) < 1e-3 * np.linalg.norm(exact)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", RUN)
 @pytest.mark.parametrize("reduction", ["image", "pixel", "authors"])
 def test_reductions(reduction, run):

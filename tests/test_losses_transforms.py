@@ -194,6 +194,7 @@ def test_reduction_over_the_images_of_all_devices(reduction):
     np.testing.assert_allclose(got[1], expected[1], rtol=1e-5, atol=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reduction", ["image", "pixel", "authors"])
 def test_few_images_over_many_devices(reduction):
     """One image a device, one of them empty: the weights add up before max(weight, 1) is taken."""

@@ -81,6 +81,7 @@ def test_literal_image(metrics):
     assert_close(got, expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inverted", [False, True])
 def test_thresholds_are_strict_and_symmetric(metrics, inverted):
     ones, limits = jnp.ones((1, 3)), jnp.array([[1.25, 1.5625, 1.953125]])
@@ -138,6 +139,7 @@ def test_missing_depth_is_replaced_before_the_arithmetic():
         assert np.all(np.isfinite(slope)), name
 
 
+@pytest.mark.slow
 def test_a_target_that_is_not_finite_and_positive_is_missing(metrics):
     predictions, targets, where = some_images()
     clean = metrics(predictions, targets, where=where)
@@ -157,6 +159,7 @@ def test_an_image_without_a_valid_pixel_is_zero(metrics):
         np.testing.assert_array_equal(value, np.zeros(7))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 0.0, -1.0])
 def test_an_unusable_prediction_shows_in_its_image_only(metrics, bad):
     predictions, targets, where = some_images()
@@ -210,6 +213,7 @@ def test_common_factor_leaves_the_digits_of_the_scale_invariant_error(metrics):
     assert np.all(metrics(targets * np.float32(1.7), targets)["rmse_log_si"] < 1e-6)
 
 
+@pytest.mark.slow
 def test_half_precision_is_summed_in_float32(metrics):
     predictions, targets, where = some_images()
     for dtype in (jnp.float16, jnp.bfloat16):
@@ -219,6 +223,7 @@ def test_half_precision_is_summed_in_float32(metrics):
         assert_close(got, metrics(*(x.astype(jnp.float32) for x in half), where=where), rtol=1e-7)
 
 
+@pytest.mark.slow
 def test_float64_stays_float64():
     predictions, targets, where = some_images()
     predictions = predictions.astype(np.float64) * (1 + 1e-9)
@@ -259,6 +264,7 @@ def test_a_set_does_not_depend_on_its_batches(host):
         assert isinstance(total.images, jax.Array) != host
 
 
+@pytest.mark.slow
 def test_image_and_pixel_aggregation_differ_as_written_down():
     # In units of ln 2: image 1 has d = (1, 1, 1), variance 0; image 2 has d = (-1, 1, missing),
     # variance 1. image: (0 + 1)/2; pixel: sqrt((3*0 + 2*1)/5) = 0.632. One mean for all five
@@ -278,6 +284,7 @@ def test_image_and_pixel_aggregation_differ_as_written_down():
     assert all(type(value) is float for value in image.values())
 
 
+@pytest.mark.slow
 def test_sums_over_devices():
     predictions, targets, where = some_images(8)
     mesh, split = Mesh(np.array(jax.devices()), ("data",)), PartitionSpec("data")
@@ -294,6 +301,7 @@ def test_sums_over_devices():
         assert_close(total.compute(aggregation), expected)
 
 
+@pytest.mark.slow
 def test_empty_inside_jit_and_as_the_carry_of_a_scan():
     predictions, targets, where = some_images()
 
@@ -404,6 +412,7 @@ def scores_in(sizes, extras=None):
     return ImageScores.from_terms(batches, extras)
 
 
+@pytest.mark.slow
 def test_scores_of_images_give_the_numbers_of_images_and_set():
     images = some_images()
     whole, parts = scores_in([7]), scores_in([2, 4, 1])

@@ -81,6 +81,7 @@ def scalars(**changes):
     return values | changes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiled", [False, True])
 def test_norms_are_those_of_each_layer_and_of_all(compiled):
     rng = np.random.default_rng(0)
@@ -120,6 +121,7 @@ def test_norms_are_those_of_each_layer_and_of_all(compiled):
         assert found[name].dtype == jnp.float32
 
 
+@pytest.mark.slow
 def test_the_norms_of_half_precision_are_summed_up_in_float32():
     tree = {"a": {"b": {"kernel": jnp.full(3000, 0.1, jnp.bfloat16)}}}
     norm = np.sqrt(3000) * float(jnp.bfloat16(0.1))
@@ -359,12 +361,14 @@ def traced_steps(directory):
     return sorted({int(number) for number in numbers if number is not None})
 
 
+@pytest.mark.slow
 def test_a_profile_holds_the_steps_after_the_warm_up(tmp_path):
     (said,) = profiled(tmp_path / "profile", [Stage("coarse", "coarse", 0, 9)], 3)
     assert traced_steps(tmp_path / "profile") == [4, 5, 6]
     assert said.startswith(f"Profile of 3 steps in {tmp_path / 'profile'}: open")
 
 
+@pytest.mark.slow
 def test_a_profile_ends_with_its_stage(tmp_path):
     """The first stage has no step after the warm-up, the second one two, the third one many."""
     stages = [Stage("a", "a", 0, 3), Stage("b", "b", 3, 5), Stage("c", "c", 8, 20)]
@@ -373,6 +377,7 @@ def test_a_profile_ends_with_its_stage(tmp_path):
     assert said.startswith("Profile of 2 steps")
 
 
+@pytest.mark.slow
 def test_calls_of_several_steps_are_profiled_whole(tmp_path):
     (said,) = profiled(tmp_path / "profile", [Stage("coarse", "coarse", 0, 80)], 3, sizes=10)
     assert said.startswith("Profile of 10 steps")
@@ -385,6 +390,7 @@ def test_a_run_too_short_for_a_profile_says_so(tmp_path):
     assert not (tmp_path / "profile").exists()
 
 
+@pytest.mark.slow
 def test_an_interrupted_profile_is_kept(tmp_path):
     stage = Stage("coarse", "coarse", 0, 9)
     (said,) = profiled(tmp_path / "profile", [stage], 5, stop=5)

@@ -31,6 +31,7 @@ def count(tree):
     return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "fc6", "fc7", "total"),
     [("nyu", 50_335_744, 16_674_790, 70_877_171), ("kitti", 71_307_264, 15_707_898, 90_881_799)],
@@ -48,6 +49,7 @@ def test_parameter_counts_of_the_paper(name, variant, fc6, fc7, total):
     assert count(params) == total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["A", "B", "C"])
 @pytest.mark.parametrize("name", ["nyu", "kitti"])
 def test_output_sizes_do_not_depend_on_width(name, variant):

@@ -61,6 +61,7 @@ def test_script_runs(script, kernel, tmp_path):
     assert any("image/png" in output.get("data", {}) for output in outputs(notebook))
 
 
+@pytest.mark.slow
 @notebooks
 def test_executed_copy_has_the_cells_of_the_script(script):
     expected = [(cell.cell_type, cell.source) for cell in jupytext.read(script).cells]

@@ -25,6 +25,7 @@ def write_h5(path, rgb=None, depth=None):
     return rgb, depth
 
 
+@pytest.mark.slow
 def test_every_pixel_arrives_exactly(tmp_path):
     root = tmp_path / "nyu depth 北"
     written = {
@@ -51,6 +52,7 @@ def test_every_pixel_arrives_exactly(tmp_path):
     assert sorted({frame.split for frame in held}) == ["test", "train", "val"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rgb", "depth", "message"),
     [

@@ -134,6 +134,7 @@ def toolbox_projection(disparity, z_of):
     return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("z_of", ["depth", "colour"])
 def test_depth_is_projected_as_the_toolbox_does(z_of):
     disparity = disparities()
@@ -281,6 +282,7 @@ def write_scene(folder, count=2, seed=0):
     (folder / "INDEX.txt").write_text("whatever")
 
 
+@pytest.mark.slow
 def test_dump_is_prepared_and_read_back(tmp_path):
     root = tmp_path / "dump 北"
     write_scene(root / "basements" / "basement_0001a")

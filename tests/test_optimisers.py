@@ -49,6 +49,7 @@ def test_the_table_names_every_layer_of_the_networks():
     assert layers == set(RATES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jitted", [False, True])
 def test_sgd_steps_equal_momentum_written_out(jitted):
     optimizer = ten_steps(SgdConfig())
@@ -84,6 +85,7 @@ def test_layers_without_a_rate_are_refused():
         layer_group("coarse/norm1/scale")
 
 
+@pytest.mark.slow
 def test_adamw_decays_kernels_only():
     config = AdamWConfig(learning_rate=0.1, weight_decay=0.5)
     optimizer, params = ten_steps(config), small(0)
@@ -123,6 +125,7 @@ def test_muon_makes_the_update_of_a_convolution_orthogonal(jitted):
     np.testing.assert_allclose(seen[5:], 0, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_muon_leaves_the_rest_to_adamw():
     config = MuonConfig(learning_rate=0.1, adamw_rate_factor=0.3, weight_decay=0.5)
     rest = AdamWConfig(learning_rate=0.1 * 0.3, weight_decay=0.5)
@@ -144,6 +147,7 @@ def test_muon_refuses_layers_without_a_rate():
         ten_steps(MuonConfig()).init(params)
 
 
+@pytest.mark.slow
 def test_schedules():
     rising = rate_schedule(SgdConfig(learning_rate=2.0, rate_schedule="cosine", warmup=4), 104)
     np.testing.assert_allclose(np.array([rising(0), rising(2), rising(4)]), [0, 1, 2], atol=1e-6)
@@ -152,6 +156,7 @@ def test_schedules():
     assert constant(0) == constant(99) == 2.0
 
 
+@pytest.mark.slow
 def test_clipping_bounds_the_gradient():
     config = SgdConfig(clip=0.5, weight_decay=0.0, momentum=0.0)
     optimizer, params = ten_steps(config), {"fine": small(0)["fine"]}

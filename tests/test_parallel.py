@@ -249,6 +249,7 @@ def placed(tree, sharding):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [2, 4])
 def test_the_full_layers_need_one_reduction(shared):
     """Features are gathered before fc6 and parts added up after fc7: nothing else travels."""

@@ -52,6 +52,7 @@ def test_the_end_of_a_connection_is_the_end_of_its_process(number, exits):
     assert f"has ended or cannot be reached (process {number}: its connection ended)" in exits[0]
 
 
+@pytest.mark.slow
 def test_silence_counts_as_an_end_and_beats_do_not(exits):
     """Two that watch each other live longer than the silence of a third."""
     pairs = [socket.socketpair() for _ in range(2)]
@@ -67,6 +68,7 @@ def test_silence_counts_as_an_end_and_beats_do_not(exits):
         each.close()
 
 
+@pytest.mark.slow
 def test_nothing_is_said_after_the_stop(exits):
     """As when all processes end with the same sentence; process 0 has a moment to get there."""
     for number, moment in ((0, 0.0), (3, 0.1)):
@@ -182,6 +184,7 @@ def test_strangers_who_keep_their_connection_keep_nobody_waiting(exits, three):
     close(held)
 
 
+@pytest.mark.slow
 def test_a_process_that_does_not_come_is_named_in_time(exits, three, monkeypatch):
     """Though somebody else calls all the time."""
     monkeypatch.setattr(peer_watch, "MEETING_SECONDS", 1.0)

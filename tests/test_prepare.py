@@ -229,6 +229,7 @@ prepare(dataclasses.replace(toys, frames=frames), {place!r})
 """
 
 
+@pytest.mark.slow
 def test_killed_process_leaves_nothing_that_looks_finished(tmp_path):
     counts = {"train": 30, "test": 3}
     tests = Path(__file__).resolve().parent

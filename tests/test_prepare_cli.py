@@ -24,6 +24,7 @@ from depthsi.rooms.source import RoomsSource
 ROOMS = ["rooms", "--train", "3", "--val", "2", "--test", "1", "--seed", "5"]
 
 
+@pytest.mark.slow
 def test_rooms_are_stored_bit_by_bit(tmp_path, capsys):
     arguments = ["prepare", *ROOMS, "--scale-range", "0.5", "2", "--data-dir", str(tmp_path)]
     main(arguments)
@@ -55,6 +56,7 @@ def write_h5(path, seed):
     return rgb.transpose(1, 2, 0), depth
 
 
+@pytest.mark.slow
 def test_size_and_policy(tmp_path, capsys):
     written = [write_h5(tmp_path / f"in/train/attic/{i:05d}.h5", i) for i in range(110)]
     (tmp_path / "in/train/attic/00003.h5").write_bytes(b"")
@@ -112,6 +114,7 @@ def test_missing_source_is_one_sentence(tmp_path, capsys):
         )
 
 
+@pytest.mark.slow
 def test_tfds_builder_prepares_and_reads(tmp_path, capsys):
     from depthsi.datasets.rooms.rooms_dataset_builder import Builder
 

@@ -231,6 +231,7 @@ def test_clusters_that_cannot_be(values, words):
         Cluster(**values)
 
 
+@pytest.mark.slow
 def test_no_cluster_where_one_should_be_found():
     code = (
         "from depthsi.training.processes.cluster import *\n"

@@ -163,6 +163,7 @@ def test_depth_as_counts(farthest, per_metre):
     assert error.max() > 0.4 / per_metre  # half a count is the bound, not more than it
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("unit", "largest"), [(1000, 65_535), (1000, 9_000), (256, 65_400)])
 def test_whole_units_come_back(unit, largest):
     """To a rounding: the compiler turns a division by one number into a multiplication."""
@@ -262,6 +263,7 @@ def test_calls_end_where_the_loop_looks():
     assert steps_to_pause(without, stage, 6) == 6
 
 
+@pytest.mark.slow
 def test_resident_batches_are_those_from_the_host():
     """Images to the bit, depth in millimetres to a rounding."""
     data, mesh = pairs(6, (8, 10)), make_mesh(4)
@@ -355,6 +357,7 @@ def whole_runs(tmp_path_factory):
     return of
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_names_its_step(tmp_path, light, looped, monkeypatch):
     """Though it is inside a call."""
 
@@ -393,6 +396,7 @@ def test_rendered_rooms_are_the_training_split_going_on():
     assert np.asarray(render(jnp.full(4, 2**31 - 1, jnp.int32))[1]).min() > 0
 
 
+@pytest.mark.slow
 def test_endless_rooms_never_repeat(plain_rooms):
     """The numbers of a whole run, across stages and a restart."""
 

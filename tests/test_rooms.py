@@ -330,6 +330,7 @@ def test_furniture_stands_in_the_room_and_not_in_other_furniture():
 # --- pictures --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_images_and_depths_are_plausible():
     image, depth = _rooms()
     assert image.dtype == np.uint8
@@ -383,6 +384,7 @@ def test_exposure_and_noise_follow_the_look():
     assert abs(residual.mean()) < 0.1
 
 
+@pytest.mark.slow
 def test_hashed_numbers_are_uniform_and_differ_by_seed():
     i, j = jnp.meshgrid(jnp.arange(-50, 50), jnp.arange(-50, 50))
     a = np.asarray(room_texture.hashed(i, j, jnp.uint32(7)))
@@ -426,6 +428,7 @@ def test_batched_rooms_equal_single_ones():
     assert not _alike((image[0], depth[0]), (images[6], depths[6]))
 
 
+@pytest.mark.slow
 def test_streams_are_disjoint():
     data = [
         jax.random.key_data(rooms.room_key(seed, split, i)).tolist()
@@ -439,6 +442,7 @@ def test_streams_are_disjoint():
         assert not _alike((a.image, a.depth), (b.image, b.depth))
 
 
+@pytest.mark.slow
 def test_source_keeps_the_contract():
     source = rooms.RoomsSource("val", 10, seed=3)
     done = []

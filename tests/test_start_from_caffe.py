@@ -132,6 +132,7 @@ def test_the_response_normalisation_matters_here(file, expected):
     assert np.max(np.abs(without - expected)) > 0.1 * expected.max()
 
 
+@pytest.mark.slow
 def test_the_padding_of_variant_a_stands_for_grey_of_the_input_mean(file, caffe):
     grey = 128.0
     image = np.pad(np.asarray(picture()[0]), ((2, 2), (2, 2), (0, 0)), constant_values=grey)
@@ -325,6 +326,7 @@ def test_damaged_safetensors_are_one_sentence(tmp_path, data):
         read_coarse_convs(tmp_path / "bad.safetensors", TwoScaleConfig())
 
 
+@pytest.mark.slow
 def test_archives_that_are_damaged_or_claim_too_much_are_one_sentence(caffe, tmp_path):
     good = io.BytesIO()
     np.savez(good, **caffe)
@@ -344,6 +346,7 @@ def test_archives_that_are_damaged_or_claim_too_much_are_one_sentence(caffe, tmp
         read_coarse_convs(tmp_path / "bomb.npz", TwoScaleConfig())
 
 
+@pytest.mark.slow
 def test_a_run_starts_with_the_convolutions_and_keeps_the_rest(file):
     layers = ("conv1", "conv2", "conv3", "conv4", "conv5")
     shapes = {

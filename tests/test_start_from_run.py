@@ -33,6 +33,7 @@ def other(tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_same_layers_are_taken_and_stay_where_they_were(other):
     mesh = Mesh(np.array(jax.devices()), ("model",))
     split = NamedSharding(mesh, PartitionSpec(None, "model"))
@@ -46,6 +47,7 @@ def test_same_layers_are_taken_and_stay_where_they_were(other):
     )
 
 
+@pytest.mark.slow
 def test_one_checkpoint_can_be_named(other):
     weights, step = read_weights(str(other / "checkpoints" / "1"))
     assert step == 1
@@ -53,6 +55,7 @@ def test_one_checkpoint_can_be_named(other):
     np.testing.assert_array_equal(weights["coarse/fc6/kernel"], np.ones((3, 4)))
 
 
+@pytest.mark.slow
 def test_a_damaged_newest_checkpoint_is_passed_over(other):
     (other / "checkpoints" / "2" / "_CHECKPOINT_METADATA").write_bytes(b"")
     with pytest.warns(DepthsiWarning, match="step 2 is damaged, going back to that of step 1"):

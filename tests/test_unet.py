@@ -75,6 +75,7 @@ def test_untrained_heads_predict_the_mean_log_depth_at_the_output_cells(name):
     np.testing.assert_allclose(np.std(out), 0.1**0.5 * config.log_std, rtol=0.4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "rows", "above"), [("nyu", 55, 0), ("kitti", 41, 14)])
 def test_the_rows_of_cells_above_the_output_are_dropped(name, rows, above):
     config = UNetConfig(geometry=name)
@@ -128,6 +129,7 @@ def test_halving_and_doubling_keep_every_second_cell_in_its_place(size):
     assert back.shape == x.shape
 
 
+@pytest.mark.slow
 def test_halving_takes_the_maximum_around_each_even_cell():
     x = np.asarray(jax.random.normal(jax.random.key(0), (1, 5, 6, 2)))
     halved = np.asarray(halve(jnp.asarray(x)))
@@ -158,6 +160,7 @@ def test_gradients_reach_every_channel(low):
     assert not dead_channels(function(wide_awake(params), pictures(), weights)[1])
 
 
+@pytest.mark.slow
 def test_a_map_does_not_depend_on_the_other_pictures(low):
     _, params, function = low
     image, weights = pictures(), jnp.zeros((2, 55, 74))
@@ -167,6 +170,7 @@ def test_a_map_does_not_depend_on_the_other_pictures(low):
     assert np.any(np.abs(maps[0] - others[0]) > 1e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("skips", [True, False])
 @pytest.mark.parametrize("place", [(20, 30), (36, 44)])
 def test_a_spot_is_seen_in_the_cell_where_it_is(low, place, skips):

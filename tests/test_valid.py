@@ -34,6 +34,7 @@ def test_numpy(dtype):
     np.testing.assert_array_equal(valid_depth(values[None, :, None]), got[None, :, None])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", [lambda f: f, jax.jit], ids=["eager", "jit"])
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
 def test_jax(dtype, run):

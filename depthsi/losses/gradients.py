@@ -18,7 +18,7 @@ def gradient_matching(
     targets: ArrayLike,
     *,
     where: ArrayLike | None = None,
-    axis: tuple[int, ...] = (-2, -1),
+    axis: Axis = (-2, -1),
     scales: int = 4,
 ) -> Float[Array, "*batch"]:
     """sum over scales k of (1/n_k) sum |dx R| + |dy R|, R every 2^k-th pixel of the residual.
@@ -70,7 +70,7 @@ def eigen_fergus_2015(
     targets: ArrayLike,
     *,
     where: ArrayLike | None = None,
-    axis: tuple[int, ...] = (-2, -1),
+    axis: Axis = (-2, -1),
 ) -> Float[Array, "*batch"]:
     """mean(d^2) - 0.5 mean(d)^2 + (1/n) sum (dx d)^2 + (dy d)^2: Eq. 4 and its first differences.
 
