@@ -15,7 +15,7 @@ from depthsi import losses
 # one loss for every way the sums are made
 PATHS = (
     *("loss", "pairwise", "abs", "sampled", "silog_adabins", "ssi_loss", "ssi_trimmed"),
-    *("gradient_matching", "berhu", "ranking_loss"),
+    *("gradient_matching", "berhu", "berhu_own_threshold", "ranking_loss"),
 )
 SPREAD = ("loss", "pairwise", "abs", "gradient_matching")
 SAMPLED = ("sampled", "ranking_loss")
