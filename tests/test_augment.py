@@ -89,6 +89,7 @@ def test_view_equals_a_loop_over_pixels(sizes, name, jitted):
     assert checked > 100
 
 
+@pytest.mark.slow
 def test_enlarging_by_s_divides_depth_by_s():
     image, depth = picture()
     depth = np.full_like(depth, 3.0)

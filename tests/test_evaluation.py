@@ -255,6 +255,7 @@ def test_mean_predictor_and_constant_written_out():
             np.testing.assert_allclose(scores.compute("image")[name], average, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not NYU.is_dir(), reason="the labelled NYU folder is not beside the project")
 def test_the_mean_predictor_on_nyu_is_in_the_band_of_table_1():
     """All 795 training and 654 test images give d1 0.425-0.428, abs rel 0.36-0.40, RMSE 1.21-1.24,

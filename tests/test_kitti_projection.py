@@ -39,6 +39,7 @@ def chain_of(name):
     return values["P2"].reshape(3, 4), values["R0_rect"].reshape(3, 3), pose[:, :3], pose[:, 3]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"the real scans are not in {REAL}")
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("name", NAMES)

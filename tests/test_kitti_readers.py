@@ -259,6 +259,7 @@ def test_a_drive_in_two_splits_is_named(tmp_path):
     assert list(read_lists({"val": tmp_path / "b"})) == ["val"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SPLITS.is_dir(), reason=f"the published lists are not in {SPLITS}")
 @pytest.mark.parametrize(
     ("name", "rows", "annotated", "drives"),

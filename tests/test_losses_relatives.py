@@ -142,6 +142,7 @@ def test_worked_example_of_ssi_trimmed():
     np.testing.assert_allclose(losses.ssi_trimmed(p, t), sum(differences[:4]) / 10, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_ssi_trimmed_divides_by_no_less_than_a_millionth():
     """Mean deviations 4e-7 and 0: both count as 1e-6, the differences are 0, 0, 0, 1 and (1)."""
     p = jnp.array([[0.0, 1e-6, -1e-6, 0.0, 0.0]])

@@ -110,6 +110,7 @@ def test_equation_4(form, lam):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_lam_does_not_decide_the_type(form):
     predictions, targets, where = some_images()

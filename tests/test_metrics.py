@@ -117,6 +117,7 @@ def test_leading_axes_are_kept(metrics):
     assert_close({k: v.reshape(6) for k, v in deep.items()}, flat)
 
 
+@pytest.mark.slow
 def test_what_stands_outside_the_mask_changes_nothing(metrics):
     predictions, targets, where = some_images()
     clean = metrics(predictions, targets, where=where)

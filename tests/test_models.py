@@ -181,6 +181,7 @@ def test_dropout_switches_off_a_share_of_fc6_in_training_only(initialisers):
     np.testing.assert_allclose(counts, counts.round(), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_fine_stage_sees_the_coarse_map_as_at_test_time():
     model, variables, image = small_network()
     rngs = {"dropout": jax.random.key(0)}

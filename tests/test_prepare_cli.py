@@ -144,6 +144,7 @@ def test_builders_have_the_names_of_their_data_sets():
     assert names == ["kitti_depth", "nyu_depth_v2_labeled", "nyu_depth_v2_raw", "nyu_fastdepth"]
 
 
+@pytest.mark.slow
 def test_frames_keep_their_other_values_when_fitted():
     data = open_rooms(2, 1, 0)
     fitted = fit_frames(data, (24, 32))

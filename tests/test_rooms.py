@@ -200,6 +200,7 @@ def test_the_far_wall_has_one_depth():
     np.testing.assert_allclose(depth[floor], 1.25 * 80 / (rows[floor] - 29.5), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_primitives_stand_where_they_were_put():
     scene = _plain()
     scene.boxes[0, 0] = [[-0.25, -0.25, 0], [0.25, 0.25, 1.0]]
@@ -367,6 +368,7 @@ def test_a_picture_shows_light_and_texture():
     assert 0.5 < abs(lit - np.asarray(shade(other, hits)).astype(int)).mean() < 40
 
 
+@pytest.mark.slow
 def test_exposure_and_noise_follow_the_look():
     scene = _scene(2)
     hits = _trace()(scene)

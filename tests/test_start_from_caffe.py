@@ -126,6 +126,7 @@ def test_conv5_is_that_of_caffenet_whatever_the_scales_of_the_input(file, expect
     np.testing.assert_allclose(ours, expected, atol=2e-5 * expected.max(), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_response_normalisation_matters_here(file, expected):
     config = TwoScaleConfig(variant="C", local_response_norm=False)
     without = features(file, config, picture())

@@ -109,6 +109,7 @@ def test_depths_beyond_the_histogram_are_counted_in_its_ends():
     assert found.farthest == 5e4
 
 
+@pytest.mark.slow
 def test_nyu_against_numpy():
     source = FolderSource(real("nyu_labelled"), "val")
     found = merged((source[i] for i in range(len(source))), source.scenes)

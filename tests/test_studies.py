@@ -131,6 +131,7 @@ def test_the_sharpness_of_a_map_is_that_of_its_slopes():
     assert np.all(detail.slopes(flat, flat, np.ones((1, 4, 4), bool)) == 0)
 
 
+@pytest.mark.slow
 def test_the_detail_of_maps_that_are_the_truth_but_half_as_steep(monkeypatch):
     here = lab.Lab(lab.Options(fast=True))
     config = here.config("rooms", 0)

@@ -70,6 +70,7 @@ def assert_like(run, whole):
     assert lines(run) == lines(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sent", "code", "after"),
     [(signal.SIGINT, 130, 3), (signal.SIGTERM, 143, 13)],
@@ -95,6 +96,7 @@ def test_a_signal_stops_after_a_saved_step_and_names_the_command(
     assert_like(run, whole)
 
 
+@pytest.mark.slow
 def test_a_closed_terminal_stops_after_a_saved_step(data, whole, tmp_path):
     """The progress bar cannot be written any more, which must not end the training before."""
     run = tmp_path / "run"
@@ -127,6 +129,7 @@ def test_a_closed_terminal_stops_after_a_saved_step(data, whole, tmp_path):
     assert_like(run, whole)
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_at_once(data, tmp_path):
     run = tmp_path / "run"
     process = start(arguments(run, data), STUCK_AT=4)
@@ -138,6 +141,7 @@ def test_a_second_signal_ends_at_once(data, tmp_path):
     assert finish(process, timeout=20)[0] == -signal.SIGTERM
 
 
+@pytest.mark.slow
 def test_a_stuck_step_ends_in_a_sentence(data, tmp_path):
     words = arguments(tmp_path / "run", data, "--compute.hang-minutes", 0.15)
     code, printed = finish(start(words, STUCK_AT=4))
@@ -146,6 +150,7 @@ def test_a_stuck_step_ends_in_a_sentence(data, tmp_path):
     assert "Traceback" not in printed
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_checkpoint_before(data, whole, tmp_path):
     run = tmp_path / "run"
     words = arguments(run, data)
@@ -165,6 +170,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(data, whole, tmp_path):
     assert_like(run, whole)
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_both_processes(data, tmp_path):
     """With the same sentence, though one of them alone finishes checkpoints."""
     run = tmp_path / "run"
@@ -178,6 +184,7 @@ def test_a_full_disk_ends_both_processes(data, tmp_path):
     assert final(run)[0] == 5
 
 
+@pytest.mark.slow
 def test_two_runs_in_one_directory(data, whole, tmp_path):
     """Started afresh at the same time, and resumed while one is running; SIGKILL frees the lock."""
     run = tmp_path / "run"
@@ -207,6 +214,7 @@ def whole_pair(data, tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 def test_two_processes_stop_at_the_same_step(data, whole_pair, tmp_path):
     """Only one is asked to."""
     run = tmp_path / "run"
@@ -225,6 +233,7 @@ def test_two_processes_stop_at_the_same_step(data, whole_pair, tmp_path):
     assert_like(run, whole_pair)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed", [0, 1])
 def test_a_killed_process_ends_the_other(killed, data, whole_pair, tmp_path):
     """Before JAX does, which aborts where the killed one is 0, through which it is connected."""
@@ -257,6 +266,7 @@ def assert_all_notice(lost, why, processes):
     assert not any("Traceback" in printed for _, printed in ends), ends
 
 
+@pytest.mark.slow
 def test_a_loss_is_noticed_outside_of_a_step(data, tmp_path):
     """The others do not compute together then, so that no exchange of theirs can fail."""
     run = tmp_path / "run"
@@ -284,6 +294,7 @@ def test_a_standstill_is_noticed_in_a_step_and_outside(data, tmp_path):
     assert_all_notice(three[1], "no sign of life for 60 s", three)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "more", "words"),
     [
@@ -321,6 +332,7 @@ def contradict(run, **settings):
     file.write_text(json.dumps(json.loads(file.read_text()) | settings))
 
 
+@pytest.mark.slow
 def test_two_processes_go_back_from_a_damaged_checkpoint(data, whole_pair, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(whole_pair, run)
@@ -345,6 +357,7 @@ def refusal(capsys, *words):
     return " ".join(error.split())
 
 
+@pytest.mark.slow
 def test_what_cannot_be_resumed_is_one_sentence(data, whole, tmp_path, capsys):
     def resume(run, *more):
         return refusal(capsys, *arguments(run, data, "--resume", *more))
@@ -365,6 +378,7 @@ def test_what_cannot_be_resumed_is_one_sentence(data, whole, tmp_path, capsys):
     )
 
 
+@pytest.mark.slow
 def test_a_config_that_contradicts_the_checkpoint(data, whole, tmp_path, capsys):
     """Another config.json beside the checkpoints of a run."""
     run = tmp_path / "run"
@@ -389,6 +403,7 @@ def watched(monkeypatch, minutes, act):
     return messages
 
 
+@pytest.mark.slow
 def test_the_watch_gives_up_only_when_nothing_happens(monkeypatch):
     """Limits of 0.3 s."""
     limit = 0.3 / 60

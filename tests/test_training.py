@@ -249,6 +249,7 @@ def test_another_architecture_is_named(whole_run):
         checkpoints.newest_params(abstract.params)
 
 
+@pytest.mark.slow
 def test_training_stops_on_a_loss_that_is_not_finite(tmp_path):
     optim = SgdConfig(learning_rate=1e30)
     config = dataclasses.replace(CONFIG, optim=optim)
@@ -258,6 +259,7 @@ def test_training_stops_on_a_loss_that_is_not_finite(tmp_path):
         assert checkpoints.latest is None
 
 
+@pytest.mark.slow
 def test_the_last_good_checkpoint_survives_a_loss_that_is_not_finite(tmp_path, monkeypatch):
     def poisoned(config, stage):
         step = make_train_step(config, stage)
@@ -281,6 +283,7 @@ def test_the_last_good_checkpoint_survives_a_loss_that_is_not_finite(tmp_path, m
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(params))
 
 
+@pytest.mark.slow
 def test_entering_a_stage_keeps_the_parameters_and_resets_the_optimiser():
     coarse, fine = make_stages(CONFIG)
     state = jax.jit(lambda: initial_state(CONFIG, coarse))()

@@ -240,6 +240,7 @@ def test_the_colours_of_a_bar_stand_where_its_labels_say(tmp_path, figures):
         assert np.abs(column[round(bar.y1) - 4] - colours[252]).max() <= 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("near", [0.03, 0.7, 2.9, 14.0])
 @pytest.mark.parametrize("ratio", [1.0, 1.3, 2.0, 9.0, 300.0])
 def test_scale_labels_are_round_apart_and_enough(tmp_path, figures, near, ratio):
@@ -257,6 +258,7 @@ def test_scale_labels_are_round_apart_and_enough(tmp_path, figures, near, ratio)
     assert all(len(label) <= 9 for label in labels)
 
 
+@pytest.mark.slow
 def test_nothing_touches_the_edge_of_the_picture(tmp_path):
     depth, target = halves(0.7, 9), halves(9, 0.7)
     for shape in ((24, 32), (17, 57), (32, 24)):
