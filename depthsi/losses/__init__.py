@@ -1,9 +1,8 @@
 """Depth losses: `f(predictions, targets, *, where=None, axis=(-2, -1), ...)`, one value per image.
 
-Predictions and targets are [..., h, w] and every loss is [...], the shape of the predictions
-without the axes of an image; what an image costs does not depend on the others. Losses that their
-authors pool over the batch do so with `pooling="batch"`. `reduce_images` makes one number of a
-batch.
+Predictions and targets are [..., h, w] and every loss is [...], the predictions' shape without the
+axes of an image; what an image costs does not depend on the others. Losses that their authors pool
+over the batch do so with `pooling="batch"`. `reduce_images` makes one number of a batch.
 
 Every function masks before it computes (what stands under `where == False` changes neither value
 nor gradient), sums in float32 or better, gives 0 with gradient 0 for an image without a valid
