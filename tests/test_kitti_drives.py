@@ -17,6 +17,7 @@ from kitti_files import (
     write_drive,
 )
 from pictures import counts, saved, smooth_picture
+from prepared_pictures import stored
 
 from depthsi.data.fitting import fit_to
 from depthsi.data.prepared.prepare import prepare
@@ -242,7 +243,7 @@ def test_annotated_maps_are_stored_exactly(source, tmp_path):
         source, depth="annotated", annotated=tmp_path / "maps", cameras=("image_02",)
     )
     path = prepare(data_set, tmp_path / "out", report=lambda text: None)
-    (record,) = tfds.builder_from_directory(path).as_data_source(split="train")
+    (record,) = stored(tfds.builder_from_directory(path), "train")
     np.testing.assert_array_equal(record["depth_annotated"], values)
 
 
@@ -254,7 +255,7 @@ def test_scans_are_stored_to_half_a_unit(source, tmp_path):
     builder = Builder(source=source, data_dir=tmp_path / "out")
     builder.download_and_prepare(report=lambda text: None)
     assert isinstance(builder, tfds.core.GeneratorBasedBuilder)
-    data = builder.as_data_source(split="test")
+    data = stored(builder, "test")
     assert len(data) == 4
     frame = open_kitti_depth(source).frames[-1]
     record = data[3]
@@ -272,7 +273,7 @@ def test_the_command_projects_at_the_size_it_is_given(source, tmp_path):
     file = write_list(tmp_path, "list", f"{TEST} 1 r", f"{TEST} 0 r")
     options = KittiDepth(str(source), depth="lidar_x", conflict="nearest", test_list=str(file))
     path = prepare(options, str(tmp_path / "out"), size=(20, 50), on_bad="strict")
-    record = tfds.builder_from_directory(path).as_data_source(split="test")[0]
+    record = stored(tfds.builder_from_directory(path), "test")[0]
     frame = open_kitti_depth(
         source, depth="lidar_x", conflict="nearest", size=(20, 50), split_files={"test": file}
     ).frames[0]

@@ -154,12 +154,13 @@ def test_times_run_counter_clockwise_from_minus_half_to_half_a_turn():
 
 def test_misuse_is_named():
     points = np.ones((2, 4), np.float32)
-    usual: dict[str, Any] = dict(points=points, matrix=SIMPLE, camera_size=SIZE)
+    usual = dict(points=points, matrix=SIMPLE, camera_size=SIZE)
     for arguments, words in (
         (dict(points=points[:, :3]), "`points` must"),
         (dict(matrix=np.eye(4)), "`matrix` must"),
         (dict(kind="y"), "`kind` must"),
         (dict(conflict="first"), "`conflict` must"),
     ):
+        given: dict[str, Any] = {**usual, **arguments}
         with pytest.raises(ValueError, match=words):
-            project(**(usual | arguments))
+            project(**given)

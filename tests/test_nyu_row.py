@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import pytest
 from labelled_pairs import SPLITS, write_labelled_pairs
 
+from depthsi.config import Rooms
 from depthsi.config_json import config_from_dict
 from depthsi.data.folder.source import FolderSource
 from depthsi.errors import DepthsiError, StoppedError
@@ -53,6 +54,7 @@ def test_the_configurations_that_follow_from_the_settings():
     assert [stage.steps for stage in make_stages(config)] == [16, 1]
     few = Settings("data", rooms_kept=100)
     kept = rooms_config(few)
+    assert isinstance(kept.data, Rooms)
     assert (kept.data.endless, kept.data.train) == (False, 100)
     assert kept.augment == pairs_config(few, "").augment
     assert kept.augment != rooms.augment  # a new room needs no variation
@@ -196,14 +198,14 @@ def test_a_row_from_end_to_end(pairs, tmp_path):
 
 
 def test_val_is_trained_on_in_the_end(pairs, tmp_path):
-    for _ in range(2):
-        made = nyu_row.with_val_for_training(pairs, tmp_path / "made")
+    nyu_row.with_val_for_training(pairs, tmp_path / "made")
+    made = nyu_row.with_val_for_training(pairs, tmp_path / "made")  # again
     source = FolderSource(made, "train")
     assert source.splits == {"train": 6, "test": 2}
     names = [f"rgb/{split}{i}.jpg" for split in ("train", "val") for i in range(SPLITS[split])]
     assert list(source.names) == names
     before = [*FolderSource(pairs, "train"), *FolderSource(pairs, "val")]
-    for one, other in zip(source, before, strict=True):
+    for one, other in zip(iter(source), before, strict=True):
         assert (one.image == other.image).all()
         assert (one.depth == other.depth).all()
     with pytest.raises(DepthsiError, match="no split 'val'"):

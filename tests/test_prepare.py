@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from prepared_pictures import data_set, loads, record
+from prepared_pictures import data_set, loads, record, stored
 
 from depthsi.data.prepared import prepare as preparing
 from depthsi.data.prepared import shards
@@ -66,7 +66,7 @@ def test_tfds_alone_reads_it(tmp_path):
     directory = prepare(data_set(COUNTS), tmp_path, report=list)
     builder = tfds.builder_from_directory(directory)
     assert builder.info.description == "Toys."
-    records = builder.as_data_source(split="train")
+    records = stored(builder, "train")
     assert len(records) == 7
     for number, values in enumerate(records):
         np.testing.assert_array_equal(values["depth"], record(number).depth["depth"])

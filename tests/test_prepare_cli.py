@@ -5,6 +5,7 @@ import dataclasses
 import h5py
 import numpy as np
 import pytest
+from prepared_pictures import stored
 
 from depthsi.cli import main
 from depthsi.commands.prepare import (
@@ -121,7 +122,7 @@ def test_tfds_builder_prepares_and_reads(tmp_path, capsys):
     builder = Builder(data_dir=tmp_path, train=2, val=0, test=1)
     assert builder.name == "rooms"
     builder.download_and_prepare()
-    records = builder.as_data_source(split="train")
+    records = stored(builder, "train")
     rendered = RoomsSource("train", 2)
     for values, sample in zip(records, iter(rendered), strict=True):
         np.testing.assert_array_equal(values["image"], sample.image)

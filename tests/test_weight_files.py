@@ -6,6 +6,7 @@ import os
 import struct
 import time
 import zipfile
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -44,7 +45,8 @@ def test_what_is_not_wanted_is_not_looked_at(tmp_path, monkeypatch):
         "step": np.ones(1, np.int64),
         "large": np.ones(26, np.float32),
     }
-    np.savez(tmp_path / "w.npz", **arrays | {"half": np.ones(3, np.float16)})
+    half: dict[str, Any] = {**arrays, "half": np.ones(3, np.float16)}
+    np.savez(tmp_path / "w.npz", **half)
     (tmp_path / "w.safetensors").write_bytes(save(arrays))
     for name, kind in (("w.npz", "<i8"), ("w.safetensors", "I64")):
         found = read_arrays(tmp_path / name, lambda name: name in ("w", "half"))
