@@ -128,9 +128,9 @@ def test_places_and_padding_do_not_matter(name):
 @pytest.mark.parametrize("name", CASES)
 def test_wrong_arguments_are_refused(name):
     loss = CASES[name].loss
-    x = jnp.zeros((2, 3, 4))
+    x = jnp.zeros((2, 3, 4), jnp.float32)
     with pytest.raises(TypeError, match="`predictions` must be floating point, got int32"):
-        loss(x.astype(int), x)
+        loss(x.astype(jnp.int32), x)
     with pytest.raises(TypeError, match="`targets` must be floating point, got bool"):
         loss(x, x > 0)
     with pytest.raises(

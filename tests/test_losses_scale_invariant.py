@@ -257,7 +257,7 @@ def test_valid_count_in_the_type_of_the_sums():
     np.testing.assert_array_equal(valid_count(jnp.zeros((2, 2, 2)), where=where[:1]), [3, 3])
     np.testing.assert_array_equal(valid_count(np.zeros((2, 2, 2)), where=where[0, 0]), [2, 2])
     with pytest.raises(TypeError, match="`predictions` must be floating point, got int32"):
-        valid_count(jnp.zeros((2, 2, 2), int))
+        valid_count(jnp.zeros((2, 2, 2), jnp.int32))
     with pytest.raises(ValueError, match=r"`where` \(2, 2, 2\) must broadcast to \(1, 2, 2\)"):
         valid_count(jnp.zeros((1, 2, 2)), where=where)
 

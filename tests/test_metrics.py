@@ -340,7 +340,7 @@ def test_a_set_without_a_valid_pixel_is_refused():
 
 
 def test_misuse_is_refused():
-    depth = jnp.ones((2, 3, 4))
+    depth = jnp.ones((2, 3, 4), jnp.float32)
     for function in (depth_metrics, DepthMetrics.from_batch):
         with pytest.raises(
             ValueError, match=r"`predictions` \(2, 3, 4\) and `targets` \(2, 3, 5\) must have"
