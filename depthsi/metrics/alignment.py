@@ -26,7 +26,7 @@ def align(
 
     Example:
       >>> import jax.numpy as jnp
-      >>> from depthsi.metrics.compare import align
+      >>> from depthsi.metrics.alignment import align
       >>> predictions, targets = jnp.array([[[1.0, 2.0, 9.0]]]), jnp.array([[[2.0, 4.0, 6.0]]])
       >>> print(align(predictions, targets, targets > 0, "median"))
       [[[ 2.  4. 18.]]]

@@ -20,7 +20,7 @@ def mean_depth(batches: Batches) -> Float[np.ndarray, "H W"]:
 
     Example:
       >>> import numpy as np
-      >>> from depthsi.metrics.compare import mean_depth
+      >>> from depthsi.metrics.baselines import mean_depth
       >>> depth = np.array([[[1.0, 2.0]], [[4.0, 0.0]]])
       >>> mean_depth([(np.zeros((2, 1, 2, 3), np.uint8), depth)]).round(4).tolist()
       [[2.0, 2.0]]
@@ -42,7 +42,7 @@ def constant_depth(mean: Float[np.ndarray, "H W"]) -> Float[np.ndarray, "H W"]:
 
     Example:
       >>> import numpy as np
-      >>> from depthsi.metrics.compare import constant_depth
+      >>> from depthsi.metrics.baselines import constant_depth
       >>> constant_depth(np.array([[1.0, 4.0]])).round(4).tolist()
       [[2.0, 2.0]]
     """

@@ -16,7 +16,7 @@ def cropped_region(protocol: Protocol, size: Size) -> Crop:
       DepthsiError: the crop is not defined for them, reaches beyond them, or holds no pixel.
 
     Example:
-      >>> from depthsi.metrics.compare import cropped_region
+      >>> from depthsi.metrics.regions import cropped_region
       >>> from depthsi.metrics.protocols import protocol
       >>> cropped_region(protocol("eigen2014_nyu"), (480, 640))
       Crop(top=20, bottom=460, left=24, right=616)
@@ -45,7 +45,7 @@ def evaluated_region(protocol: Protocol, sizes: Geometry, size: Size) -> Crop:
 
     Example:
       >>> from depthsi.geometry import nyu
-      >>> from depthsi.metrics.compare import evaluated_region
+      >>> from depthsi.metrics.regions import evaluated_region
       >>> from depthsi.metrics.protocols import protocol
       >>> evaluated_region(protocol("nyu_bts"), nyu(), (240, 320))
       Crop(top=22, bottom=230, left=20, right=300)
@@ -78,7 +78,7 @@ def describe(protocol: Protocol, box: Crop, size: Size) -> str:
       DepthsiError: the protocol's crop is not defined for such pictures.
 
     Example:
-      >>> from depthsi.metrics.compare import cropped_region, describe
+      >>> from depthsi.metrics.regions import cropped_region, describe
       >>> from depthsi.metrics.protocols import protocol
       >>> rules = protocol("garg_kitti").with_changes(crop="none")
       >>> describe(rules, cropped_region(rules, (4, 5)), (4, 5)).splitlines()[0][:60]
