@@ -20,8 +20,6 @@ from depthsi.presets import PRESETS
 
 DEFAULTS = {name: make() for name, make in PRESETS.items()}
 
-DEFAULTS = {name: make() for name, make in PRESETS.items()}
-
 
 class Start(NamedTuple):
     """Where settings start from.
