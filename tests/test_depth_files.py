@@ -168,7 +168,7 @@ def test_exr_of_the_lossy_compressions(tmp_path, compression):
 
 @pytest.mark.parametrize("compression", ["LJ2K", "HTJ2K32", "HTJ2K256", "ZSTD"])
 def test_exr_of_the_newest_compressions_is_not_decoded(tmp_path, compression):
-    """Of LJ2K, damaged files kill the process: see `COMPRESSIONS`."""
+    """Their decoders are not safe with damaged files: see `COMPRESSIONS`."""
     write_exr(tmp_path / "d.exr", {"Z": exr_depth()}, compression=compression)
     words = rf"d\.exr is compressed by {compression}, which is not read; use ZIP"
     with pytest.raises(DepthsiError, match=words):

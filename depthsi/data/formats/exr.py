@@ -14,8 +14,8 @@ from depthsi.errors import DepthsiError
 from depthsi.files import MAX_BYTES, PathLike, check_pixels
 
 SIGNATURE = b"\x76\x2f\x31\x01"
-# The established ones: of a damaged file in LJ2K, OpenEXR 3.5.3 overwrites memory that is not its
-# own, and HTJ2K and ZSTD are as new.
+# The established ones. The decoder of HTJ2K and LJ2K in OpenEXR 3.5.3 writes beyond its buffers
+# where a file is damaged, and that of ZSTD takes gigabytes if a file of 2 kB says so.
 COMPRESSIONS = ("NO", "RLE", "ZIPS", "ZIP", "PIZ", "PXR24", "B44", "B44A", "DWAA", "DWAB")
 SEVERAL_PARTS = 0x10  # a flag in the sixth byte
 NOTHING = 1e10  # what Blender writes where it sees nothing
