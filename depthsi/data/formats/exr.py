@@ -14,9 +14,8 @@ from depthsi.errors import DepthsiError
 from depthsi.files import MAX_BYTES, PathLike, check_pixels
 
 SIGNATURE = b"\x76\x2f\x31\x01"
-# The established ones: of a damaged file in LJ2K, OpenEXR 3.5.3 overwrites memory that is not its
-# own, and HTJ2K and ZSTD are as new.
-COMPRESSIONS = ("NO", "RLE", "ZIPS", "ZIP", "PIZ", "PXR24", "B44", "B44A", "DWAA", "DWAB")
+# Not HTJ2K and LJ2K: of damaged files, their decoder in OpenEXR 3.5.3 writes beyond its buffers.
+COMPRESSIONS = ("NO", "RLE", "ZIPS", "ZIP", "PIZ", "PXR24", "B44", "B44A", "DWAA", "DWAB", "ZSTD")
 SEVERAL_PARTS = 0x10  # a flag in the sixth byte
 NOTHING = 1e10  # what Blender writes where it sees nothing
 NOTHING_IN_HALF = 65504  # as above, cut down to the largest float16
@@ -107,9 +106,13 @@ def _check_parts(path: PathLike, headers: list[dict[str, Any]]) -> None:
         low, high = (corner.tolist() for corner in header["dataWindow"])
         width, height = (last - first + 1 for first, last in zip(low, high, strict=True))
         check_pixels(path, height, width)
-        unpacked += height * width * 4 * len(header["channels"])
-        tile = header.get("tiles")
-        pieces += -(-height // tile.ySize) * -(-width // tile.xSize) if tile else height
+        rows, cols = height, 1
+        pixels = height * width
+        if tile := header.get("tiles"):
+            rows, cols = -(-height // tile.ySize), -(-width // tile.xSize)
+            pixels = max(pixels, tile.ySize * tile.xSize)
+        pieces += rows * cols
+        unpacked += pixels * 4 * len(header["channels"])
     if unpacked > MAX_BYTES:
         raise DepthsiError(
             f"{path} unpacks to {unpacked} bytes, more than the {MAX_BYTES} accepted; save the "
