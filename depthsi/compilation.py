@@ -22,6 +22,12 @@ def jit(function: Callable[..., Any], **options: Any) -> jax.stages.Wrapped:
     return jax.jit(function, compiler_options=compiler_options(), **options)
 
 
+def quick_jit(function: Callable[..., Any], **options: Any) -> jax.stages.Wrapped:
+    """`jax.jit` for what runs once: on CPUs, whose compiler is slow, not optimised."""
+    quick = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
+    return jax.jit(function, compiler_options=quick, **options)
+
+
 def loops_on_device() -> bool:
     """Whether what repeats should be a loop inside a compiled function.
 

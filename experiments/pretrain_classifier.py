@@ -241,7 +241,7 @@ def train(arguments: Arguments, pictures: Pictures) -> tuple[TwoScaleConfig, Sta
         abstract = jax.eval_shape(initial)
         state = checkpoints.restore_newest(lambda step: abstract, replicated(mesh))
         if state is None:
-            state = jax.jit(initial, out_shardings=replicated(mesh))()
+            state = compilation.quick_jit(initial, out_shardings=replicated(mesh))()
         first = int(state.step)
         batches = training_batches(
             Squares(pictures), arguments.batch_size, arguments.seed, first_step=first

@@ -15,7 +15,7 @@ from depthsi.config_kinds import KINDS
 from depthsi.models import hourglass, make_model
 from depthsi.training.optimisers import PAPER_RATES, RATES, layer_group, make_optimizer
 from depthsi.training.stages import Stage, make_stages
-from depthsi.training.state import initial_state
+from depthsi.training.state import abstract_state
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_every_layer_has_a_rate_and_muon_has_its_matrices(kind, optimiser):
         schedule=ScheduleConfig(batch_size=4, coarse_samples=4, fine_samples=4),
     )
     (stage,) = make_stages(config)
-    state = jax.eval_shape(lambda: initial_state(config, stage))
+    state = abstract_state(config, stage)
     jax.eval_shape(
         make_optimizer(config.optim, 2).update, state.params, state.opt_state, state.params
     )

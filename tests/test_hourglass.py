@@ -30,7 +30,7 @@ from depthsi.config import (
 )
 from depthsi.models import hourglass, make_model
 from depthsi.training.stages import make_stages
-from depthsi.training.state import enter_stage, initial_state
+from depthsi.training.state import abstract_state, enter_stage
 from depthsi.training.steps import make_train_step
 
 SMALL = HourglassConfig(size="small")
@@ -140,7 +140,7 @@ def test_the_loss_of_a_step_is_the_mean_over_the_stacks(two):
         schedule=ScheduleConfig(batch_size=2, coarse_samples=2, fine_samples=2),
     )
     (stage,) = make_stages(config)
-    state = jax.eval_shape(lambda: initial_state(config, stage))
+    state = abstract_state(config, stage)
     state = dataclasses.replace(
         state, step=jnp.int32(0), params=params, key=jax.random.key(0), opt_state=()
     )

@@ -9,6 +9,7 @@ from depthsi.compilation import jit
 from depthsi.geometry import kitti, nyu
 from depthsi.inference import _offsets, make_window_network, predict_depth
 from depthsi.models import TwoScaleNet
+from depthsi.models.initialisers import initial_params
 from depthsi.presets import from_scratch
 
 
@@ -72,6 +73,6 @@ def test_the_network_of_the_windows_is_the_model():
     config = from_scratch(width=0.03)
     model = TwoScaleNet(config)
     image = jnp.ones((1, 228, 304, 3)) * 90
-    params = jit(model.init)({"params": jax.random.key(0)}, image)["params"]
+    params = initial_params(model, jax.random.key(0), image)
     ours = make_window_network(config, params)(image)
     np.testing.assert_allclose(ours, jit(model.apply)({"params": params}, image), atol=1e-5)

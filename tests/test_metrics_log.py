@@ -133,7 +133,7 @@ def test_a_step_tells_what_it_did_to_every_layer():
     """Plain gradient descent: the norms follow from the parameters before and after."""
     config = dataclasses.replace(CONFIG, model=TwoScaleConfig(width=0.02))
     stage = make_stages(config)[1]
-    state = jax.jit(lambda: initial_state(config, stage))()
+    state = initial_state(config, stage)
     rng = np.random.default_rng(0)
     depth = rng.uniform(1, 6, (4, 240, 320)).astype(np.float32)
     image = rng.integers(0, 256, (4, 240, 320, 3), np.uint8)

@@ -14,6 +14,7 @@ from depthsi.config import TwoScaleConfig
 from depthsi.errors import DepthsiError
 from depthsi.geometry import Window, geometry
 from depthsi.models import FineNet, TwoScaleNet, make_model
+from depthsi.models.initialisers import initial_params
 from depthsi.models.layers import local_response_norm, max_pool
 from depthsi.presets import from_scratch
 
@@ -24,7 +25,7 @@ SMALL = from_scratch(width=0.0625)
 def small_network(config=SMALL):
     model = TwoScaleNet(config)
     image = jax.random.uniform(jax.random.key(1), (2, *config.sizes.input, 3), maxval=255.0)
-    return model, jit(model.init)(jax.random.key(0), image), image
+    return model, {"params": initial_params(model, jax.random.key(0), image)}, image
 
 
 def count(tree):

@@ -103,7 +103,7 @@ def small_networks():
 
 @functools.cache
 def first_state(stage):
-    return jax.jit(lambda: initial_state(CONFIG, stage))()
+    return initial_state(CONFIG, stage)
 
 
 def batches(count=3, seed=0):

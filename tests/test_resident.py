@@ -1,6 +1,7 @@
 """Samples in device memory and rooms rendered there: the same training as from the host."""
 
 import dataclasses
+import functools
 import json
 import math
 
@@ -83,7 +84,7 @@ def light_step(config, stage):
 
 @pytest.fixture
 def light(monkeypatch):
-    def few_numbers(config, stage):
+    def few_numbers(config, stage, shardings=None):
         params = {"coarse": {"weight": jnp.zeros(3)}, "fine": {"weight": jnp.ones(3)}}
         return State(jnp.zeros((), jnp.int32), params, (), jax.random.key(config.seed))
 
@@ -306,7 +307,7 @@ def test_how_steps_are_cut_into_calls_changes_no_bit():
     )
     dispatch = compilation.jit(make_many_steps(drawn))
     numbers = Order(6, 0).numbers(0, 3).reshape(3, 1).astype(np.int32)
-    begin = jax.jit(lambda: initial_state(CONFIG, stage))
+    begin = functools.partial(initial_state, CONFIG, stage)
 
     def run(*cuts):
         state, losses, step = begin(), [], 0

@@ -15,6 +15,7 @@ from PIL import Image
 from depthsi.data.pipeline import InMemory
 from depthsi.metrics import ImageScores, image_terms
 from depthsi.models import make_model
+from depthsi.models.initialisers import initial_params
 from depthsi.presets import from_scratch
 from experiments.studies import colour, detail, lab, probe, scale_share, scales
 
@@ -196,7 +197,7 @@ def test_fc6_is_what_the_map_is_made_of():
     images = np.random.default_rng(0).integers(0, 256, (2, 240, 320, 3), np.uint8)
     middle = jnp.float32(images[:, 6:234, 8:312])
     model = make_model(config)
-    params = jax.jit(model.init)(jax.random.key(0), middle)["params"]
+    params = initial_params(model, jax.random.key(0), middle)
     fc7 = params["coarse"]["fc7"]
     found = probe.fc6_features(config, params, images)
     maps = config.log_std * (found @ np.float64(fc7["kernel"]) + np.float64(fc7["bias"]))

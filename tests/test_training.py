@@ -87,7 +87,7 @@ def test_the_coarse_stage_learns_and_leaves_the_fine_network_alone():
         augment=STILL,
         model=from_scratch(width=0.02, dropout=0.0),
     )
-    state = jax.jit(lambda: initial_state(config, stage))()
+    state = initial_state(config, stage)
     before = jax.device_get(state.params)
     step = compilation.jit(make_train_step(config, stage))
     losses = []
@@ -109,7 +109,7 @@ def test_the_loss_of_a_step_is_equation_4_of_its_batch():
         loss=LossConfig(lam=0.25, multiplier=3.0),
     )
     stage = make_stages(config)[0]
-    state = jax.jit(lambda: initial_state(config, stage))()
+    state = initial_state(config, stage)
     fc7 = state.params["coarse"]["fc7"]  # the untrained map without what the picture says
     state.params["coarse"]["fc7"] = {**fc7, "kernel": jnp.zeros_like(fc7["kernel"])}
     rng = np.random.default_rng(0)
@@ -286,10 +286,10 @@ def test_the_last_good_checkpoint_survives_a_loss_that_is_not_finite(tmp_path, m
 @pytest.mark.slow
 def test_entering_a_stage_keeps_the_parameters_and_resets_the_optimiser():
     coarse, fine = make_stages(CONFIG)
-    state = jax.jit(lambda: initial_state(CONFIG, coarse))()
+    state = initial_state(CONFIG, coarse)
     later = jax.jit(lambda state: enter_stage(state, CONFIG, fine))(state)
     assert_equal_trees(later.params, state.params)
-    fresh = jax.eval_shape(lambda: initial_state(CONFIG, fine)).opt_state
+    fresh = abstract_state(CONFIG, fine).opt_state
     assert jax.tree.structure(later.opt_state) == jax.tree.structure(fresh)
 
 

@@ -14,10 +14,11 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.nn import initializers as init
+from jax.nn.initializers import constant
 from jaxtyping import Array, Float
 
 from depthsi.geometry import CELL_STRIDE, Window
+from depthsi.models.initialisers import fan_in_normal, he_normal
 from depthsi.models.layers import max_pool
 from depthsi.models.settings import HourglassConfig, UNetConfig
 
@@ -58,8 +59,8 @@ def raw_depth(config: Config, x: Float[Array, "b h w c"], name: str) -> Float[Ar
         1,
         (1, 1),
         dtype=jnp.float32,
-        kernel_init=init.variance_scaling(0.1, "fan_in", "normal"),
-        bias_init=init.constant(config.log_mean / config.log_std),
+        kernel_init=fan_in_normal(0.1),
+        bias_init=constant(config.log_mean / config.log_std),
         name=name,
     )(x)
 
@@ -88,7 +89,7 @@ def convolution(
         padding=padding,
         use_bias=bias,
         dtype=dtype,
-        kernel_init=init.he_normal(),
+        kernel_init=he_normal(),
         name=name,
     )
 

@@ -4,17 +4,12 @@ from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jax.nn import initializers as init
+from jax.nn.initializers import constant
 from jaxtyping import Array, Float, Int
 
 from depthsi.geometry import Geometry, Window
-from depthsi.models.layers import (
-    Dropout,
-    local_response_norm,
-    max_pool,
-    scaled_width,
-    symmetric_uniform,
-)
+from depthsi.models.initialisers import he_normal, normal, symmetric_uniform
+from depthsi.models.layers import Dropout, local_response_norm, max_pool, scaled_width
 from depthsi.models.settings import TwoScaleConfig
 
 
@@ -55,7 +50,7 @@ class CoarseNet(nn.Module):
         config, size = self.config, self.config.sizes
         x = coarse_features(self, image, size)
         x = config.feature_scale * x.reshape(len(x), -1)
-        fc6_init = config.paper_or_scaled(init.normal(0.01), init.he_normal())
+        fc6_init = config.paper_or_scaled(normal(0.01), he_normal())
         x = nn.Dense(
             scaled_width(4096, config.width), dtype=self.dtype, kernel_init=fc6_init, name="fc6"
         )(x)
@@ -64,8 +59,8 @@ class CoarseNet(nn.Module):
         x = config.paper_or_scaled(1 - config.dropout, 1.0) * x
         x = nn.Dense(
             size.output[0] * size.output[1],
-            kernel_init=config.paper_or_scaled(symmetric_uniform(0.005), init.normal(0.001)),
-            bias_init=init.constant(config.log_mean / config.log_std),
+            kernel_init=config.paper_or_scaled(symmetric_uniform(0.005), normal(0.001)),
+            bias_init=constant(config.log_mean / config.log_std),
             name="fc7",
         )(x)
         return config.log_std * jnp.reshape(x, (-1, *size.output))
@@ -115,7 +110,7 @@ def _block(net: Any, x: Float[Array, "b h w c"], layer: _Layer) -> Float[Array, 
         strides=layer.window.stride,
         padding=layer.window.padding,
         dtype=net.dtype,
-        kernel_init=config.paper_or_scaled(init.normal(0.01), init.he_normal()),
+        kernel_init=config.paper_or_scaled(normal(0.01), he_normal()),
         name=layer.name,
     )(x)
     if layer.pool is not None:

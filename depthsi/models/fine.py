@@ -4,10 +4,12 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jax.nn import initializers as init
+import numpy as np
+from jax.nn.initializers import constant
 from jaxtyping import Array, Float
 
-from depthsi.models.layers import Initializer, max_pool, scaled_width
+from depthsi.models.initialisers import he_normal, normal
+from depthsi.models.layers import max_pool, scaled_width
 from depthsi.models.settings import TwoScaleConfig
 
 
@@ -49,16 +51,14 @@ class FineNet(nn.Module):
             channels,
             (5, 5),
             dtype=self.dtype,
-            kernel_init=config.paper_or_scaled(
-                init.normal(0.01), _carry_channel_0(init.he_normal())
-            ),
+            kernel_init=config.paper_or_scaled(normal(0.01), he_normal(_carry_channel_0)),
             name="conv2",
         )(x)
         x = nn.Conv(
             1,
             (5, 5),
-            kernel_init=config.paper_or_scaled(init.normal(0.01), _take_carried()),
-            bias_init=init.constant(config.paper_or_scaled(config.log_mean / config.log_std, 0.0)),
+            kernel_init=config.paper_or_scaled(normal(0.01), he_normal(_take_carried)),
+            bias_init=constant(config.paper_or_scaled(config.log_mean / config.log_std, 0.0)),
             name="conv3",
         )(nn.relu(x))
         return config.log_std * x[..., 0]
@@ -72,28 +72,23 @@ def _first_block(net: FineNet, x: Float[Array, "b h w 3"]) -> Float[Array, "b oh
         strides=size.fine_conv1.stride,
         padding=size.fine_conv1.padding,
         dtype=net.dtype,
-        kernel_init=config.paper_or_scaled(init.normal(0.001), init.he_normal()),
+        kernel_init=config.paper_or_scaled(normal(0.001), he_normal()),
         name="conv1",
     )(x)
     return nn.relu(max_pool(x, size.fine_pool1))
 
 
-def _carry_channel_0(others: Initializer) -> Initializer:
+def _carry_channel_0(kernel: Any) -> Any:
     """Outputs 0 and 1 copy input channel 0 and its negative, so that a ReLU loses neither sign."""
-
-    def initialise(key: Any, shape: Any, dtype: Any = jnp.float32, out_sharding: Any = None) -> Any:
-        kernel = others(key, shape, dtype).at[..., :2].set(0)
-        return kernel.at[shape[0] // 2, shape[1] // 2, 0, :2].set(jnp.array([1, -1], dtype))
-
-    return initialise
+    shape = kernel.shape
+    copies = np.zeros(shape, np.float32)
+    copies[shape[0] // 2, shape[1] // 2, 0, :2] = 1, -1
+    return kernel * (np.arange(shape[3]) >= 2) + copies
 
 
-def _take_carried() -> Initializer:
+def _take_carried(kernel: Any) -> Any:
     """Input 0 minus input 1 and nothing else: with `_carry_channel_0`, the coarse map itself."""
-
-    def initialise(key: Any, shape: Any, dtype: Any = jnp.float32, out_sharding: Any = None) -> Any:
-        del key
-        kernel = jnp.zeros(shape, dtype)
-        return kernel.at[shape[0] // 2, shape[1] // 2, :2, 0].set(jnp.array([1, -1], dtype))
-
-    return initialise
+    shape = kernel.shape
+    difference = np.zeros(shape, np.float32)
+    difference[shape[0] // 2, shape[1] // 2, :2, 0] = 1, -1
+    return 0 * kernel + difference

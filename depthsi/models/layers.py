@@ -1,7 +1,6 @@
-"""Pieces the networks share: pooling, normalisation, dropout, initialisers, widths."""
+"""Pieces the networks share: pooling, normalisation, dropout, widths."""
 
 import functools
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -9,8 +8,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from depthsi.geometry import Window
-
-Initializer = jax.nn.initializers.Initializer
 
 
 def max_pool(x: Float[Array, "b h w c"], window: Window) -> Float[Array, "b oh ow c"]:
@@ -71,12 +68,3 @@ class Dropout(nn.Module):
 def scaled_width(channels: int, width: float, least: int = 1) -> int:
     """Number of channels a layer of the paper's `channels` has under the width multiplier."""
     return max(least, round(channels * width))
-
-
-def symmetric_uniform(bound: float) -> Initializer:
-    """Uniform on [-bound, bound)."""
-
-    def init(key: Any, shape: Any, dtype: Any = jnp.float32, out_sharding: Any = None) -> Any:
-        return jax.random.uniform(key, shape, dtype, -bound, bound)
-
-    return init

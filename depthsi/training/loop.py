@@ -6,6 +6,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
+from depthsi.compilation import quick_jit
 from depthsi.config import Config
 from depthsi.data.pipeline import Samples, ordered_batches
 from depthsi.errors import StoppedError
@@ -144,7 +145,7 @@ def _begin(
     if state is not None:
         return state
     placed = shardings(abstract(0))
-    state = jax.jit(lambda: initial_state(config, stages[0]), out_shardings=placed)()
+    state = initial_state(config, stages[0], placed)
     params, report = warm_start(state.params, config.init)
     params, convolutions = take_coarse_convs(params, config)
     for line in filter(None, (report, convolutions) if jax.process_index() == 0 else ()):
@@ -157,7 +158,7 @@ def _enter(state: State, config: Config, stage: Stage, mesh: Mesh) -> State:
         return enter_stage(state, config, stage)
 
     sharding = state_sharding(jax.eval_shape(enter, state), mesh)
-    return jax.jit(enter, out_shardings=sharding)(state)
+    return quick_jit(enter, out_shardings=sharding)(state)
 
 
 def _evaluator(

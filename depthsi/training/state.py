@@ -5,9 +5,12 @@ from typing import Any
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from depthsi.compilation import quick_jit
 from depthsi.config import Config
-from depthsi.models import make_model
+from depthsi.models.factory import make_model
+from depthsi.models.initialisers import initial_params
 from depthsi.training.optimisers import make_optimizer
 from depthsi.training.stages import Stage
 
@@ -28,21 +31,37 @@ class State(flax.struct.PyTreeNode):
     key: Any
 
 
-def initial_state(config: Config, stage: Stage) -> State:
-    """The state before the first step; pure, to be jitted or shape-evaluated."""
+def initial_state(config: Config, stage: Stage, shardings: Any = None) -> State:
+    """The state before the first step; not to be jitted.
+
+    Args:
+      config: of the run; its seed decides all random numbers.
+      stage: the first one.
+      shardings: of each array, as a State; on the default device if not given.
+    """
     params_key, run_key = jax.random.split(jax.random.key(config.seed))
-    image = jnp.zeros((1, *config.model.sizes.input, 3))
-    params = make_model(config.model).init(params_key, image)["params"]
-    state = State(jnp.zeros((), jnp.int32), dict(params), (), run_key)
-    return enter_stage(state, config, stage)
+    params = initial_params(make_model(config.model), params_key, _example(config))
+    state = State(np.zeros((), np.int32), params, (), run_key)
+    enter = quick_jit(lambda state: enter_stage(state, config, stage), out_shardings=shardings)
+    return enter(state)
 
 
 def abstract_state(config: Config, stage: Stage) -> State:
     """Shapes and types of the states of `stage`."""
-    return jax.eval_shape(lambda: initial_state(config, stage))
+
+    def begin() -> State:
+        params = make_model(config.model).init(jax.random.key(0), _example(config))["params"]
+        state = State(jnp.zeros((), jnp.int32), dict(params), (), jax.random.key(0))
+        return enter_stage(state, config, stage)
+
+    return jax.eval_shape(begin)
 
 
 def enter_stage(state: State, config: Config, stage: Stage) -> State:
     """The same state with a fresh optimiser for the parameters `stage` trains."""
     trained = {stage.name: state.params[stage.name]}
     return state.replace(opt_state=make_optimizer(config.optim, stage.steps).init(trained))
+
+
+def _example(config: Config) -> Any:
+    return jnp.zeros((1, *config.model.sizes.input, 3))

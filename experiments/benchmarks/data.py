@@ -188,7 +188,7 @@ def steps(data: Data, calls: int) -> dict[str, Contestant]:
         step: Any = make_drawn_step(make_train_step(data.config, stage), draw)
         program = make_many_steps(step) if loops_on_device() else step
         compiled = compilation.jit(program, donate_argnums=0)
-        state = jax.jit(lambda: initial_state(data.config, stage))()
+        state = initial_state(data.config, stage)
         found[name] = functools.partial(advance, [state], compiled, kept, data.numbers[:calls])
     return found
 

@@ -70,11 +70,10 @@ class Training:
 
 
 def _first(config: Config, stage: Stage) -> State:
-    """The first state, compiled once for all trainings that differ in `config.compute` alone."""
-    return _compiled_first(dataclasses.replace(config, compute=ComputeConfig()), stage)
+    """The first state, the same for all trainings that differ in `config.compute` alone."""
+    return initial_state(dataclasses.replace(config, compute=ComputeConfig()), stage)
 
 
-_compiled_first = jax.jit(initial_state, static_argnums=(0, 1))
 PLAIN, SPLIT = "plain jit", "jit, split in 2"
 
 

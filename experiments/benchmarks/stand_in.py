@@ -20,12 +20,13 @@ from depthsi.training.stages import Stage
 from depthsi.training.state import State
 
 
-def initial_state(config: Config, stage: Stage) -> State:
+def initial_state(config: Config, stage: Stage, shardings: Any = None) -> State:
     """Parameters of the names the stages train, with momentum for those of `stage`."""
     key = jax.random.key(config.seed)
     noise = jax.random.normal(key, (2, 4096))
     params = {"coarse": {"layer": noise[0]}, "fine": {"layer": noise[1]}}
-    return enter_stage(State(jnp.int32(0), params, (), key), config, stage)
+    state = enter_stage(State(jnp.int32(0), params, (), key), config, stage)
+    return state if shardings is None else jax.device_put(state, shardings)
 
 
 def abstract_state(config: Config, stage: Stage) -> State:

@@ -83,7 +83,7 @@ def compiled(task: str, arguments: Arguments, *, option: bool, slices: bool) -> 
     try:
         if task.startswith("forward"):
             model = TwoScaleNet(from_scratch(width=arguments.width))
-            state: Any = jax.jit(lambda: initial_state(config, stages["coarse"]))()
+            state: Any = initial_state(config, stages["coarse"])
             pictures = image[: int(task.split()[-1]), :228, :304].astype(jnp.float32)
             forward = (
                 jax.jit(lambda p, x: model.apply({"params": p}, x), compiler_options=options)
@@ -92,7 +92,7 @@ def compiled(task: str, arguments: Arguments, *, option: bool, slices: bool) -> 
             )
             return lambda: jax.block_until_ready(forward(state.params, pictures))
         stage = stages[task.split()[0]]
-        state = jax.jit(lambda: initial_state(config, stage))()
+        state = initial_state(config, stage)
         step = (
             jax.jit(make_train_step(config, stage), donate_argnums=0, compiler_options=options)
             .lower(state, image, depth)
