@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, TextIO
 import tyro
 
 from depthsi.commands.info_request import InfoRequest
+from depthsi.commands.predict_request import PredictRequest
 from depthsi.commands.prepare import DataSetOptions
 from depthsi.commands.settings import DEFAULTS, Start, read_start
 from depthsi.config import Config
@@ -154,23 +155,16 @@ class Evaluate(EvaluationRequest):
         evaluate_and_report(self)
 
 
-@dataclasses.dataclass(frozen=True)
-class Predict:
-    """Write depth maps of photos of any size: PNG in millimetres, npy in metres, a picture."""
-
-    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
-    """Directory of a trained run."""
-    photos: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="PHOTO ...")]
-    """JPEG or PNG files."""
-    out: str = "out"
-    """Directory for the results."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Predict(PredictRequest):
+    """Write depth maps of photos of any size."""
 
     def __call__(self) -> None:
         from depthsi.commands.predict import predict
 
-        if not self.photos:
-            raise DepthsiError("No photo was named: depthsi predict RUN PHOTO [PHOTO ...].")
-        predict(self.run, self.photos, self.out)
+        if failed := predict(self):
+            print(f"depthsi: {failed} of the photos could not be predicted.", file=sys.stderr)
+            raise SystemExit(1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -64,10 +64,48 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Like `write_text`."""
+    """Like `write_text`. No link is followed: neither at `path` nor at its temporary name."""
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
+    with contextlib.suppress(FileNotFoundError):
+        temporary.unlink()  # left by a process that was killed, or planted
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with os.fdopen(os.open(temporary, flags, 0o666), "wb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk names no file
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def append_text(path: Path, text: str) -> None:
+    """Adds to the end of a file, which is made if need be; a link there is an OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags, 0o666), "a", encoding="utf-8") as file:
+        file.write(text)
+
+
+def check_no_links_outside(directory: PathLike) -> None:
+    """Refuses a directory to write into if part of it is a link to somewhere else.
+
+    Writing through such a link would change files of whoever uses a directory made by others.
+
+    Raises:
+      DepthsiError: something inside is a symbolic link that leads out of `directory`.
+    """
+    root = os.path.realpath(directory)
+    for parent, directories, names in os.walk(root):
+        for path in (os.path.join(parent, name) for name in directories + names):
+            if os.path.islink(path):
+                target = os.path.realpath(path)
+                if os.path.commonpath([root, target]) != root:
+                    raise DepthsiError(
+                        f"{os.path.join(directory, os.path.relpath(path, root))} is a symbolic link"
+                        f" to {target}, outside the directory: nothing is written through it."
+                        " Remove the link, or put what it leads to in its place."
+                    )
 
 
 @contextlib.contextmanager

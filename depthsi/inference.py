@@ -1,6 +1,8 @@
 """From images to depth: the network on images of its own size, and windows of it on any other."""
 
-from collections.abc import Callable
+import dataclasses
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -11,11 +13,11 @@ from PIL import Image
 
 from depthsi.augment import centre
 from depthsi.compilation import jit
-from depthsi.config import ModelConfig
 from depthsi.geometry import CELL_STRIDE, Geometry
-from depthsi.models import make_model
+from depthsi.models.factory import make_model
+from depthsi.models.settings import ModelConfig
 
-MOST_WINDOWS = 16  # in one batch
+BATCHES = (1, 4, 16)  # windows predicted together, padded to the next of these
 
 
 def make_predictor(
@@ -62,9 +64,9 @@ def make_window_network(
 def predict_depth(
     network: Callable[[Any], Any], image: UInt8[np.ndarray, "H W 3"], sizes: Geometry
 ) -> Float32[np.ndarray, "H W"]:
-    """Depth of every pixel of a picture.
+    """Depth of every pixel of an image.
 
-    The picture is scaled, its aspect kept, until it just covers the size the network was trained
+    The image is scaled, its aspect kept, until it just covers the size the network was trained
     at; half-overlapping windows of the network's input size are predicted, interpolated between
     the centres of the output cells and averaged, all in log depth; the result is scaled back.
 
@@ -76,43 +78,89 @@ def predict_depth(
     Returns:
       Metres; NaN where no window predicts (on KITTI, above the rows the fine network sees).
     """
+    return next(predict_depths(network, [image], sizes))
+
+
+def predict_depths(
+    network: Callable[[Any], Any], images: Iterable[UInt8[np.ndarray, "_ _ 3"]], sizes: Geometry
+) -> Iterator[Float32[np.ndarray, "_ _"]]:
+    """Like `predict_depth` of each image in turn, with windows of several images in one batch.
+
+    It takes from `images` only as many as a batch needs, so that any number of them can follow one
+    another. Batches have one of the sizes `BATCHES`, for which the network is compiled once each.
+    """
+    cut: deque[_Cut] = deque()  # not yet joined
+    windows: list[np.ndarray] = []  # not yet predicted
+    cells: deque[np.ndarray] = deque()  # predicted, not yet joined
+
+    def predict(count: int) -> None:
+        size = min(size for size in BATCHES if size >= count)
+        batch = np.zeros((size, *sizes.input, 3), np.float32)
+        batch[:count] = windows[:count]
+        del windows[:count]
+        cells.extend(np.asarray(network(batch))[:count])
+
+    def finished() -> Iterator[np.ndarray]:
+        while cut and len(cells) >= len(cut[0].corners):
+            first = cut.popleft()
+            yield _join(first, [cells.popleft() for _ in first.corners], sizes)
+
+    for image in images:
+        cut.append(_cut(image, sizes))
+        windows += _windows(cut[-1], sizes)
+        cut[-1].scaled = None
+        while len(windows) >= BATCHES[-1]:
+            predict(BATCHES[-1])
+        yield from finished()
+    while windows:
+        predict(min(len(windows), BATCHES[-1]))
+    yield from finished()
+
+
+@dataclasses.dataclass
+class _Cut:
+    """An image scaled to the network, and the first pixels of the windows of it."""
+
+    size: tuple[int, int]
+    scaled_size: tuple[int, int]
+    corners: list[tuple[int, int]]
+    scaled: np.ndarray | None
+
+
+def _cut(image: UInt8[np.ndarray, "H W 3"], sizes: Geometry) -> _Cut:
     height, width = image.shape[:2]
     factor = max(sizes.image[0] / height, sizes.image[1] / width)
     scaled = max(round(height * factor), sizes.image[0]), max(round(width * factor), sizes.image[1])
-    picture = np.asarray(Image.fromarray(image).resize(scaled[::-1], Image.Resampling.BILINEAR))
-
     corners = [
         (top, left)
         for top in _offsets(scaled[0], sizes.input[0])
         for left in _offsets(scaled[1], sizes.input[1])
     ]
-    log_depth, valid = _blend(_windows(network, picture, corners, sizes), corners, scaled, sizes)
+    resized = Image.fromarray(image).resize(scaled[::-1], Image.Resampling.BILINEAR)
+    return _Cut((height, width), scaled, corners, np.asarray(resized))
+
+
+def _windows(cut: _Cut, sizes: Geometry) -> list[UInt8[np.ndarray, "h w 3"]]:
+    height, width = sizes.input
+    assert cut.scaled is not None
+    return [cut.scaled[top : top + height, left : left + width] for top, left in cut.corners]
+
+
+def _join(cut: _Cut, cells: list[Float[np.ndarray, "h w"]], sizes: Geometry) -> np.ndarray:
+    """Depth of every pixel of the image, from the log depth of its windows."""
+    log_depth, valid = _blend(cells, cut.corners, cut.scaled_size, sizes)
     first = int(np.argmax(valid.any(axis=1)))
     log_depth[:first] = log_depth[first]  # so that scaling does not mix in what is unknown
-    log_depth = Image.fromarray(log_depth).resize((width, height), Image.Resampling.BILINEAR)
-    valid = Image.fromarray(valid).resize((width, height), Image.Resampling.NEAREST)
-    return np.where(np.asarray(valid), np.exp(np.asarray(log_depth)), np.float32(np.nan))
+    wide_first = cut.size[1], cut.size[0]
+    resized = Image.fromarray(log_depth).resize(wide_first, Image.Resampling.BILINEAR)
+    known = Image.fromarray(valid).resize(wide_first, Image.Resampling.NEAREST)
+    return np.where(np.asarray(known), np.exp(np.asarray(resized)), np.float32(np.nan))
 
 
 def _offsets(total: int, window: int) -> list[int]:
     """First pixels of windows that cover `total` pixels and overlap by half or more."""
     count = 1 + -(-(total - window) // (window // 2))
     return [round(i * (total - window) / max(count - 1, 1)) for i in range(count)]
-
-
-def _windows(
-    network: Callable[[Any], Any],
-    picture: UInt8[np.ndarray, "H W 3"],
-    corners: list[tuple[int, int]],
-    sizes: Geometry,
-) -> list[Float[np.ndarray, "h w"]]:
-    height, width = sizes.input
-    cut = [picture[top : top + height, left : left + width] for top, left in corners]
-    cells = []
-    for start in range(0, len(cut), MOST_WINDOWS):
-        batch = jnp.asarray(np.stack(cut[start : start + MOST_WINDOWS]), jnp.float32)
-        cells.extend(np.asarray(network(batch)))
-    return cells
 
 
 def _blend(

@@ -13,7 +13,7 @@ import numpy as np
 from depthsi.config import Config
 from depthsi.config_json import config_from_dict, to_dict
 from depthsi.errors import DepthsiError
-from depthsi.files import write_bytes, write_text
+from depthsi.files import append_text, check_no_links_outside, write_bytes, write_text
 
 LOCK_FILE = ".lock"  # held by a training, see depthsi.training.processes.run_lock
 
@@ -38,6 +38,15 @@ class RunDirectory:
     def mean_depth_file(self) -> Path:
         """What the mean predictor of the training split predicts."""
         return self.path / "mean_depth.npy"
+
+    @property
+    def weights(self) -> Path:
+        """The trained network alone, as `depthsi.load` reads it; written when a training ends."""
+        return self.path / "weights.safetensors"
+
+    def check_own(self) -> None:
+        """Raises DepthsiError if a part of the run is a link to elsewhere: do not write here."""
+        check_no_links_outside(self.path)
 
     def check_new(self) -> None:
         """Raises DepthsiError if there is anything that a new run would disturb."""
@@ -130,8 +139,7 @@ class RunDirectory:
     def append(self, **values: Any) -> None:
         """Adds a line to metrics.jsonl; raises DepthsiError where that fails, as on a full disk."""
         try:
-            with self.metrics.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(values) + "\n")
+            append_text(self.metrics, json.dumps(values) + "\n")
         except OSError as error:
             raise DepthsiError(
                 f"{self.metrics} cannot be written ({error.strerror}): make room or mend that, then"

@@ -44,9 +44,9 @@ from depthsi.models.coarse import coarse_features
 from depthsi.presets import from_scratch
 from depthsi.training.checkpoints.start_from_caffe import SHAPES, to_caffe
 from depthsi.training.checkpoints.store import Checkpoints
-from depthsi.training.checkpoints.weight_files import write_safetensors
 from depthsi.training.parallel import make_mesh, replicated, split
 from depthsi.training.state import State
+from depthsi.weights.arrays import write_safetensors
 from experiments.script import run_script
 
 SIDE, CROP = 256, 224

@@ -1,6 +1,7 @@
 """The command line as a user meets it: the whole chain once, and every mistake in one sentence."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ from pictures import write_index, write_pairs
 from PIL import Image
 
 from depthsi.cli import main
+from depthsi.errors import DepthsiWarning
 
 FAST = [
     "--model.width",
@@ -54,9 +56,14 @@ def from_folder(root):
 
 def refusal(capsys, *arguments):
     """What stands on stderr after the command was refused."""
+    return failure(capsys, 2, *arguments)
+
+
+def failure(capsys, code, *arguments):
+    """What stands on stderr after the command ended with this exit code."""
     with pytest.raises(SystemExit) as stopped:
         main([str(argument) for argument in arguments])
-    assert stopped.value.code == 2
+    assert stopped.value.code == code
     error = capsys.readouterr().err
     assert "Traceback" not in error
     return error
@@ -228,11 +235,13 @@ def test_mistakes_after_training(trained, folder, capsys, tmp_path):
     assert "no split 'tset'; it has" in refusal(capsys, "evaluate", trained, "--split", "tset")
     assert "holds no run" in refusal(capsys, "evaluate", tmp_path)
     assert "takes 352x1216 pixels" in refusal(capsys, "evaluate", trained, "--crop", "kb")
-    assert "does not exist" in refusal(capsys, "predict", trained, tmp_path / "no.jpg")
+    assert "does not exist" in failure(capsys, 1, "predict", trained, tmp_path / "no.jpg")
     assert "No photo" in refusal(capsys, "predict", trained)
     (tmp_path / "text.jpg").write_text("not a picture")
     out = tmp_path / "out"
-    assert "text.jpg" in refusal(capsys, "predict", trained, tmp_path / "text.jpg", "--out", out)
+    words = failure(capsys, 1, "predict", trained, tmp_path / "text.jpg", "--out", out)
+    assert "text.jpg" in words
+    assert "1 of the photos could not be predicted" in words
     assert not out.exists()
     out.write_text("a file")
     photo = tmp_path / "photo.png"
@@ -254,10 +263,17 @@ def test_missing_matplotlib_is_said_before_anything_is_written(
     trained, capsys, tmp_path, monkeypatch
 ):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    out = tmp_path / "out"
-    assert "depthsi[plot]" in refusal(capsys, "predict", trained, "x.jpg", "--out", out)
+    out, photo = tmp_path / "out", tmp_path / "photo.png"
+    Image.fromarray(np.full((30, 40, 3), 90, np.uint8)).save(photo)
+    words = refusal(capsys, "predict", trained, photo, "--out", out, "--save", "png16,panel")
+    assert "depthsi[plot]" in words
     assert "depthsi[plot]" in refusal(capsys, "evaluate", trained)
     assert not out.exists()
+    with pytest.warns(
+        DepthsiWarning, match=r"no panels are drawn: pip install 'depthsi\\[plot\\]'"
+    ):
+        main(["predict", str(trained), str(photo), "--out", str(out)])
+    assert sorted(file.name for file in out.iterdir()) == ["photo_depth.npy", "photo_depth.png"]
 
 
 @pytest.mark.slow
@@ -267,7 +283,7 @@ def test_checkpoint_of_another_architecture(trained, capsys, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     (other / "config.json").write_text(json.dumps(config))
-    (other / "checkpoints").symlink_to(trained / "checkpoints")
+    shutil.copytree(trained / "checkpoints", other / "checkpoints")
     assert "another architecture: coarse/conv1/bias" in refusal(capsys, "evaluate", other)
     (other / "config.json").write_text("{")
     assert "config.json cannot be read" in refusal(capsys, "info", other)

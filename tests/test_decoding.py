@@ -15,7 +15,7 @@ from depthsi import files
 from depthsi.data.formats.decoding import read_depth, read_image
 from depthsi.data.samples import Sample, validate_sample
 from depthsi.errors import DepthsiError
-from depthsi.training.checkpoints.weight_files import read_arrays
+from depthsi.weights.arrays import read_arrays
 
 
 def test_png_picture_is_read_exactly(tmp_path):

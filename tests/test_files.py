@@ -1,5 +1,6 @@
-"""The lock of a directory: who comes second, how it ends, and what is planted at its name."""
+"""Locks and files written whole: who comes second, how it ends, and what is planted there."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from depthsi.errors import DepthsiError
-from depthsi.files import contents, locked
+from depthsi.files import append_text, check_no_links_outside, contents, locked, write_text
 from depthsi.runs import LOCK_FILE
 from depthsi.training.processes.run_lock import run_lock
 
@@ -85,3 +86,59 @@ def test_the_first_bytes_of_a_file(tmp_path):
     (tmp_path / "a").write_bytes(bytes(range(100)))
     assert contents(tmp_path / "a", 8) == bytes(range(8))
     assert contents(tmp_path / "a", 200) == contents(tmp_path / "a") == bytes(range(100))
+
+
+@pytest.mark.parametrize("planted", ["temporary", "final"])
+def test_a_planted_link_is_replaced_not_followed(planted, tmp_path):
+    precious = tmp_path / "precious.txt"
+    precious.write_text("thesis")
+    run = tmp_path / "run"
+    run.mkdir()
+    name = ".evaluation.json.tmp" if planted == "temporary" else "evaluation.json"
+    (run / name).symlink_to(precious)
+    write_text(run / "evaluation.json", "{}")
+    assert precious.read_text() == "thesis"
+    assert (run / "evaluation.json").read_text() == "{}"
+    assert not (run / "evaluation.json").is_symlink()
+    assert [path.name for path in run.iterdir()] == ["evaluation.json"]
+
+
+def test_nothing_is_appended_through_a_link(tmp_path):
+    (tmp_path / "precious.txt").write_text("thesis")
+    (tmp_path / "metrics.jsonl").symlink_to(tmp_path / "precious.txt")
+    with pytest.raises(OSError, match="symbolic"):
+        append_text(tmp_path / "metrics.jsonl", "{}\n")
+    assert (tmp_path / "precious.txt").read_text() == "thesis"
+
+
+@pytest.mark.parametrize("part", ["samples", "checkpoints/3", "metrics.jsonl"])
+def test_a_directory_whose_parts_are_links_to_elsewhere_is_refused(part, tmp_path):
+    run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    (run / "checkpoints").mkdir(parents=True)
+    elsewhere.mkdir()
+    (run / "latest").symlink_to("checkpoints")  # inside: fine
+    check_no_links_outside(run)
+    (run / part).symlink_to(elsewhere)
+    with pytest.raises(DepthsiError, match=f"{part} is a symbolic link to .*elsewhere"):
+        check_no_links_outside(run)
+    check_no_links_outside(tmp_path / "not there")
+
+
+def test_a_run_may_be_reached_by_a_link(tmp_path):
+    (tmp_path / "run" / "samples").mkdir(parents=True)
+    (tmp_path / "alias").symlink_to("run")
+    check_no_links_outside(tmp_path / "alias")
+
+
+def test_a_failed_writing_leaves_the_old_file_and_names_it(tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("old")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space left") as failed:
+        write_text(tmp_path / "a.txt", "new")
+    assert failed.value.filename == str(tmp_path / "a.txt")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text() == "old"

@@ -18,7 +18,7 @@ from depthsi.models import CoarseNet
 from depthsi.presets import from_scratch
 from depthsi.training.checkpoints.start_from_caffe import SHAPES, read_coarse_convs, to_caffe
 from depthsi.training.checkpoints.start_from_run import take_coarse_convs
-from depthsi.training.checkpoints.weight_files import write_safetensors
+from depthsi.weights.arrays import write_safetensors
 
 GROUPS = {"conv1": 1, "conv2": 2, "conv3": 1, "conv4": 2, "conv5": 2}
 

@@ -1,5 +1,6 @@
 """Files of weights: by the safetensors package and NumPy, with other arrays in them, hostile."""
 
+import functools
 import io
 import json
 import os
@@ -14,8 +15,8 @@ import pytest
 from safetensors.numpy import load_file, save
 
 from depthsi.errors import DepthsiError
-from depthsi.training.checkpoints import weight_files
-from depthsi.training.checkpoints.weight_files import read_arrays, write_safetensors
+from depthsi.weights import arrays as weight_files
+from depthsi.weights.arrays import read_arrays, write_safetensors
 
 
 def everything(_):
@@ -37,8 +38,8 @@ def test_another_reader_finds_what_was_written(tmp_path):
             np.testing.assert_array_equal(array, np.float32(arrays[name]))
 
 
-def test_what_is_not_wanted_is_not_looked_at(tmp_path, monkeypatch):
-    monkeypatch.setattr(weight_files, "MAX_ARRAY", 100)
+def test_what_is_not_wanted_is_not_looked_at(tmp_path):
+    read = functools.partial(read_arrays, max_bytes=100)
     arrays = {
         "w": np.ones(25, np.float32),
         "half": np.ones(3, ml_dtypes.bfloat16),
@@ -49,15 +50,15 @@ def test_what_is_not_wanted_is_not_looked_at(tmp_path, monkeypatch):
     np.savez(tmp_path / "w.npz", **half)
     (tmp_path / "w.safetensors").write_bytes(save(arrays))
     for name, kind in (("w.npz", "<i8"), ("w.safetensors", "I64")):
-        found = read_arrays(tmp_path / name, lambda name: name in ("w", "half"))
+        found = read(tmp_path / name, lambda name: name in ("w", "half"))
         assert {name: array.tolist() for name, array in found.items()} == {
             "w": [1.0] * 25,
             "half": [1.0] * 3,
         }
         with pytest.raises(DepthsiError, match=rf"{name} holds step as {kind}.*; save it as float"):
-            read_arrays(tmp_path / name, lambda name: name == "step")
+            read(tmp_path / name, lambda name: name == "step")
         with pytest.raises(DepthsiError, match=rf"{name} holds large.*over the 100"):
-            read_arrays(tmp_path / name, lambda name: name == "large")
+            read(tmp_path / name, lambda name: name == "large")
 
 
 def test_bfloat16_becomes_float32_of_the_same_value(tmp_path):

@@ -1,50 +1,144 @@
 """`depthsi predict`."""
 
-import io
-from collections.abc import Sequence
+import glob
+import sys
+import warnings
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from tqdm import tqdm
 
-from depthsi import files
+from depthsi.commands.predict_request import PredictRequest
 from depthsi.data.formats.decoding import read_image
-from depthsi.errors import DepthsiError
-from depthsi.inference import make_window_network, predict_depth
-from depthsi.runs import RunDirectory
-from depthsi.training.checkpoints.trained import trained_outputs, trained_params
-from depthsi.viz.depth_maps import require_matplotlib, save_panel
+from depthsi.errors import DepthsiError, DepthsiWarning
+from depthsi.predictor import is_model, load
+from depthsi.viz.depth_maps import require_matplotlib
+from depthsi.viz.save_depth import save_depth
+
+PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif")
+AHEAD = 2  # photos decoded while the network computes
 
 
-def predict(path: str, photos: Sequence[str], out: str) -> None:
-    """`depthsi predict`: depth maps and panels of photos into the directory `out`."""
-    require_matplotlib()
-    run = RunDirectory(path)
-    config = run.config()
-    names = [Path(photo).stem for photo in photos]
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
+def predict(request: PredictRequest) -> int:
+    """Predicts the photos one after another; a bad one is named and left out.
+
+    Returns:
+      How many photos could not be predicted.
+
+    Raises:
+      DepthsiError: what concerns all of them, before anything is written.
+    """
+    kinds = _kinds(request)
+    model, words = _model_and_photos(request.words)
+    photos = _photos(words)
+    _check_names(photos)
+    predictor = load(model, checkpoint=request.checkpoint)
+    directory = Path(request.out)
+    if directory.exists() and not directory.is_dir():
+        raise DepthsiError(f"--out {directory}: File exists; choose a directory.")
+    waiting: deque[tuple[Path, np.ndarray]] = deque()  # photos in the network
+
+    def images() -> Iterator[np.ndarray]:
+        for photo, image in _decoded(photos):
+            waiting.append((photo, image))
+            yield image
+
+    bar = tqdm(total=len(photos), unit="photo", disable=len(photos) < 2 or not sys.stderr.isatty())
+    done = 0
+    with bar:
+        for depth in predictor.stream(images()):
+            photo, image = waiting.popleft()
+            directory.mkdir(parents=True, exist_ok=True)
+            written = save_depth(directory, photo.stem, image, depth, kinds)
+            done += 1
+            bar.update()
+            bar.write(" ".join(map(str, written)), file=sys.stdout)
+    return len(photos) - done
+
+
+def _kinds(request: PredictRequest) -> tuple[str, ...]:
+    kinds = request.kinds()
+    if {"colour", "panel"} & set(kinds):
+        require_matplotlib()
+    if kinds:
+        return kinds
+    try:
+        require_matplotlib()
+    except DepthsiError:
+        text = "Without matplotlib no panels are drawn: pip install 'depthsi[plot]'."
+        warnings.warn(text, DepthsiWarning, stacklevel=2)
+        return ("png16", "npy")
+    return ("png16", "npy", "panel")
+
+
+def _model_and_photos(words: Sequence[str]) -> tuple[str, Sequence[str]]:
+    if not words:
+        raise DepthsiError("Name a model and a photo: depthsi predict RUN PHOTO [PHOTO ...].")
+    model, *photos = words
+    if not is_model(model):
+        if swapped := next(filter(is_model, photos), None):
+            raise DepthsiError(f"The model comes first: depthsi predict {swapped} {model} ...")
         raise DepthsiError(
-            f"Two photos are called {repeated[0]!r} and would overwrite each other's results:"
-            " predict them into different --out directories."
+            f"{model} is neither a run (it has no config.json) nor a file of weights"
+            " (.safetensors): name one of them before the photos."
         )
-    pictures = [read_image(photo, exif=True) for photo in photos]
-    params, step = trained_params(config, run)
-    output = trained_outputs(config, step)[-1]
-    network = make_window_network(config.model, params, output)
-    directory = Path(out)
-    directory.mkdir(parents=True, exist_ok=True)
-    for name, picture in zip(names, pictures, strict=True):
-        depth = predict_depth(network, picture, config.model.sizes)
-        files = [directory / f"{name}_{kind}" for kind in ("depth.png", "depth.npy", "panel.png")]
-        _save_depth(depth, *files[:2])
-        save_panel(files[2], picture, depth, title=name)
-        print(" ".join(map(str, files)))
+    if not photos:
+        raise DepthsiError(f"No photo was named: depthsi predict {model} PHOTO [PHOTO ...].")
+    return model, photos
 
 
-def _save_depth(depth: np.ndarray, png: Path, npy: Path) -> None:
-    """uint16 millimetres (0 where unknown, 65.535 m at most) and float32 metres (NaN there)."""
-    millimetres = np.clip(np.nan_to_num(depth * 1000), 0, 65535).round().astype(np.uint16)
-    Image.fromarray(millimetres).save(buffer := io.BytesIO(), format="PNG")
-    files.write_bytes(png, buffer.getvalue())
-    np.save(buffer := io.BytesIO(), depth.astype(np.float32))
-    files.write_bytes(npy, buffer.getvalue())
+def _photos(words: Sequence[str]) -> list[Path]:
+    """The files that the words of the command line stand for."""
+    photos: list[Path] = []
+    for word in words:
+        path = Path(word)
+        if word == "-":
+            photos += [Path(line.rstrip("\n")) for line in sys.stdin if line.strip()]
+        elif path.is_dir():
+            found = sorted(file for file in path.iterdir() if file.suffix.lower() in PHOTOS)
+            if not found:
+                raise DepthsiError(f"{path} holds no photos ({', '.join(PHOTOS)}).")
+            photos += found
+        elif not path.exists() and any(sign in word for sign in "*?["):
+            found = [Path(name) for name in sorted(glob.glob(word, recursive=True))]
+            if not found:
+                raise DepthsiError(f"No file matches {word!r}.")
+            photos += found
+        else:
+            photos.append(path)
+    return photos
+
+
+def _check_names(photos: Sequence[Path]) -> None:
+    seen: dict[str, Path] = {}
+    for photo in photos:
+        if (other := seen.setdefault(photo.stem, photo)) is not photo:
+            raise DepthsiError(
+                f"{other} and {photo} have the same name and would overwrite each other's results:"
+                " predict them into different --out directories."
+            )
+
+
+def _decoded(photos: Sequence[Path]) -> Iterator[tuple[Path, np.ndarray]]:
+    """Each photo that can be read, decoded a little ahead in a thread; of others, says why not."""
+    rest = iter(photos)
+    with ThreadPoolExecutor(1) as pool:
+        ahead: deque[tuple[Path, Future[np.ndarray]]] = deque()
+
+        def submit() -> None:
+            for photo in rest:
+                ahead.append((photo, pool.submit(read_image, photo, exif=True)))
+                break
+
+        for _ in range(AHEAD):
+            submit()
+        while ahead:
+            photo, image = ahead.popleft()
+            submit()
+            try:
+                yield photo, image.result()
+            except DepthsiError as error:
+                print(f"depthsi: {error}", file=sys.stderr)

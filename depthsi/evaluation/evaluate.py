@@ -7,6 +7,7 @@ from depthsi.evaluation.of_maps import evaluate_predictions
 from depthsi.evaluation.of_run import evaluate_run
 from depthsi.evaluation.report import Evaluation, terminal, write
 from depthsi.evaluation.request import EvaluationRequest
+from depthsi.files import check_no_links_outside
 from depthsi.viz.depth_maps import require_matplotlib
 
 
@@ -47,8 +48,9 @@ def evaluate_and_report(request: EvaluationRequest) -> Evaluation:
       DepthsiError: as `evaluate`, or matplotlib is not installed.
     """
     require_matplotlib()
-    found = evaluate(request)
     out = Path(request.out or (request.what if is_run(request.what) else "evaluation"))
+    check_no_links_outside(out)
+    found = evaluate(request)
     files = write(found, out)  # before anything is printed, which may fail
     print(terminal(found))
     print("\nWritten: " + " ".join(map(str, files)))

@@ -2,12 +2,10 @@
 
 import dataclasses
 import functools
-import math
-from typing import Any
 
 import numpy as np
 
-from depthsi.config import HIGHER_IS_BETTER, Config, Prepared
+from depthsi.config import Config, Prepared
 from depthsi.config_json import to_dict
 from depthsi.data.pipeline import Samples, open_samples, ordered_batches
 from depthsi.data.samples import Source
@@ -23,9 +21,8 @@ from depthsi.metrics.compare import Predictor, cell_batches, comparable, map_bat
 from depthsi.metrics.protocols import DEFAULT_PROTOCOLS, TRUTHS, Protocol
 from depthsi.metrics.regions import describe, evaluated_region
 from depthsi.runs import RunDirectory
-from depthsi.training.checkpoints.record import DamagedError
-from depthsi.training.checkpoints.store import Checkpoints
-from depthsi.training.checkpoints.trained import trained_outputs, trained_params
+from depthsi.training.checkpoints.trained import trained_network
+from depthsi.weights.network_file import TrainedNetwork
 
 BATCH = 16  # images evaluated at a time
 STORED = {"raw": "depth_raw", "lidar_x": "depth_lidar_x", "annotated": "depth_annotated"}
@@ -38,12 +35,12 @@ def evaluate_run(request: EvaluationRequest) -> Evaluation:
     sizes = config.model.sizes
     protocol = rules(request, DEFAULT_PROTOCOLS[sizes.name])
     box = evaluated_region(protocol, sizes, sizes.image)  # refuses before anything is read
-    params, step = _params(config, run, request.checkpoint)
+    network = trained_network(run, request.checkpoint)
     config, source = _open_source(config, request.split, protocol)
     pairs = open_samples(source, sizes.image, request.split)
 
     notes = [describe(protocol, box, sizes.image), truth_note(protocol, config)]
-    scores, predictors = {}, _predictors(config, params, step, request.mirrored)
+    scores, predictors = {}, _predictors(network, request.mirrored)
     if request.mirrored:
         notes.append("Mirrored too: mean log depth of each picture and of its mirror image.")
     for row, predict in predictors.items():
@@ -65,7 +62,7 @@ def evaluate_run(request: EvaluationRequest) -> Evaluation:
         return ComparedImage(picture, np.asarray(shown[0]), truth[0])
 
     return Evaluation(
-        title=f"{run.path.name}, step {step}",
+        title=f"{run.path.name}, step {network.step}",
         split=request.split,
         names=picture_names(source, request.split),
         protocol=protocol,
@@ -73,7 +70,7 @@ def evaluate_run(request: EvaluationRequest) -> Evaluation:
         scores=scores,
         main=main,
         compared_image=compared_image,
-        context={"run": to_dict(config), "step": step},
+        context={"run": to_dict(config), "step": network.step},
         seed=request.seed,
     )
 
@@ -111,16 +108,16 @@ def _open_source(config: Config, split: str, protocol: Protocol) -> tuple[Config
     return config, config.data.open(split, size)
 
 
-def _predictors(config: Config, params: Any, step: int, mirrored: bool) -> dict[str, Predictor]:
+def _predictors(network: TrainedNetwork, mirrored: bool) -> dict[str, Predictor]:
     """Row -> network, for every network that has been trained, and the last one `mirrored`."""
-    networks, outputs = {}, trained_outputs(config, step)
-    for output in outputs:
+    compiled = {}
+    for output in network.outputs:
         row = "coarse + fine" if output == "fine" else output
-        networks[row] = make_predictor(config.model, output)
+        compiled[row] = make_predictor(network.settings, output)
     if mirrored:
-        row = f"{list(networks)[-1]}, mirrored too"
-        networks[row] = make_predictor(config.model, outputs[-1], mirrored=True)
-    return {row: functools.partial(network, params) for row, network in networks.items()}
+        row = f"{list(compiled)[-1]}, mirrored too"
+        compiled[row] = make_predictor(network.settings, network.outputs[-1], mirrored=True)
+    return {row: functools.partial(each, network.params) for row, each in compiled.items()}
 
 
 def _score(
@@ -134,41 +131,3 @@ def _score(
 def _baselines(run: RunDirectory) -> dict[str, np.ndarray]:
     mean = run.mean_depth()
     return {"mean predictor": mean, "constant": constant_depth(mean)}
-
-
-def _params(config: Config, run: RunDirectory, which: str) -> tuple[Any, int]:
-    """Parameters and step of the newest, the best or a certain checkpoint."""
-    if which == "newest" or not run.checkpoints.is_dir():
-        return trained_params(config, run)
-    with Checkpoints(run.checkpoints) as checkpoints:
-        if which == "best":
-            step = _best(checkpoints, config.schedule.best)
-        else:
-            step = int(which) if which.isdecimal() else -1
-        if step not in checkpoints.steps:
-            there = ", ".join(map(str, checkpoints.steps)) or "none"
-            what = (
-                f"with the number {config.schedule.best} of an evaluation"
-                if which == "best"
-                else f"of step {which!r}"
-            )
-            raise DepthsiError(
-                f"{run.path} has no checkpoint {what}: choose newest, best or one of {there}."
-            )
-        found = checkpoints.newest_params(only=step)
-    assert found is not None
-    return found
-
-
-def _best(checkpoints: Checkpoints, name: str) -> int:
-    """Step of the checkpoint with the best number of an evaluation; -1 if none has one."""
-    sign = -1 if name in HIGHER_IS_BETTER else 1
-    scores = {}
-    for step in checkpoints.steps:
-        try:
-            value = checkpoints.record(step).val.get(name, math.nan)
-        except DamagedError:
-            continue
-        if math.isfinite(value):
-            scores[step] = sign * value
-    return min(scores, key=lambda step: (scores[step], step), default=-1)

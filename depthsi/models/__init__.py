@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from depthsi.models.factory import make_model
     from depthsi.models.fine import FineNet
     from depthsi.models.hourglass import StackedHourglass
+    from depthsi.models.initialisers import initial_params
     from depthsi.models.one_stage import OneStageNet
     from depthsi.models.settings import HourglassConfig, ModelConfig, TwoScaleConfig, UNetConfig
     from depthsi.models.two_scale import TwoScaleNet
@@ -27,6 +28,7 @@ __all__ = [
     "TwoScaleNet",
     "UNet",
     "UNetConfig",
+    "initial_params",
     "make_model",
 ]
 
@@ -37,6 +39,7 @@ _MODULES = {
     "OneStageNet": "one_stage",
     "TwoScaleNet": "two_scale",
     "UNet": "unet",
+    "initial_params": "initialisers",
     "make_model": "factory",
 }
 

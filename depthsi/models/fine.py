@@ -83,7 +83,7 @@ def _carry_channel_0(kernel: Any) -> Any:
     shape = kernel.shape
     copies = np.zeros(shape, np.float32)
     copies[shape[0] // 2, shape[1] // 2, 0, :2] = 1, -1
-    return kernel * (np.arange(shape[3]) >= 2) + copies
+    return kernel * (np.arange(shape[3])[None, None, None] >= 2) + copies
 
 
 def _take_carried(kernel: Any) -> Any:

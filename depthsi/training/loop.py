@@ -19,7 +19,7 @@ from depthsi.training.checkpoints.start_from_run import take_coarse_convs, warm_
 from depthsi.training.checkpoints.store import Checkpoints
 from depthsi.training.feeds import open_feed
 from depthsi.training.logs.metrics_log import LogOptions, MetricsLog
-from depthsi.training.parallel import make_mesh, place_batch, state_sharding
+from depthsi.training.parallel import make_mesh, place_batch, replicated, state_sharding
 from depthsi.training.processes.cluster import on_leader
 from depthsi.training.processes.hang import PATIENCE, HangWatch, lost_processes_end_this_one
 from depthsi.training.processes.stopping import StopRequest, stop_requests
@@ -85,7 +85,8 @@ def train(
                     state, step, metrics = update(state, step)
                     between_steps.run(step, stage, state, metrics, evaluate)
         hang.alive(f"step {step}", patience=PATIENCE)
-    return state.params
+    # whole on every process, so that the first one can write them
+    return jax.jit(lambda params: params, out_shardings=replicated(mesh))(state.params)
 
 
 Evaluate = Callable[[Any], dict[str, float]]  # parameters -> numbers on the split `val`

@@ -15,6 +15,7 @@ from depthsi.metrics.baselines import mean_depth
 from depthsi.output import say
 from depthsi.runs import RunDirectory
 from depthsi.training.checkpoints.start_from_run import check_coarse_convs, check_init
+from depthsi.training.checkpoints.trained import trained_outputs
 from depthsi.training.feeds import check_feed
 from depthsi.training.logs.metrics_log import LogOptions
 from depthsi.training.loop import train
@@ -24,6 +25,7 @@ from depthsi.training.processes.cluster import Cluster, join_cluster, on_leader
 from depthsi.training.processes.run_lock import run_lock
 from depthsi.training.stages import make_stages
 from depthsi.training.state import abstract_state
+from depthsi.weights.network_file import TrainedNetwork, write_network
 
 BATCH = 16  # samples read at a time for the mean depth
 
@@ -76,6 +78,7 @@ def train_run(
         check_agreement(fingerprint(given, {}, versions))
         if resume:
             run.check_same(config)
+            on_leader(run.check_own)
             on_leader(lock)
         else:
             on_leader(run.check_new)
@@ -92,9 +95,11 @@ def train_run(
         if not resume:
             on_leader(begin)
         on_leader(describe_data)
-        train(config, run, train_samples, val_samples, options)
+        params = train(config, run, train_samples, val_samples, options)
         if jax.process_index() == 0:
             steps = make_stages(config)[-1].end
+            trained = TrainedNetwork(config.model, params, trained_outputs(config, steps), steps)
+            write_network(run.weights, trained)
             say(f"Trained {steps} steps. Next: depthsi evaluate {path}")
     return run
 

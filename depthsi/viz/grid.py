@@ -5,6 +5,7 @@ is imported only here in functions; `depthsi.viz.depth_maps` says how to install
 """
 
 import dataclasses
+import io
 import os
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from depthsi.files import write_bytes
 
 DOTS_PER_INCH = 120
 # Inches: width of a colour bar, space before it, its ticks, a letter and a line of its labels.
@@ -165,10 +168,5 @@ def _draw_scale(axes: Any, scale: Scale, height: float) -> None:
 
 
 def _write(path: str | os.PathLike[str], figure: Any) -> None:
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        figure.savefig(temporary, format="png")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    figure.savefig(buffer := io.BytesIO(), format="png")
+    write_bytes(Path(path), buffer.getvalue())

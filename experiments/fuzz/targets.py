@@ -19,7 +19,7 @@ from PIL import Image
 from depthsi.data.formats.decoding import read_depth, read_image
 from depthsi.data.formats.exr import COMPRESSIONS
 from depthsi.data.samples import Sample, validate_sample
-from depthsi.training.checkpoints.weight_files import read_arrays
+from depthsi.weights.arrays import read_arrays
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 SIZE = (24, 32)

@@ -32,7 +32,7 @@ from depthsi.config import ModelConfig, TwoScaleConfig
 from depthsi.errors import DepthsiError
 from depthsi.files import PathLike
 from depthsi.models.layers import scaled_width
-from depthsi.training.checkpoints.weight_files import read_arrays
+from depthsi.weights.arrays import read_arrays
 
 SHAPES = {  # Caffe's, without groups
     "conv1": (96, 3, 11, 11),

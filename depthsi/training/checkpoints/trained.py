@@ -1,37 +1,109 @@
-"""The parameters of a trained run, and which of its networks have been trained."""
+"""The network of a trained run, out of its checkpoints."""
 
+import math
 from typing import Any
 
-from depthsi.config import Config
+from depthsi.config import HIGHER_IS_BETTER, Config
 from depthsi.errors import DepthsiError
 from depthsi.runs import RunDirectory
-from depthsi.training.checkpoints.store import Checkpoints
 from depthsi.training.stages import make_stages, stage_of
-from depthsi.training.state import abstract_state
+from depthsi.weights.network_file import TrainedNetwork, read_description, read_network
 
 
-def trained_params(config: Config, run: RunDirectory) -> tuple[dict[str, Any], int]:
-    """Parameters and step of the newest whole checkpoint; warns of damaged ones."""
-    abstract = abstract_state(config, make_stages(config)[0]).params
-    newest = None
-    if run.checkpoints.is_dir():
-        with Checkpoints(run.checkpoints) as checkpoints:
-            newest = checkpoints.newest_params(abstract)
-    if newest is None:
-        raise DepthsiError(f"{run.path} has no checkpoint yet: train it first.")
-    return newest
+def trained_network(run: RunDirectory, checkpoint: str = "newest") -> TrainedNetwork:
+    """The network of the newest, the best or a certain checkpoint.
+
+    The newest one of a finished run is read from its file of weights, which is quicker than from
+    the checkpoint. Damaged checkpoints are warned of, and the one before is read.
+
+    Args:
+      run: where.
+      checkpoint: newest, best, or a step.
+
+    Raises:
+      DepthsiError: no run there, no such checkpoint, or nothing whole.
+    """
+    config = run.config()
+    step = _wanted(run, config, checkpoint)
+    if step is not None and _is_in_file(run, step):
+        return read_network(run.weights)
+    params, step = _from_checkpoint(run, config, None if checkpoint == "newest" else step)
+    return TrainedNetwork(config.model, params, trained_outputs(config, step), step)
 
 
 def latest_step(run: RunDirectory) -> int | None:
-    """Step of the newest checkpoint; writes nothing where there is none."""
-    if not run.checkpoints.is_dir():
-        return None
-    with Checkpoints(run.checkpoints) as checkpoints:
-        return checkpoints.latest
+    """Step of the newest checkpoint, None where there is none."""
+    return max(_steps(run), default=None)
 
 
-def trained_outputs(config: Config, step: int) -> list[str]:
+def trained_outputs(config: Config, step: int) -> tuple[str, ...]:
     """The outputs whose stage has begun by `step`, the last one the best trained."""
     stages = make_stages(config)
     reached = stage_of(stages, step)
-    return [stage.output for stage in stages if stage.start <= reached.start]
+    return tuple(stage.output for stage in stages if stage.start <= reached.start)
+
+
+def _steps(run: RunDirectory) -> list[int]:
+    directory = run.checkpoints
+    if not directory.is_dir():
+        return []
+    return sorted(int(path.name) for path in directory.iterdir() if path.name.isdecimal())
+
+
+def _wanted(run: RunDirectory, config: Config, checkpoint: str) -> int | None:
+    """The step that `checkpoint` stands for."""
+    steps = _steps(run)
+    if not steps:
+        raise DepthsiError(f"{run.path} has no checkpoint yet: train it first.")
+    if checkpoint == "newest":
+        return steps[-1]
+    if checkpoint == "best":
+        step, what = _best(run, config), f"with the metric {config.schedule.best} of an evaluation"
+    else:
+        step, what = int(checkpoint) if checkpoint.isdecimal() else -1, f"of step {checkpoint!r}"
+    if step not in steps:
+        there = ", ".join(map(str, steps))
+        raise DepthsiError(
+            f"{run.path} has no checkpoint {what}: choose newest, best or one of {there}."
+        )
+    return step
+
+
+def _best(run: RunDirectory, config: Config) -> int:
+    """Step of the checkpoint with the best metric of an evaluation; -1 if none has one."""
+    from depthsi.training.checkpoints.record import DamagedError
+    from depthsi.training.checkpoints.store import Checkpoints
+
+    name, scores = config.schedule.best, {}
+    sign = -1 if name in HIGHER_IS_BETTER else 1
+    with Checkpoints(run.checkpoints) as checkpoints:
+        for step in checkpoints.steps:
+            try:
+                value = checkpoints.record(step).val.get(name, math.nan)
+            except DamagedError:
+                continue
+            if math.isfinite(value):
+                scores[step] = sign * value
+    return min(scores, key=lambda step: (scores[step], step), default=-1)
+
+
+def _is_in_file(run: RunDirectory, step: int) -> bool:
+    """Whether the file of weights holds the parameters of the checkpoint of `step`."""
+    try:
+        return run.weights.is_file() and read_description(run.weights).step == step
+    except DepthsiError:  # the checkpoint is there as well
+        return False
+
+
+def _from_checkpoint(
+    run: RunDirectory, config: Config, only: int | None
+) -> tuple[dict[str, Any], int]:
+    from depthsi.training.checkpoints.store import Checkpoints  # takes seconds to import
+    from depthsi.training.state import abstract_state
+
+    abstract = abstract_state(config, make_stages(config)[0]).params
+    with Checkpoints(run.checkpoints) as checkpoints:
+        found = checkpoints.newest_params(abstract, only=only)
+    if found is None:
+        raise DepthsiError(f"{run.path} has no checkpoint yet: train it first.")
+    return found

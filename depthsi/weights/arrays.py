@@ -5,9 +5,11 @@ import math
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
+from numpy.typing import DTypeLike
 from safetensors import safe_open
 from safetensors.numpy import save
 
@@ -27,55 +29,82 @@ SAFETENSORS_DTYPES = {
 ADVICE = "save it as float32"
 
 
-def read_arrays(path: PathLike, wanted: Callable[[str], bool]) -> dict[str, np.ndarray]:
+def read_arrays(
+    path: PathLike, wanted: Callable[[str], bool], max_bytes: int = MAX_ARRAY
+) -> dict[str, np.ndarray]:
     """The arrays of a file whose names are `wanted`.
 
     Args:
       path: of one of `SUFFIXES`.
       wanted: says of each name whether to read it; what it does not want is not looked at.
+      max_bytes: of one array.
 
     Returns:
       Floats by name; float32 where the file has bfloat16.
 
     Raises:
       DepthsiError: another kind of file; missing, damaged or cut short; a wanted array that is not
-        of floats or takes more than `MAX_ARRAY` bytes.
+        of floats or takes more than `max_bytes`.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         raise DepthsiError(f"{path} is not one of {', '.join(SUFFIXES)}: convert the weights.")
     with decoding(path):
-        return (_read_npz if suffix == ".npz" else _read_safetensors)(path, wanted)
+        return (_read_npz if suffix == ".npz" else _read_safetensors)(path, wanted, max_bytes)
 
 
-def write_safetensors(path: PathLike, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes arrays by name as float32, whole or not at all."""
-    plain = {name: np.asarray(array, np.float32, order="C") for name, array in arrays.items()}
-    write_bytes(Path(path), save(plain))
+def read_metadata(path: PathLike) -> dict[str, str]:
+    """The texts by name that a `.safetensors` file has beside its arrays.
+
+    Raises:
+      DepthsiError: missing, damaged or cut short.
+    """
+    with decoding(path), _open_safetensors(path) as file:
+        return dict(file.metadata() or {})
 
 
-def _read_safetensors(path: PathLike, wanted: Callable[[str], bool]) -> dict[str, np.ndarray]:
+def write_safetensors(
+    path: PathLike,
+    arrays: Mapping[str, np.ndarray],
+    *,
+    dtype: DTypeLike = np.float32,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Writes arrays by name, converted to `dtype`, and texts by name; whole or not at all."""
+    plain = {name: np.asarray(array, dtype, order="C") for name, array in arrays.items()}
+    write_bytes(Path(path), save(plain, None if metadata is None else dict(metadata)))
+
+
+def _open_safetensors(path: PathLike) -> Any:
     length = int.from_bytes(contents(path, 8), "little")
     if length > MAX_HEADER:
         raise ValueError(f"a header of {length} bytes")
+    return safe_open(path, framework="np")
+
+
+def _read_safetensors(
+    path: PathLike, wanted: Callable[[str], bool], max_bytes: int
+) -> dict[str, np.ndarray]:
     arrays = {}
-    with safe_open(path, framework="np") as file:
+    with _open_safetensors(path) as file:
         for name in filter(wanted, file.keys()):
             entry = file.get_slice(name)
             dtype = entry.get_dtype()
             if dtype not in SAFETENSORS_DTYPES:
                 raise DepthsiError(f"{path} holds {name} as {dtype}; {ADVICE}.")
             size = math.prod(entry.get_shape()) * np.dtype(SAFETENSORS_DTYPES[dtype]).itemsize
-            if size > MAX_ARRAY:
+            if size > max_bytes:
                 raise DepthsiError(
-                    f"{path} holds {name}: {size} bytes, over the {MAX_ARRAY} accepted."
+                    f"{path} holds {name}: {size} bytes, over the {max_bytes} accepted."
                 )
             array = file.get_tensor(name)
             arrays[name] = array.astype(np.float32) if dtype == "BF16" else array
     return arrays
 
 
-def _read_npz(path: PathLike, wanted: Callable[[str], bool]) -> dict[str, np.ndarray]:
+def _read_npz(
+    path: PathLike, wanted: Callable[[str], bool], max_bytes: int
+) -> dict[str, np.ndarray]:
     arrays = {}
     with zipfile.ZipFile(io.BytesIO(contents(path))) as archive:
         for info in archive.infolist():
@@ -83,7 +112,7 @@ def _read_npz(path: PathLike, wanted: Callable[[str], bool]) -> dict[str, np.nda
             if wanted(name):
                 with archive.open(info) as member:
                     # Reading to the end compares the checksum; a size in the archive may lie.
-                    unpacked = member.read(MAX_ARRAY + 2**16)
+                    unpacked = member.read(max_bytes + 2**16)
                     member.read(1)
                 if name in arrays:
                     raise ValueError(f"{name} is there twice")
@@ -94,6 +123,6 @@ def _read_npz(path: PathLike, wanted: Callable[[str], bool]) -> dict[str, np.nda
                     dtypes=FLOATS,
                     ranks=range(65),
                     advice=ADVICE,
-                    max_bytes=MAX_ARRAY,
+                    max_bytes=max_bytes,
                 )
     return arrays

@@ -1,0 +1,201 @@
+"""From an image to its depth in one call.
+
+predictor = depthsi.load("runs/rooms")
+depth = predictor("photo.jpg")  # (H, W) float32, metres
+"""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax.errors import FlaxError
+from jaxtyping import Array, Float, Float32, UInt8
+from PIL import Image, ImageOps
+
+from depthsi.data.formats.decoding import read_image
+from depthsi.errors import DepthsiError
+from depthsi.geometry import Geometry
+from depthsi.inference import make_window_network, predict_depths
+from depthsi.models.factory import make_model
+from depthsi.runs import RunDirectory
+from depthsi.weights.network_file import TrainedNetwork, read_network
+
+ImageLike = str | os.PathLike[str] | Image.Image | np.ndarray | jax.Array
+
+
+def load(
+    model: str | os.PathLike[str], *, checkpoint: str | int = "newest", output: str | None = None
+) -> "Predictor":
+    """A trained network, ready to predict.
+
+    Args:
+      model: the directory of a run, or a file of weights as `depthsi train` writes it into the run
+        (`weights.safetensors`).
+      checkpoint: of a run: newest, best, or the step of one of its checkpoints.
+      output: which of the network's maps to predict, such as "coarse"; the best trained one if not
+        given.
+
+    Raises:
+      DepthsiError: there is no run or file of weights, it is damaged, or it has no such checkpoint
+        or output.
+
+    Example:
+      >>> predictor = depthsi.load("runs/rooms")  # doctest: +SKIP
+      >>> predictor("photo.jpg").shape  # doctest: +SKIP
+      (480, 640)
+    """
+    path = Path(model)
+    if path.suffix == ".safetensors":
+        if checkpoint != "newest":
+            raise DepthsiError(f"{path} is a file of weights, without checkpoints to choose from.")
+        network = read_network(path)
+    else:
+        from depthsi.training.checkpoints.trained import trained_network
+
+        network = trained_network(RunDirectory(path), str(checkpoint))
+    return Predictor(network, output)
+
+
+def is_model(path: str | os.PathLike[str]) -> bool:
+    """Whether `load` could take `path` for a run or a file of weights."""
+    return Path(path).suffix == ".safetensors" or (Path(path) / "config.json").is_file()
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Predictor:
+    """Depth maps of images of any size.
+
+    Calling it takes one image, `batch` several, and `stream` any number of them one after another.
+    An image is
+
+      - the path of a photo, turned upright as its EXIF orientation says;
+      - a `PIL.Image.Image`, likewise;
+      - an array (H, W, 3) of RGB, uint8 in 0..255 or floats in 0..1.
+
+    The result is an array (H, W) of float32 metres: the distance along the optical axis, NaN where
+    the network does not predict. It is metric as far as the photo's camera is like the camera of
+    the training data.
+
+    Attributes:
+      network: its settings and parameters.
+      output: which of the network's maps is predicted; the best trained one if None is given.
+
+    Raises:
+      DepthsiError: an image that cannot be used, or an output that was not trained.
+
+    Example:
+      >>> import depthsi, jax, numpy as np
+      >>> net = depthsi.models.TwoScaleConfig(width=0.02)
+      >>> params = depthsi.models.initial_params(
+      ...     depthsi.models.make_model(net), jax.random.key(0), np.zeros((1, 228, 304, 3))
+      ... )
+      >>> trained = depthsi.TrainedNetwork(net, params, ("coarse", "fine"), step=0)
+      >>> predictor = depthsi.Predictor(trained)
+      >>> depth = predictor(np.zeros((480, 640, 3), np.uint8))
+      >>> depth.shape, depth.dtype
+      ((480, 640), dtype('float32'))
+    """
+
+    network: TrainedNetwork
+    output: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.output is None:
+            object.__setattr__(self, "output", self.network.outputs[-1])
+        if self.output not in self.network.outputs:
+            raise DepthsiError(
+                f"The output {self.output!r} has not been trained: choose one of"
+                f" {', '.join(self.network.outputs)}."
+            )
+
+    @property
+    def sizes(self) -> Geometry:
+        """The sizes of images and maps that the network was trained with."""
+        return self.network.settings.sizes
+
+    def __call__(self, image: ImageLike) -> Float32[np.ndarray, "H W"]:
+        """Depth of one image, (H, W) float32 metres."""
+        return next(self.stream([image]))
+
+    def batch(self, images: Iterable[ImageLike]) -> list[Float32[np.ndarray, "_ _"]]:
+        """Depth of several images, which may differ in size, computed together."""
+        return list(self.stream(images))
+
+    def stream(self, images: Iterable[ImageLike]) -> Iterator[Float32[np.ndarray, "_ _"]]:
+        """Depth of one image after another; only as many are held as the device computes at once.
+
+        Args:
+          images: any iterable, also an endless one.
+        """
+        try:
+            yield from predict_depths(self._windows, map(as_rgb, images), self.sizes)
+        except FlaxError as error:
+            reason = str(error).split("(http")[0].strip()
+            raise DepthsiError(
+                f"The parameters do not fit the network of {self.network.settings}: {reason}"
+            ) from error
+
+    def log_depth(
+        self, images: Float[Array, "b H W 3"], params: Any = None
+    ) -> Float[Array, "b h w"]:
+        """The network itself: a pure function to be jitted, mapped or differentiated.
+
+        Args:
+          images: RGB on the scale 0..255, of the size `sizes.input`.
+          params: to use in place of those of the network.
+
+        Returns:
+          Log depth, natural log of metres, of the size `sizes.output`.
+        """
+        params = self.network.params if params is None else params
+        model = make_model(self.network.settings)
+        return jnp.asarray(model.apply({"params": params}, images, output=self.output))
+
+    @functools.cached_property
+    def _windows(self) -> Callable[[Any], Any]:
+        params = jax.device_put(dict(self.network.params))  # once, not with every batch
+        assert self.output is not None
+        return make_window_network(self.network.settings, params, self.output)
+
+
+def as_rgb(image: ImageLike) -> UInt8[np.ndarray, "H W 3"]:
+    """What `Predictor` takes as an image, as an array (H, W, 3) of RGB in 0..255.
+
+    Raises:
+      DepthsiError: a file that cannot be read, or an array that is no such image, and what to do.
+    """
+    if isinstance(image, str | os.PathLike):
+        return read_image(image, exif=True)
+    if isinstance(image, Image.Image):
+        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    array = np.asarray(image)
+    if array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
+        raise DepthsiError(
+            f"An image must have shape (H, W, 3), not {array.shape}{_remedy(array)}."
+        )
+    if array.dtype == np.uint8:
+        return np.ascontiguousarray(array)
+    if array.dtype.kind != "f":
+        raise DepthsiError(f"An image must be uint8 (0..255) or floats (0..1), not {array.dtype}.")
+    if not (array.min() >= 0 and array.max() <= 1):  # NaN fails too
+        raise DepthsiError(
+            f"An image of floats must lie in 0..1, but this one spans {array.min():g} to"
+            f" {array.max():g}: convert 0..255 to uint8, and undo any other normalisation."
+        )
+    return np.round(array * 255).astype(np.uint8)
+
+
+def _remedy(array: np.ndarray) -> str:
+    if array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1):
+        return ": repeat a grey image three times along a last axis"
+    if array.ndim == 3 and array.shape[0] == 3:
+        return ": move the channels last, image.transpose(1, 2, 0)"
+    if array.ndim == 3 and array.shape[2] == 4:
+        return ": drop the alpha channel, image[..., :3]"
+    return ": give several images to predictor.batch" if array.ndim == 4 else ""

@@ -1,0 +1,1 @@
+"""Trained networks as files: named arrays in safetensors, with the settings of their network."""

@@ -1,0 +1,118 @@
+"""A trained network as one safetensors file, which says itself what network it is.
+
+The arrays are the parameters, named by their path, such as "coarse/conv1/kernel". One entry of the
+metadata, "depthsi", is a JSON object with the settings of the network, the outputs that have been
+trained, the step, a checksum of the arrays, and whatever else is worth knowing about it.
+"""
+
+import dataclasses
+import json
+import zlib
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from depthsi.config_json import FORMAT, config_from_dict
+from depthsi.errors import DepthsiError
+from depthsi.files import PathLike, decoding
+from depthsi.models.settings import ModelConfig
+from depthsi.weights.arrays import read_arrays, read_metadata, write_safetensors
+
+ENTRY = "depthsi"  # of the metadata
+MAX_PARAMETER_BYTES = 2**31  # of one array: fc6 of the paper takes 0.2 GB
+ADVICE = "it is not a network that depthsi saved"
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedNetwork:
+    """A network with its parameters.
+
+    Attributes:
+      settings: of the network.
+      params: nested dictionaries of float32 arrays.
+      outputs: those of `settings.outputs` that have been trained, the best trained last.
+      step: steps of training done.
+      about: what else is known, as plain values: licence, recipe, metrics.
+    """
+
+    settings: ModelConfig
+    params: Mapping[str, Any]
+    outputs: tuple[str, ...]
+    step: int
+    about: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def write_network(
+    path: PathLike, network: TrainedNetwork, dtype: Literal["float32", "bfloat16"] = "float32"
+) -> None:
+    """Writes a network, whole or not at all.
+
+    Args:
+      path: of the file, which should end in .safetensors.
+      network: what to write.
+      dtype: of the numbers in the file; bfloat16 halves its size and keeps 8 bits of each.
+
+    Raises:
+      OSError: the file cannot be written.
+    """
+    arrays = {
+        name: np.asarray(array).astype(dtype).astype(np.float32)
+        for name, array in flatten_dict(dict(network.params), sep="/").items()
+    }
+    entry = {
+        "format": FORMAT,
+        "model": dataclasses.asdict(network.settings),
+        "outputs": list(network.outputs),
+        "step": network.step,
+        "crc32": _checksum(arrays),
+        "about": dict(network.about),
+    }
+    metadata = {ENTRY: json.dumps(entry)}
+    write_safetensors(path, arrays, dtype=dtype, metadata=metadata)
+
+
+def read_network(path: PathLike) -> TrainedNetwork:
+    """The network that `write_network` wrote.
+
+    Raises:
+      DepthsiError: the file is missing, damaged, or was not written by `write_network`.
+    """
+    network, checksum = _described(path)
+    arrays = read_arrays(path, lambda name: True, MAX_PARAMETER_BYTES)
+    if checksum != _checksum(arrays):
+        raise DepthsiError(
+            f"{path} is damaged: its arrays do not have the checksum saved with them."
+        )
+    return dataclasses.replace(network, params=unflatten_dict(arrays, sep="/"))
+
+
+def read_description(path: PathLike) -> TrainedNetwork:
+    """Like `read_network`, but without the parameters, which are not read."""
+    return _described(path)[0]
+
+
+def _described(path: PathLike) -> tuple[TrainedNetwork, int]:
+    metadata = read_metadata(path)
+    if ENTRY not in metadata:
+        raise DepthsiError(f"{path} holds arrays without the settings of a network: {ADVICE}.")
+    with decoding(path):
+        entry = json.loads(metadata[ENTRY])
+        values = {"format": entry["format"], "model": entry["model"]}
+        outputs, step, about = tuple(entry["outputs"]), int(entry["step"]), dict(entry["about"])
+        checksum = int(entry["crc32"])
+    try:
+        settings = config_from_dict(values).model
+    except DepthsiError as error:
+        raise DepthsiError(f"{path}: {error}") from error
+    if not outputs or not set(outputs) <= set(settings.outputs):
+        raise DepthsiError(f"{path} has the outputs {outputs!r}: {ADVICE}.")
+    return TrainedNetwork(settings, {}, outputs, step, about), checksum
+
+
+def _checksum(arrays: Mapping[str, np.ndarray]) -> int:
+    total = 0
+    for name in sorted(arrays):
+        total = zlib.crc32(arrays[name].tobytes(), zlib.crc32(name.encode(), total))
+    return total
