@@ -22,6 +22,7 @@ from depthsi.commands.info_request import InfoRequest
 from depthsi.commands.predict_request import PredictRequest
 from depthsi.commands.prepare import DataSetOptions
 from depthsi.commands.settings import DEFAULTS, Start, read_start
+from depthsi.compile_cache import keep_compiled_programs
 from depthsi.config import Config
 from depthsi.config_json import to_dict
 from depthsi.errors import DepthsiError, DepthsiWarning, StoppedError
@@ -212,6 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         if isinstance(command, Launch):
             command = dataclasses.replace(command, training=tuple(training))
+        keep_compiled_programs()
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             command()

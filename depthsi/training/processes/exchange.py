@@ -1,13 +1,12 @@
 """Text from every process of a run to all of them."""
 
-import numpy as np
-
 
 def gather_texts(text: str) -> list[str]:
     """What each process gives here, in their order, on all of them; all of them have to call this.
 
     It also keeps every process until the last one has come.
     """
+    import numpy as np
     from jax.experimental.multihost_utils import process_allgather
 
     own = np.frombuffer(text.encode(errors="surrogatepass"), np.uint8)
