@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from depthsi.models.hourglass import StackedHourglass
+from depthsi.models.initialisers import quick_shapes
 from depthsi.models.settings import HourglassConfig, UNetConfig
 from depthsi.models.unet import UNet
 
@@ -52,7 +53,8 @@ class OneStageNet(nn.Module):
         kind = self.config.kind
         if output not in ("", kind):
             raise ValueError(f"`output` (={output!r}) must be {kind!r}, the network's only one")
-        if isinstance(self.config, UNetConfig):
-            return UNet(self.config, self.dtype, self.remat, name=kind)(image, train=train)
-        hourglass = StackedHourglass(self.config, self.dtype, self.remat, name=kind)
-        return hourglass(image, train=train)
+        with quick_shapes(self):
+            if isinstance(self.config, UNetConfig):
+                return UNet(self.config, self.dtype, self.remat, name=kind)(image, train=train)
+            hourglass = StackedHourglass(self.config, self.dtype, self.remat, name=kind)
+            return hourglass(image, train=train)

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from depthsi.models.coarse import CoarseNet
 from depthsi.models.fine import FineNet
+from depthsi.models.initialisers import quick_shapes
 from depthsi.models.settings import TwoScaleConfig
 
 Output = Literal["coarse", "fine"]
@@ -58,6 +59,7 @@ class TwoScaleNet(nn.Module):
         """
         if output not in ("coarse", "fine"):
             raise ValueError(f"`output` (={output!r}) must be 'coarse' or 'fine'")
-        if output == "coarse":
-            return self.coarse(image, train=train, examples=examples)
-        return self.fine(image, jax.lax.stop_gradient(self.coarse(image)))
+        with quick_shapes(self):
+            if output == "coarse":
+                return self.coarse(image, train=train, examples=examples)
+            return self.fine(image, jax.lax.stop_gradient(self.coarse(image)))
