@@ -239,6 +239,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             file=sys.stderr,
         )
         raise SystemExit(130) from None
+    except Exception as error:
+        from depthsi.environment import failing_setting
+
+        if (sentence := failing_setting(error)) is None:
+            raise  # a fault of ours, which needs its traceback
+        print(f"depthsi: {sentence}", file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 def _split(words: list[str]) -> tuple[list[str], list[str]]:

@@ -146,11 +146,25 @@ class RunDirectory:
                 " continue with --resume."
             ) from error
 
+    def rows(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl that can be read; none if it is not there."""
+        return [row for row in map(_row, self._lines()) if row is not None]
+
     def forget_after(self, step: int) -> None:
-        """Drops lines of metrics.jsonl that a run resumed at `step` will write again."""
+        """Drops lines of metrics.jsonl that a run resumed at `step` will write again.
+
+        So it does with what is no line of a run, left by a crash or by hand.
+        """
         if self.metrics.exists():
-            lines = self.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
-            write_text(self.metrics, "".join(line for line in lines if _step(line) <= step))
+            rows = ((line, _row(line)) for line in self._lines())
+            kept = [line for line, row in rows if row is not None and row["step"] <= step]
+            write_text(self.metrics, "".join(f"{line}\n" for line in kept))
+
+    def _lines(self) -> list[str]:
+        if not self.metrics.exists():
+            return []
+        text = self.metrics.read_text(encoding="utf-8", errors="replace")
+        return text.splitlines()
 
 
 def check_same_settings(saved: dict[str, Any], config: Config, where: str) -> None:
@@ -174,11 +188,13 @@ def check_same_settings(saved: dict[str, Any], config: Config, where: str) -> No
         )
 
 
-def _step(line: str) -> float:
+def _row(line: str) -> dict[str, Any] | None:
+    """What `append` wrote; None for anything else, such as a line cut short by a crash."""
     try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):  # a line cut short by a crash
-        return float("inf")
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) and type(row.get("step")) is int else None
 
 
 def _first_difference(

@@ -277,7 +277,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     path.write_text("old")
 
     def disk_full(self, file, **_):
-        file.write_text("half")
+        file.write(b"half")
         raise OSError("no space left on device")
 
     monkeypatch.setattr(Figure, "savefig", disk_full)

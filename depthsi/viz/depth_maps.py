@@ -215,9 +215,12 @@ def error_scale(limit: float) -> Scale:
 
 
 def require_matplotlib() -> None:
-    """Raises DepthsiError with the remedy if matplotlib is not installed."""
+    """Raises DepthsiError with the remedy if matplotlib is not installed or refuses to start."""
     try:
         import matplotlib  # noqa: F401
+    except ValueError as error:  # of its settings, such as the variable MPLBACKEND
+        reason = " ".join(str(error).split())[:200]
+        raise DepthsiError(f"matplotlib does not start ({reason}): correct MPLBACKEND.") from error
     except ImportError as error:
         raise DepthsiError(
             "Pictures of depth need matplotlib: run pip install 'depthsi[plot]'."

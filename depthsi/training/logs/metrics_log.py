@@ -5,7 +5,6 @@ In a run of several processes only the first one tells anything; all of them che
 
 import contextlib
 import dataclasses
-import json
 import math
 import sys
 import time
@@ -195,5 +194,4 @@ class MetricsLog:
 
 def _evaluations(run: RunDirectory) -> list[dict[str, Any]]:
     """The rows of metrics.jsonl that a resumed run does not write again."""
-    lines = run.metrics.read_text(encoding="utf-8").splitlines() if run.metrics.exists() else []
-    return [row for row in map(json.loads, lines) if row["split"] == "val"]
+    return [row for row in run.rows() if row.get("split") == "val"]
