@@ -60,8 +60,8 @@ class TrainOptions:
     """Train every network of a preset, of --config FILE, or of a run to --resume.
 
     In place of a preset, --config FILE starts from the config.json of a run, and --run DIR --resume
-    continues a run with its own settings. --data.kind, --model.kind and --optim.kind choose other
-    kinds of data, network and optimiser, whose options --help then lists.
+    continues a run with its own settings. --data.kind, --model.kind, --loss.kind and --optim.kind
+    choose other kinds of data, network, loss and optimiser, whose options --help then lists.
     """
 
     run: Annotated[str, tyro.conf.arg(metavar="DIR")]

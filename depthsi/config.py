@@ -9,6 +9,19 @@ from typing import Literal
 
 from depthsi.data.settings import Folder, Prepared
 from depthsi.errors import DepthsiError, require_at_least
+from depthsi.losses.settings import (
+    BerhuConfig,
+    CustomConfig,
+    EigenFergus2015Config,
+    LossConfig,
+    PairwiseConfig,
+    RankingConfig,
+    ScaleInvariantConfig,
+    SilogConfig,
+    SiMseConfig,
+    SsiConfig,
+    SumConfig,
+)
 from depthsi.models.settings import (
     LOG_STD,
     HourglassConfig,
@@ -22,9 +35,12 @@ __all__ = [
     "LOG_STD",
     "AdamWConfig",
     "AugmentConfig",
+    "BerhuConfig",
     "ComputeConfig",
     "Config",
+    "CustomConfig",
     "DataConfig",
+    "EigenFergus2015Config",
     "Folder",
     "HourglassConfig",
     "InitConfig",
@@ -32,10 +48,17 @@ __all__ = [
     "ModelConfig",
     "MuonConfig",
     "OptimConfig",
+    "PairwiseConfig",
     "Prepared",
+    "RankingConfig",
     "Rooms",
+    "ScaleInvariantConfig",
     "ScheduleConfig",
     "SgdConfig",
+    "SiMseConfig",
+    "SilogConfig",
+    "SsiConfig",
+    "SumConfig",
     "TwoScaleConfig",
     "UNetConfig",
 ]
@@ -85,27 +108,6 @@ class AugmentConfig:
             )
         if not 0 <= self.flip <= 1:
             raise DepthsiError(f"augment.flip is {self.flip}; it must be in [0, 1].")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class LossConfig:
-    """Eq. 4 of the paper and how images of a batch are weighted."""
-
-    lam: float = 0.5
-    """lambda: 0 is plain L2 in log space, 1 does not see the scale at all."""
-    space: Literal["log", "linear"] = "log"
-    """log: of log depth, as in the paper; linear: of metres, with lam 1 the reconstruction loss of
-    Domain Separation Networks, which does not see an added constant."""
-    reduction: Literal["image", "pixel", "authors"] = "image"
-    """Images weigh the same, by their valid pixels n, or by n^2 as in the authors' code."""
-    multiplier: float = 1.0
-    """Constant factor; 1 / log_std^2 gives the units the authors' learning rates are meant for."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.lam <= 1:
-            raise DepthsiError(f"loss.lam is {self.lam}; lambda must be in [0, 1].")
-        if not self.multiplier > 0:
-            raise DepthsiError(f"loss.multiplier is {self.multiplier}; it must be positive.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -264,7 +266,7 @@ class Config:
     data: DataConfig = dataclasses.field(default_factory=Rooms)
     augment: AugmentConfig = AugmentConfig()
     model: ModelConfig = dataclasses.field(default_factory=TwoScaleConfig)
-    loss: LossConfig = LossConfig()
+    loss: LossConfig = dataclasses.field(default_factory=ScaleInvariantConfig)
     optim: OptimConfig = SgdConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     init: InitConfig = InitConfig()

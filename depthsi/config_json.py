@@ -18,7 +18,7 @@ from depthsi.config import Config
 from depthsi.errors import DepthsiError
 
 T = TypeVar("T")
-FORMAT = 2
+FORMAT = 3
 
 
 def to_dict(config: Config) -> dict[str, Any]:
@@ -127,6 +127,12 @@ def _from_1_to_2(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
+def _from_2_to_3(values: dict[str, Any]) -> dict[str, Any]:
+    """The one loss there was became one of several kinds."""
+    old = values.get("loss", {})
+    return values | {"loss": {"kind": "scale_invariant"} | old} if isinstance(old, dict) else values
+
+
 _DATA_FILES = frozenset({"on_bad", "even_scenes", "workers", "resident", "root"})
 _COMPARISON = frozenset({"geometry", "log_mean", "log_std", "input_mean", "input_std", "size"})
 _OPTIMISER = frozenset({"rate_schedule", "warmup", "clip", "learning_rate", "weight_decay"})
@@ -152,4 +158,7 @@ _FORMAT_1_FIELDS = {  # of all kinds, under their later names
     "model": _FORMAT_2_FIELDS["two_scale"] | _COMPARISON,
     "optim": _OPTIMISER | {"momentum", "adamw_rate_factor"},
 }
-_MIGRATIONS: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (_from_1_to_2,)
+_MIGRATIONS: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (
+    _from_1_to_2,
+    _from_2_to_3,
+)

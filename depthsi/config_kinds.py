@@ -1,4 +1,4 @@
-"""The kinds of data, networks and optimisers that a run can have, and changing one for another."""
+"""The kinds of data, networks, losses and optimisers of a run, and changing one for another."""
 
 import dataclasses
 import typing
@@ -10,20 +10,21 @@ from depthsi.errors import DepthsiError
 _HINTS = typing.get_type_hints(Config)
 KINDS: dict[str, dict[str, Any]] = {  # section -> kind -> its class
     section: {each.kind: each for each in typing.get_args(_HINTS[section])}
-    for section in ("data", "model", "optim")
+    for section in ("data", "model", "loss", "optim")
 }
 _SOURCES = {"input_mean": "fine_input_mean", "input_std": "fine_input_std"}  # in two_scale
-_OWN = ("kind", "learning_rate", "weight_decay")  # good values differ between optimisers
+# good values differ between kinds
+_OWN = ("kind", "learning_rate", "weight_decay", "multiplier", "space", "pairs")
 
 
 def with_kind(config: Config, section: str, kind: str) -> Config:
-    """`config` with another kind of data, network or optimiser, and the settings both kinds have.
+    """`config` with another kind of data, network, loss or optimiser, keeping what both kinds have.
 
-    Learning rate and weight decay are not taken over: each optimiser has its own defaults.
+    What has another good value for each kind, such as a learning rate, is not taken over.
 
     Args:
       config: of a run.
-      section: "data", "model" or "optim".
+      section: "data", "model", "loss" or "optim".
       kind: one of `KINDS[section]`.
 
     Raises:

@@ -8,9 +8,9 @@ from depthsi.config import (
     AugmentConfig,
     Config,
     Folder,
-    LossConfig,
     MuonConfig,
     Rooms,
+    ScaleInvariantConfig,
     ScheduleConfig,
     TwoScaleConfig,
 )
@@ -27,7 +27,7 @@ def nyu() -> Config:
     """
     return Config(
         data=Folder(),
-        loss=LossConfig(reduction="authors", multiplier=1 / LOG_STD**2),
+        loss=ScaleInvariantConfig(reduction="authors", multiplier=1 / LOG_STD**2),
     )
 
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from depthsi.config import LossConfig, ScheduleConfig, SgdConfig, TwoScaleConfig
+from depthsi.config import ScaleInvariantConfig, ScheduleConfig, SgdConfig, TwoScaleConfig
 from depthsi.config_json import FORMAT, config_from_dict, to_dict
 from depthsi.errors import DepthsiError
 from depthsi.presets import PRESETS, kitti, nyu
@@ -65,8 +65,8 @@ def test_settings_from_elsewhere_are_checked(change, words):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: LossConfig(lam=1.5), "loss.lam is 1.5"),
-        (lambda: LossConfig(multiplier=0.0), "loss.multiplier"),
+        (lambda: ScaleInvariantConfig(lam=1.5), "loss.lam is 1.5"),
+        (lambda: ScaleInvariantConfig(multiplier=0.0), "loss.multiplier"),
         (lambda: SgdConfig(learning_rate=-1.0), "optim.learning_rate"),
         (lambda: SgdConfig(momentum=1.0), "optim.momentum"),
         (lambda: ScheduleConfig(batch_size=0), "schedule.batch_size is 0"),

@@ -159,9 +159,10 @@ def test_what_never_was_a_setting_is_refused(sections, words):
 
 
 @pytest.mark.parametrize("name", ["rooms", "folder_unet_adamw", "prepared_hourglass_sgd"])
-def test_settings_of_format_2_keep_their_meaning(name):
-    """Written when format 2 began: later versions add fields, and change none of these."""
-    text = (FORMAT_1.parent / "config_format_2.json").read_text()
+@pytest.mark.parametrize("number", [2, 3])
+def test_settings_of_a_format_keep_their_meaning(number, name):
+    """Written when the format began: later versions add fields, and change none of these."""
+    text = (FORMAT_1.parent / f"config_format_{number}.json").read_text()
     values = json.loads(text)[name]
     read = to_dict(config_from_dict(values))
     for section, fields in values.items():

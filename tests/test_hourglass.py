@@ -24,7 +24,7 @@ from depthsi.config import (
     AugmentConfig,
     Config,
     HourglassConfig,
-    LossConfig,
+    ScaleInvariantConfig,
     ScheduleConfig,
     SgdConfig,
 )
@@ -135,7 +135,7 @@ def test_the_loss_of_a_step_is_the_mean_over_the_stacks(two):
     config = Config(
         model=SMALL,
         augment=AugmentConfig(scale=(1.0, 1.0), rotation=0.0, colour=(1.0, 1.0), flip=0.0),
-        loss=LossConfig(lam=0.25),
+        loss=ScaleInvariantConfig(lam=0.25),
         optim=SgdConfig(),
         schedule=ScheduleConfig(batch_size=2, coarse_samples=2, fine_samples=2),
     )

@@ -21,7 +21,7 @@ from depthsi.config import (
     AugmentConfig,
     ComputeConfig,
     Config,
-    LossConfig,
+    ScaleInvariantConfig,
     ScheduleConfig,
     SgdConfig,
 )
@@ -48,7 +48,7 @@ BATCH, STEPS = 8, 20
 CONFIG = Config(
     augment=AugmentConfig(scale=(1.0, 1.0), rotation=0.0),
     model=from_scratch(width=1 / 32),
-    loss=LossConfig(reduction="pixel"),
+    loss=ScaleInvariantConfig(reduction="pixel"),
     optim=SgdConfig(learning_rate=0.5),
     schedule=ScheduleConfig(batch_size=BATCH, coarse_samples=BATCH * STEPS, fine_samples=0),
 )
@@ -176,7 +176,7 @@ def test_devices_and_parts_change_nothing(alone, name):
 @pytest.mark.slow
 @pytest.mark.parametrize("reduction", ["image", "authors"])
 def test_so_with_other_weights(reduction):
-    config = dataclasses.replace(CONFIG, loss=LossConfig(reduction=reduction))
+    config = dataclasses.replace(CONFIG, loss=ScaleInvariantConfig(reduction=reduction))
     assert_same(run(config, 1, **LAYOUTS["2 parts, pmap"]), run(config, 1, devices=1))
 
 

@@ -68,7 +68,7 @@ def looped(monkeypatch):
     monkeypatch.setattr("depthsi.training.feeds.loops_on_device", lambda: True)
 
 
-def light_step(config, stage):
+def light_step(config, stage, loss=None):
     """Instead of the networks: a step whose state tells which samples came in which order."""
 
     def step(state, image, depth):

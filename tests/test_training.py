@@ -11,7 +11,14 @@ import pytest
 
 from depthsi import compilation
 from depthsi.augment import Batch
-from depthsi.config import AdamWConfig, AugmentConfig, Config, LossConfig, ScheduleConfig, SgdConfig
+from depthsi.config import (
+    AdamWConfig,
+    AugmentConfig,
+    Config,
+    ScaleInvariantConfig,
+    ScheduleConfig,
+    SgdConfig,
+)
 from depthsi.data.pipeline import InMemory, training_batches
 from depthsi.errors import DepthsiError
 from depthsi.losses import si_mse
@@ -20,6 +27,7 @@ from depthsi.runs import RunDirectory
 from depthsi.training import loop, steps
 from depthsi.training.checkpoints.store import Checkpoints
 from depthsi.training.loop import train
+from depthsi.training.loss import make_loss
 from depthsi.training.parallel import make_mesh
 from depthsi.training.stages import Stage, make_stages, stage_of
 from depthsi.training.state import abstract_state, enter_stage, initial_state
@@ -106,7 +114,7 @@ def test_the_loss_of_a_step_is_equation_4_of_its_batch():
         CONFIG,
         augment=STILL,
         model=from_scratch(width=0.02, dropout=0.0, log_mean=0.5),
-        loss=LossConfig(lam=0.25, multiplier=3.0),
+        loss=ScaleInvariantConfig(lam=0.25, multiplier=3.0),
     )
     stage = make_stages(config)[0]
     state = initial_state(config, stage)
@@ -137,8 +145,11 @@ def test_the_loss_of_metres_is_equation_4_without_the_logarithm(lam):
     batch = Batch(jnp.zeros(()), jnp.where(valid, true, jnp.nan), jnp.asarray(valid))
     predictions = jnp.where(valid, logs, 1e9)
 
+    image_losses = make_loss(ScaleInvariantConfig(lam=lam, space="linear"))
+    keys = jax.random.split(jax.random.key(0), 2)
+
     def loss(predictions):
-        return steps._image_losses(predictions, batch, LossConfig(lam=lam, space="linear"))
+        return steps._image_losses(predictions, batch, image_losses, keys)
 
     expected = []
     exact = np.asarray(logs, np.float64), np.asarray(true, np.float64)

@@ -10,27 +10,96 @@ pixel, and refuses other than floating-point inputs of one shape. `where` is boo
 broadcast to the predictions. Names and docstrings say the space: log metres, metres or disparity.
 """
 
-from depthsi.losses.affine import align_scale_shift, ssi_loss, ssi_trimmed
-from depthsi.losses.gradients import eigen_fergus_2015, gradient_matching
-from depthsi.losses.moments import ResidualMoments, residual_moments
-from depthsi.losses.pairwise import pairwise_loss, scale_invariant_pairwise
-from depthsi.losses.reductions import reduce_images, valid_count, weigh_images
-from depthsi.losses.relatives import berhu, ordinal_penalty, ranking_loss, si_mse
-from depthsi.losses.scale_invariant import (
-    optimal_log_scale,
-    scale_invariant_alpha,
-    scale_invariant_centred,
-    scale_invariant_closed,
-    scale_invariant_loss,
-)
-from depthsi.losses.silog import silog_adabins, silog_bts, silog_depth_anything, silog_kitti
+import importlib
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from depthsi.losses.affine import align_scale_shift, ssi_loss, ssi_trimmed
+    from depthsi.losses.gradients import eigen_fergus_2015, gradient_matching
+    from depthsi.losses.moments import ResidualMoments, residual_moments
+    from depthsi.losses.pairwise import pairwise_loss, scale_invariant_pairwise
+    from depthsi.losses.reductions import reduce_images, valid_count, weigh_images
+    from depthsi.losses.relatives import berhu, ordinal_penalty, ranking_loss, si_mse
+    from depthsi.losses.scale_invariant import (
+        optimal_log_scale,
+        scale_invariant_alpha,
+        scale_invariant_centred,
+        scale_invariant_closed,
+        scale_invariant_loss,
+    )
+    from depthsi.losses.settings import (
+        BerhuConfig,
+        CustomConfig,
+        EigenFergus2015Config,
+        LossConfig,
+        PairwiseConfig,
+        RankingConfig,
+        ScaleInvariantConfig,
+        SilogConfig,
+        SiMseConfig,
+        SsiConfig,
+        SumConfig,
+    )
+    from depthsi.losses.silog import silog_adabins, silog_bts, silog_depth_anything, silog_kitti
+    from depthsi.losses.spaces import in_space
+
+_MODULES = {
+    "BerhuConfig": "settings",
+    "CustomConfig": "settings",
+    "EigenFergus2015Config": "settings",
+    "LossConfig": "settings",
+    "PairwiseConfig": "settings",
+    "RankingConfig": "settings",
+    "ResidualMoments": "moments",
+    "ScaleInvariantConfig": "settings",
+    "SiMseConfig": "settings",
+    "SilogConfig": "settings",
+    "SsiConfig": "settings",
+    "SumConfig": "settings",
+    "align_scale_shift": "affine",
+    "berhu": "relatives",
+    "eigen_fergus_2015": "gradients",
+    "gradient_matching": "gradients",
+    "in_space": "spaces",
+    "optimal_log_scale": "scale_invariant",
+    "ordinal_penalty": "relatives",
+    "pairwise_loss": "pairwise",
+    "ranking_loss": "relatives",
+    "reduce_images": "reductions",
+    "residual_moments": "moments",
+    "scale_invariant_alpha": "scale_invariant",
+    "scale_invariant_centred": "scale_invariant",
+    "scale_invariant_closed": "scale_invariant",
+    "scale_invariant_loss": "scale_invariant",
+    "scale_invariant_pairwise": "pairwise",
+    "si_mse": "relatives",
+    "silog_adabins": "silog",
+    "silog_bts": "silog",
+    "silog_depth_anything": "silog",
+    "silog_kitti": "silog",
+    "ssi_loss": "affine",
+    "ssi_trimmed": "affine",
+    "valid_count": "reductions",
+    "weigh_images": "reductions",
+}
 __all__ = [
+    "BerhuConfig",
+    "CustomConfig",
+    "EigenFergus2015Config",
+    "LossConfig",
+    "PairwiseConfig",
+    "RankingConfig",
     "ResidualMoments",
+    "ScaleInvariantConfig",
+    "SiMseConfig",
+    "SilogConfig",
+    "SsiConfig",
+    "SumConfig",
     "align_scale_shift",
     "berhu",
     "eigen_fergus_2015",
     "gradient_matching",
+    "in_space",
     "optimal_log_scale",
     "ordinal_penalty",
     "pairwise_loss",
@@ -52,3 +121,13 @@ __all__ = [
     "valid_count",
     "weigh_images",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'depthsi.losses' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"depthsi.losses.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -19,6 +19,7 @@ from depthsi.training.checkpoints.start_from_run import take_coarse_convs, warm_
 from depthsi.training.checkpoints.store import Checkpoints
 from depthsi.training.feeds import open_feed
 from depthsi.training.logs.metrics_log import LogOptions, MetricsLog
+from depthsi.training.loss import Loss
 from depthsi.training.parallel import make_mesh, place_batch, replicated, state_sharding
 from depthsi.training.processes.cluster import on_leader
 from depthsi.training.processes.hang import PATIENCE, HangWatch, lost_processes_end_this_one
@@ -34,6 +35,7 @@ def train(
     train_samples: Samples | None,
     val_samples: Samples | None,
     options: LogOptions = LogOptions(),  # noqa: B008 (frozen)
+    loss: Loss | None = None,
 ) -> dict[str, Any]:
     """Trains every stage, from the newest checkpoint of `run` on if there is one.
 
@@ -43,6 +45,7 @@ def train(
       train_samples: samples to train on; None for endless rooms.
       val_samples: samples to evaluate on along the way; None for no such evaluation.
       options: what to tell besides metrics.jsonl.
+      loss: for settings of the kind custom, see `make_train_step`.
 
     Returns:
       The networks' parameters after the last stage.
@@ -76,7 +79,7 @@ def train(
                     continue
                 if step == stage.start and step > 0:
                     state = _enter(state, config, stage, mesh)
-                train_step = make_train_step(config, stage)
+                train_step = make_train_step(config, stage, loss)
                 sharding = state_sharding(state, mesh)
                 update = log.wrap(feed.update(train_step, stage, sharding), stage)
                 evaluate = _evaluator(config, stage, val_samples, mesh, hang)

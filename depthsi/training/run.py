@@ -1,11 +1,12 @@
 """A whole training: data opened, settings checked, every stage trained into a run directory."""
 
 import contextlib
+import dataclasses
 from importlib import metadata
 
 import jax
 
-from depthsi.config import Config
+from depthsi.config import Config, CustomConfig
 from depthsi.config_json import to_dict
 from depthsi.data.bad_samples import GoodSamples
 from depthsi.data.pipeline import Samples, open_samples, ordered_batches
@@ -19,6 +20,7 @@ from depthsi.training.checkpoints.trained import trained_outputs
 from depthsi.training.feeds import check_feed
 from depthsi.training.logs.metrics_log import LogOptions
 from depthsi.training.loop import train
+from depthsi.training.loss import Loss, make_loss
 from depthsi.training.parallel import make_mesh, state_sharding
 from depthsi.training.processes.agreement import check_agreement, fingerprint
 from depthsi.training.processes.cluster import Cluster, join_cluster, on_leader
@@ -37,6 +39,7 @@ def train_run(
     resume: bool = False,
     options: LogOptions = LogOptions(),  # noqa: B008 (frozen)
     cluster: Cluster = Cluster(),  # noqa: B008 (frozen)
+    loss: Loss | None = None,
 ) -> RunDirectory:
     """Trains all stages into the run directory `path`.
 
@@ -46,11 +49,16 @@ def train_run(
       resume: whether to continue; everything but `config.compute` must then be as it was.
       options: what to write besides metrics.jsonl.
       cluster: the processes that train together.
+      loss: `f(predictions, targets, *, where) -> (b,)` of log metres (b, h, w), in place of
+        `config.loss`, of which reduction and multiplier stay.
 
     Raises:
       DepthsiError: settings, data or a directory that cannot be used, in one sentence.
       StoppedError: a signal came; the state is saved.
     """
+    if loss is not None:
+        config = _with_loss(config, loss)
+    make_loss(config.loss, loss)  # refuses what cannot be
     run = RunDirectory(path)
     with join_cluster(cluster), contextlib.ExitStack() as held:
 
@@ -95,13 +103,20 @@ def train_run(
         if not resume:
             on_leader(begin)
         on_leader(describe_data)
-        params = train(config, run, train_samples, val_samples, options)
+        params = train(config, run, train_samples, val_samples, options, loss)
         if jax.process_index() == 0:
             steps = make_stages(config)[-1].end
             trained = TrainedNetwork(config.model, params, trained_outputs(config, steps), steps)
             write_network(run.weights, trained)
             say(f"Trained {steps} steps. Next: depthsi evaluate {path}")
     return run
+
+
+def _with_loss(config: Config, loss: Loss) -> Config:
+    old = config.loss
+    name = getattr(loss, "__qualname__", type(loss).__name__)
+    custom = CustomConfig(name=name, reduction=old.reduction, multiplier=old.multiplier)
+    return dataclasses.replace(config, loss=custom)
 
 
 def _open(config: Config, run: RunDirectory) -> tuple[dict[str, Source], dict[str, Samples]]:

@@ -6,13 +6,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, Num, Shaped
+from jaxtyping import Array, Float, Int, Key, Num, Shaped
 
 from depthsi.augment import Batch, Raw, augment
 from depthsi.compilation import loops_on_device
-from depthsi.config import Config, LossConfig
-from depthsi.losses import scale_invariant_loss, valid_count, weigh_images
+from depthsi.config import Config
+from depthsi.losses import valid_count, weigh_images
 from depthsi.models import make_model
+from depthsi.training.loss import ImageLosses, Loss, make_loss
 from depthsi.training.norms import norm_metrics
 from depthsi.training.optimisers import make_optimizer, rate_schedule
 from depthsi.training.parallel import DATA
@@ -36,8 +37,11 @@ class _Sums(NamedTuple):
     pixels: Array
 
 
-def make_train_step(config: Config, stage: Stage) -> TrainStep:
+def make_train_step(config: Config, stage: Stage, loss: Loss | None = None) -> TrainStep:
     """The step of `stage`: (state, uint8 images, depth in metres) -> (state, metrics).
+
+    A `loss` of one's own, for `config.loss` of the kind custom, is
+    `f(predictions, targets, *, where) -> (b,)`, of log metres (b, h, w).
 
     The pictures are raw samples: augmentation is part of the step. Everything random in it depends
     on the run's key, the step and the example's place in the global batch alone.
@@ -48,7 +52,7 @@ def make_train_step(config: Config, stage: Stage) -> TrainStep:
     valid pixels. With the binding pmap the step runs on one device's part and must be mapped over
     the axis "data"; with jit it sees the whole batch.
     """
-    sums_of = _make_sums(config, stage)
+    sums_of = _make_sums(config, stage, make_loss(config.loss, loss))
     optimizer = make_optimizer(config.optim, stage.steps)
     schedule = rate_schedule(config.optim, stage.steps)
     mapped = config.compute.binding == "pmap"
@@ -79,7 +83,7 @@ def make_train_step(config: Config, stage: Stage) -> TrainStep:
     return train_step
 
 
-def _make_sums(config: Config, stage: Stage) -> Callable[..., _Sums]:
+def _make_sums(config: Config, stage: Stage, loss: ImageLosses) -> Callable[..., _Sums]:
     """(state, image, depth, numbers of the examples in the global batch) -> sums over them."""
     dtype, remat = jnp.dtype(config.compute.precision), config.compute.remat
     model, sizes = make_model(config.model, dtype=dtype, remat=remat), config.model.sizes
@@ -90,8 +94,12 @@ def _make_sums(config: Config, stage: Stage) -> Callable[..., _Sums]:
         depth: Float[Raw, "b H W"],
         examples: Int[Array, " b"],
     ) -> _Sums:
-        view_key, dropout_key = jax.random.split(jax.random.fold_in(state.key, state.step))
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(view_key, examples)
+        step_key = jax.random.fold_in(state.key, state.step)
+        view_key, dropout_key = jax.random.split(step_key)
+        keys, loss_keys = (
+            jax.vmap(jax.random.fold_in, (None, 0))(key, examples)
+            for key in (view_key, jax.random.fold_in(step_key, 2))
+        )
         batch = augment(keys, image, depth, config.augment, sizes)
         counts = valid_count(batch.log_depth, where=batch.valid)
 
@@ -104,7 +112,8 @@ def _make_sums(config: Config, stage: Stage) -> Callable[..., _Sums]:
                 examples=examples,
                 rngs={"dropout": dropout_key},
             )
-            values = _image_losses(jnp.asarray(predictions, jnp.float32), batch, config.loss)
+            maps = jnp.asarray(predictions, jnp.float32)
+            values = _image_losses(maps, batch, loss, loss_keys)
             return weigh_images(values, counts, config.loss.reduction)
 
         trained = {stage.name: state.params[stage.name]}
@@ -116,15 +125,15 @@ def _make_sums(config: Config, stage: Stage) -> Callable[..., _Sums]:
 
 
 def _image_losses(
-    predictions: Float[Array, "*maps b h w"], batch: Batch, loss: LossConfig
+    predictions: Float[Array, "*maps b h w"],
+    batch: Batch,
+    loss: ImageLosses,
+    keys: Key[Array, " b"],
 ) -> Float[Array, " b"]:
-    """Eq. 4 of each image: of its one map, or the mean over the maps that are supervised."""
+    """The loss of each image: of its one map, or the mean over the maps that are supervised."""
     maps = jnp.reshape(predictions, (-1, *batch.log_depth.shape))
-    targets = batch.log_depth
-    if loss.space == "linear":  # what is not valid stays finite, for the gradient
-        maps, targets = (jnp.exp(jnp.where(batch.valid, logs, 0)) for logs in (maps, targets))
-    losses = [scale_invariant_loss(one, targets, where=batch.valid, lam=loss.lam) for one in maps]
-    return sum(losses[1:], losses[0]) / len(losses)
+    values = [loss(one, batch.log_depth, batch.valid, keys) for one in maps]
+    return sum(values[1:], values[0]) / len(values)
 
 
 def _accumulate(function: Callable[..., _Sums], batch: tuple[Any, ...], parts: int) -> _Sums:

@@ -39,7 +39,7 @@ def enter_stage(state: State, config: Config, stage: Stage) -> State:
     return state.replace(opt_state=jnp.zeros_like(state.params[stage.name]["layer"]))
 
 
-def make_train_step(config: Config, stage: Stage) -> Callable[..., Any]:
+def make_train_step(config: Config, stage: Stage, loss: Any = None) -> Callable[..., Any]:
     """A walk that depends on everything a step may depend on: state, randomness and pictures."""
 
     def step(state: State, image: Any, depth: Any) -> tuple[State, dict[str, Any]]:

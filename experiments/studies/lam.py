@@ -12,7 +12,7 @@ import functools
 from pathlib import Path
 from typing import Any
 
-from depthsi.config import LossConfig
+from depthsi.config import ScaleInvariantConfig
 from experiments.studies.figures import panels
 from experiments.studies.lab import Lab, conduct, main, markdown, spread
 
@@ -24,7 +24,7 @@ def measure(lab: Lab) -> dict[str, Any]:
     """Data set -> lambda -> metric -> a number for each seed."""
     return {
         name: {
-            str(lam): lab.numbers(name, METRICS, loss=LossConfig(lam=lam))
+            str(lam): lab.numbers(name, METRICS, loss=ScaleInvariantConfig(lam=lam))
             for lam in lab.some(LAMBDAS)
         }
         for name in lab.data

@@ -14,16 +14,16 @@ import functools
 from pathlib import Path
 from typing import Any
 
-from depthsi.config import LossConfig
+from depthsi.config import ScaleInvariantConfig
 from depthsi.metrics.protocols import Protocol
 from experiments.studies.figures import panels
 from experiments.studies.lab import PROTOCOL, Lab, conduct, main, markdown, spread
 
 LOSSES = {
-    "log, lam 0.5": LossConfig(lam=0.5),
-    "log, lam 1": LossConfig(lam=1.0),
-    "linear, lam 0.5": LossConfig(lam=0.5, space="linear"),
-    "linear, lam 1 (si_mse)": LossConfig(lam=1.0, space="linear"),
+    "log, lam 0.5": ScaleInvariantConfig(lam=0.5),
+    "log, lam 1": ScaleInvariantConfig(lam=1.0),
+    "linear, lam 0.5": ScaleInvariantConfig(lam=0.5, space="linear"),
+    "linear, lam 1 (si_mse)": ScaleInvariantConfig(lam=1.0, space="linear"),
 }
 METRICS = ("abs_rel", "d1", "rmse", "rmse_log")
 ALIGNMENTS = {"none": "as predicted", "log_mean": "true scale", "scale_shift": "scale and shift"}

@@ -14,7 +14,7 @@ import functools
 from pathlib import Path
 from typing import Any, Literal
 
-from depthsi.config import LOG_STD, AdamWConfig, LossConfig, MuonConfig, SgdConfig
+from depthsi.config import LOG_STD, AdamWConfig, MuonConfig, ScaleInvariantConfig, SgdConfig
 from experiments.studies.figures import panels
 from experiments.studies.lab import Lab, conduct, main, markdown, spread
 
@@ -33,7 +33,7 @@ def settings(lab: Lab, kind: Kind, rate: float) -> dict[str, Any]:
     usual = lab.config("rooms", 0).optim
     assert isinstance(usual, MuonConfig)
     if kind == "sgd":
-        loss = LossConfig(reduction="authors", multiplier=1 / LOG_STD**2)
+        loss = ScaleInvariantConfig(reduction="authors", multiplier=1 / LOG_STD**2)
         return {"optim": SgdConfig(learning_rate=rate), "loss": loss}
     if kind == "muon":
         return {"optim": dataclasses.replace(usual, learning_rate=rate)}

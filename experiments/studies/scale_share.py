@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from depthsi.config import LossConfig
+from depthsi.config import ScaleInvariantConfig
 from depthsi.data.pipeline import Samples, ordered_batches
 from depthsi.metrics import ImageScores
 from depthsi.metrics.baselines import mean_depth
@@ -77,7 +77,7 @@ def _networks(lab: Lab, data: str, pairs: Samples) -> Mapping[str, list[ImageSco
     same = score(map_batches(mean, ordered_batches(pairs, BATCH), box), PROTOCOL)
     found = {"mean predictor": [same]}
     for lam in lab.some((0.0, 0.5, 1.0)):
-        loss = LossConfig(lam=lam)
+        loss = ScaleInvariantConfig(lam=lam)
         configs = [lab.config(data, seed, loss=loss) for seed in seeds]
         found[f"coarse, lam {lam:g}"] = [lab.scores(config, pairs) for config in configs]
     both = [settings(lab, data, seed) for seed in seeds]

@@ -20,7 +20,7 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from depthsi.augment import centre
-from depthsi.config import AugmentConfig, Config, LossConfig
+from depthsi.config import AugmentConfig, Config, ScaleInvariantConfig
 from depthsi.data.pipeline import Samples, ordered_batches
 from experiments.studies.figures import panels
 from experiments.studies.lab import BATCH, Lab, changed, conduct, main, markdown, spread
@@ -103,7 +103,7 @@ def _numbers(lab: Lab, lam: float, pairs: Samples) -> dict[str, list[float]]:
     augment = AugmentConfig(scale=TRAINED)
     found = []
     for seed in lab.options.seeds:
-        config = lab.config("rooms", seed, augment=augment, loss=LossConfig(lam=lam))
+        config = lab.config("rooms", seed, augment=augment, loss=ScaleInvariantConfig(lam=lam))
         numbers = lab.scores(config, pairs).compute()
         found.append({"offset": offset(lab, config, pairs)} | numbers)
     return {name: [each[name] for each in found] for name in ("offset", "rmse_log", "rmse_log_si")}
