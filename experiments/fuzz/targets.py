@@ -162,6 +162,21 @@ def write_exr(folder: Path) -> list[Path]:
     return [folder / f"{name}.exr" for name in (*COMPRESSIONS, "tiles", "parts")]
 
 
+def write_portable_maps(folder: Path) -> list[Path]:
+    height, width = SIZE
+    size = b"%d %d" % (width, height)
+    counts, floats = depth_values(), metres()[::-1]
+    return [
+        written(folder / "little.pfm", b"Pf\n" + size + b"\n-1\n" + floats.astype("<f4").tobytes()),
+        written(folder / "big.pfm", b"Pf " + size + b" 1.0\n" + floats.astype(">f4").tobytes()),
+        written(
+            folder / "depth.pgm",
+            b"P5\n# depth\n" + size + b"\n65535\n" + counts.astype(">u2").tobytes(),
+        ),
+        written(folder / "small.pgm", b"P5 " + size + b" 3200 " + counts.astype(">u2").tobytes()),
+    ]
+
+
 def write_weights(folder: Path) -> list[Path]:
     arrays = {"conv1.weight": metres(), "conv1.bias": metres()[0]}
     small = {name: array.astype(ml_dtypes.bfloat16) for name, array in arrays.items()}
@@ -231,6 +246,9 @@ TARGETS: dict[str, Target] = {
         write_tiff, lambda _, file: check_depth(read_depth(file, assumed=1000), file)
     ),
     "EXR depth": Target(write_exr, lambda _, file: check_depth(read_depth(file), file)),
+    "PFM and PGM depth": Target(
+        write_portable_maps, lambda _, file: check_depth(read_depth(file, assumed=1000), file)
+    ),
     "weights (safetensors, npz)": Target(write_weights, read_weights),
     "folder's index.csv": Target(write_folder, read_folder),
     "run's config.json and mean": Target(write_run, read_run),

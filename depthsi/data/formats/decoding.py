@@ -18,6 +18,7 @@ from PIL.PngImagePlugin import PngImageFile
 from depthsi.data.formats.exr import parse_exr
 from depthsi.data.formats.missing import NO_LIMITS, DepthLimits, say_if_doubtful, unmeasured
 from depthsi.data.formats.numpy_files import parse_npy, parse_npz
+from depthsi.data.formats.portable_maps import parse_portable_map
 from depthsi.data.formats.tiff import parse_tiff
 from depthsi.errors import DepthsiError
 from depthsi.files import PathLike, check_pixels, contents, decoding
@@ -78,7 +79,8 @@ def read_depth(
     Args:
       path: of one of `DEPTH_SUFFIXES`. `.png`: 16-bit greyscale; `.npy`, `.npz`: one (H, W) array
         of uint16 or a float kind; `.tif`, `.tiff`: one page of uint16, int32 or float32; `.exr`:
-        one float channel, by OpenEXR. Floats are metres.
+        one float channel, by OpenEXR; `.pfm`: one channel; `.pgm`: binary, 16 bits. Floats are
+        metres.
       units_per_metre: the value for one metre, for instance 1000 if a file counts millimetres;
         None for a file of floats.
       assumed: the same for a file of whole numbers if `units_per_metre` is None.
@@ -182,5 +184,7 @@ PARSERS = {
     ".tif": parse_tiff,
     ".tiff": parse_tiff,
     ".exr": parse_exr,
+    ".pfm": parse_portable_map,
+    ".pgm": parse_portable_map,
 }
 DEPTH_SUFFIXES = tuple(PARSERS)
