@@ -161,7 +161,7 @@ class Predict:
     run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
     """Directory of a trained run."""
     photos: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="PHOTO ...")]
-    """JPEG or PNG files."""
+    """JPEG, PNG, WebP, BMP, TIFF or HEIC files."""
     out: str = "out"
     """Directory for the results."""
 

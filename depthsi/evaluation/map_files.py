@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from depthsi.data.formats.decoding import DEPTH_SUFFIXES, UNITS_PER_METRE, stored_depth
+from depthsi.data.formats.images import IMAGE_SUFFIXES
 from depthsi.data.formats.matlab import read_mat
 from depthsi.errors import DepthsiError
 from depthsi.files import decoding
@@ -200,7 +201,7 @@ def _file_of(name: str, by_name: dict[str, list[Path]], root: Path) -> Path | No
 def _without_ending(name: str) -> str:
     """A path without the ending of its last part, if that is one of a picture or depth file."""
     path = PurePosixPath(name)
-    known = (*SUFFIXES, ".jpg", ".jpeg")
+    known = (*SUFFIXES, *IMAGE_SUFFIXES)
     return path.with_suffix("").as_posix() if path.suffix.lower() in known else path.as_posix()
 
 
