@@ -19,7 +19,7 @@ from depthsi.data.prepared.metadata import is_prepared
 from depthsi.data.samples import Sample, Source, validate_sample
 from depthsi.data.statistics import Statistics, coarse_histogram, merge, sample_statistics, summary
 from depthsi.errors import DepthsiError
-from depthsi.output import can_encode
+from depthsi.output import can_encode, printable
 from depthsi.viz.data_sheet import save_data_sheet, save_histogram
 from depthsi.viz.depth_maps import require_matplotlib
 
@@ -151,7 +151,7 @@ def _report(data: str, found: dict[str, Statistics], bad: dict[str, BadSamples])
     for split, each in found.items():
         lines += ["", *_split_lines(split, summary(each)), _bars(each, edges)]
         if bad[split].messages:
-            lines.append(f"  bad        {bad[split].summary()}")
+            lines.append(f"  bad        {printable(bad[split].summary())}")
     return "\n".join(lines)
 
 
