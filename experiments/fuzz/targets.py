@@ -18,6 +18,7 @@ from PIL import Image
 
 from depthsi.data.formats.decoding import read_depth, read_image
 from depthsi.data.formats.exr import COMPRESSIONS
+from depthsi.data.formats.matlab import read_mat
 from depthsi.data.samples import Sample, validate_sample
 from depthsi.training.checkpoints.weight_files import read_arrays
 
@@ -109,6 +110,23 @@ def write_png(folder: Path) -> list[Path]:
     ]
 
 
+def write_other_pictures(folder: Path) -> list[Path]:
+    alpha = np.concatenate([picture(), picture()[..., :1]], -1)
+    Image.fromarray(picture()).convert("CMYK").save(folder / "cmyk.jpg")
+    return [
+        folder / "cmyk.jpg",
+        written(folder / "deep.png", encoded(depth_values(), "PNG")),
+        written(folder / "alpha.png", encoded(alpha, "PNG")),
+        written(folder / "plain.webp", encoded(picture(), "WEBP")),
+        written(folder / "lossless.webp", encoded(alpha, "WEBP", lossless=True)),
+        written(folder / "rgb.bmp", encoded(picture(), "BMP")),
+        written(folder / "grey.bmp", encoded(picture()[..., 0], "BMP")),
+        written(folder / "rgb.tiff", encoded(picture(), "TIFF")),
+        written(folder / "lzw.tiff", encoded(alpha, "TIFF", compression="tiff_lzw")),
+        written(folder / "jpeg.tiff", encoded(picture(), "TIFF", compression="jpeg")),
+    ]
+
+
 def write_depth_png(folder: Path) -> list[Path]:
     return [
         written(folder / "depth.png", encoded(depth_values(), "PNG")),
@@ -188,6 +206,25 @@ def write_weights(folder: Path) -> list[Path]:
     ]
 
 
+def write_matlab(folder: Path) -> list[Path]:
+    import h5py
+    from scipy import io as scipy_io
+
+    maps = {"depths": np.stack([metres()] * 3, -1)}
+    scipy_io.savemat(folder / "plain.mat", maps)
+    scipy_io.savemat(folder / "packed.mat", maps, do_compression=True)
+    scipy_io.savemat(folder / "four.mat", {"depths": metres()}, format="4")
+    with h5py.File(folder / "new.mat", "w") as file:
+        file.create_dataset("depths", data=maps["depths"].T, chunks=(1, 8, 8), compression="gzip")
+    return [folder / f"{name}.mat" for name in ("plain", "packed", "four", "new")]
+
+
+def read_matlab(_: Path, file: Path) -> None:
+    array = read_mat(file)
+    assert array.dtype.kind in "fiu", array.dtype
+    assert array.ndim in (2, 3), array.shape
+
+
 def read_weights(_: Path, file: Path) -> None:
     for array in read_arrays(file, lambda name: True).values():
         assert array.dtype.kind == "f", array.dtype
@@ -235,6 +272,9 @@ def read_run(folder: Path, _: Path) -> None:
 TARGETS: dict[str, Target] = {
     "JPEG picture": Target(write_jpeg, lambda _, file: check_image(read_image(file))),
     "PNG picture": Target(write_png, lambda _, file: check_image(read_image(file))),
+    "other pictures": Target(
+        write_other_pictures, lambda _, file: check_image(read_image(file, exif=True))
+    ),
     "PNG depth": Target(write_depth_png, lambda _, file: check_depth(read_depth(file, 1000), file)),
     "npy depth": Target(
         write_npy, lambda _, file: check_depth(read_depth(file, assumed=1000), file)
@@ -249,6 +289,7 @@ TARGETS: dict[str, Target] = {
     "PFM and PGM depth": Target(
         write_portable_maps, lambda _, file: check_depth(read_depth(file, assumed=1000), file)
     ),
+    "MATLAB maps": Target(write_matlab, read_matlab),
     "weights (safetensors, npz)": Target(write_weights, read_weights),
     "folder's index.csv": Target(write_folder, read_folder),
     "run's config.json and mean": Target(write_run, read_run),
