@@ -423,3 +423,12 @@ def test_memory_of_a_picture_is_not_taken_twice(tmp_path):
     image.convert = lambda *_: calls.append("copied")  # type: ignore[method-assign]
     pixels, _ = images._converted(images.Opened(image))
     assert (pixels.shape, calls) == ((9, 11, 3), [])
+
+
+def test_fill_bytes_before_markers_are_allowed(tmp_path):
+    path = saved(tmp_path / "a.jpg", smooth_picture(16, 24), progressive=True)
+    plain, data = read_image(path), path.read_bytes()
+    for marker in (b"\xff\xdb", b"\xff\xc2", b"\xff\xda", b"\xff\xd9"):
+        data = data.replace(marker, b"\xff\xff\xff" + marker)
+    path.write_bytes(data)
+    np.testing.assert_array_equal(read_image(path), plain)

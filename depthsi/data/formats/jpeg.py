@@ -16,7 +16,7 @@ from depthsi.errors import DepthsiError
 from depthsi.files import PathLike, check_pixels
 
 SIGNATURE = b"\xff\xd8\xff"
-MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # such bytes do not occur in pixel data
+MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")  # such bytes do not occur in pixel data
 ALONE = (0x01, 0xD8)  # markers that no segment follows
 SCAN, END, EXIF = 0xDA, 0xD9, 0xE1
 METADATA = frozenset({*range(0xE1, 0xF0), 0xFE} - {0xEE})  # not what JFIF and Adobe say of colours
