@@ -1,6 +1,7 @@
 """Photos of all usual kinds as RGB of 8 bits; what they lose is said once; hostile ones refused."""
 
 import io
+import multiprocessing
 import struct
 import sys
 import types
@@ -74,6 +75,14 @@ def test_transparency_is_dropped_and_that_is_said_once(tmp_path, suffix):
     rgba[4, 5, 3] = 254
     path = saved(tmp_path / f"a.{suffix}", rgba, **options)
     np.testing.assert_array_equal(read_with("its transparency is dropped", path), rgba[..., :3])
+
+
+def test_processes_that_read_for_another_leave_it_the_word(tmp_path, monkeypatch):
+    path = saved(tmp_path / "a.png", smooth_picture(9, 11, 4))
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: object())
+    read_image(path)
+    monkeypatch.undo()
+    read_with("its transparency is dropped", path)
 
 
 def test_a_transparent_colour_counts_as_well(tmp_path):
