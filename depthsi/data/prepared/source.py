@@ -55,12 +55,12 @@ class PreparedSource:
         """
         self.directory = _find(Path(directory))
         summary, rows = read_metadata(self.directory)
-        depth = depth or summary["depth_names"][0]
-        self.split, self.size, self.depth, self.limits = split, size, depth, limits
+        self.depth: str = depth or summary["depth_names"][0]
+        self.split, self.size, self.limits = split, size, limits
         self._units = summary["units_per_metre"]
-        if depth not in summary["depth_names"]:
+        if self.depth not in summary["depth_names"]:
             raise DepthsiError(
-                f"{self.directory} has no depth map {depth!r}; it has "
+                f"{self.directory} has no depth map {self.depth!r}; it has "
                 f"{', '.join(summary['depth_names'])}."
             )
         self.splits = dict(Counter(row["split"] for row in rows))
@@ -70,7 +70,7 @@ class PreparedSource:
         rows = [row for row in rows if row["split"] == split]
         self.names = tuple(row["name"] for row in rows)
         self.scenes = tuple(row["scene"] for row in rows)
-        unused = {*summary["depth_names"], *TEXTS} - {depth}
+        unused = {*summary["depth_names"], *TEXTS} - {self.depth}
         self._records, self._files = _open_records(self.directory, split, unused)
         if len(self._records) != len(self.names):
             raise DepthsiError(
