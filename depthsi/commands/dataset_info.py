@@ -14,11 +14,12 @@ from tqdm import tqdm
 from depthsi import files
 from depthsi.commands.info_request import InfoRequest
 from depthsi.data.bad_samples import READERS, BadSamples
+from depthsi.data.greatest_value import GreatestValue, greatest_value
 from depthsi.data.prepared.metadata import is_prepared
 from depthsi.data.samples import Sample, Source, validate_sample
 from depthsi.data.statistics import Statistics, coarse_histogram, merge, sample_statistics, summary
 from depthsi.errors import DepthsiError
-from depthsi.output import can_encode
+from depthsi.output import can_encode, printable
 from depthsi.viz.data_sheet import save_data_sheet, save_histogram
 from depthsi.viz.depth_maps import require_matplotlib
 
@@ -42,12 +43,20 @@ def dataset_info(request: InfoRequest) -> None:
     found: dict[str, Statistics] = {}
     shown: dict[str, list[Sample]] = {}
     bad: dict[str, BadSamples] = {}
+    greatest: dict[str, GreatestValue | None] = {}
     for split, source in _open_splits(request).items():
         found[split], shown[split], bad[split] = _read_split(source, split, request)
+        greatest[split] = greatest_value(source)
     print(_report(request.what, found, bad))
+    for split, each in greatest.items():
+        if each is not None and (sentence := each.sentence()):
+            print(f"{split}: {sentence}.")
     if request.json:
         numbers = {
-            split: summary(each) | {"bad": bad[split].messages} for split, each in found.items()
+            split: summary(each)
+            | {"bad": bad[split].messages}
+            | {"greatest_value": value._asdict() if (value := greatest[split]) else None}
+            for split, each in found.items()
         }
         files.write_text(Path(request.json), json.dumps(numbers, indent=2) + "\n")
         print(f"Numbers: {request.json}")
@@ -142,7 +151,7 @@ def _report(data: str, found: dict[str, Statistics], bad: dict[str, BadSamples])
     for split, each in found.items():
         lines += ["", *_split_lines(split, summary(each)), _bars(each, edges)]
         if bad[split].messages:
-            lines.append(f"  bad        {bad[split].summary()}")
+            lines.append(f"  bad        {printable(bad[split].summary())}")
     return "\n".join(lines)
 
 

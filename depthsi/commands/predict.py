@@ -14,6 +14,7 @@ from tqdm import tqdm
 from depthsi.commands.predict_request import PredictRequest
 from depthsi.data.formats.decoding import read_image
 from depthsi.errors import DepthsiError, DepthsiWarning
+from depthsi.output import complain
 from depthsi.predictor import is_model, load
 from depthsi.viz.depth_maps import require_matplotlib
 from depthsi.viz.save_depth import save_depth
@@ -141,4 +142,4 @@ def _decoded(photos: Sequence[Path]) -> Iterator[tuple[Path, np.ndarray]]:
             try:
                 yield photo, image.result()
             except DepthsiError as error:
-                print(f"depthsi: {error}", file=sys.stderr)
+                complain(str(error))

@@ -17,8 +17,8 @@ class PredictRequest:
     words: Annotated[
         tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="MODEL PHOTO [PHOTO ...]")
     ] = ()
-    """A run or a file of weights, then photos: files, folders, patterns such as 'trip/*.jpg', or -
-    for a list of files on standard input, one a line."""
+    """A run or a file of weights, then photos (JPEG, PNG, WebP, BMP, TIFF or HEIC): files, folders,
+    patterns such as 'trip/*.jpg', or - for a list of files on standard input, one a line."""
     out: Annotated[str, tyro.conf.arg(metavar="DIR")] = "out"
     """Directory for the results."""
     checkpoint: str = "newest"

@@ -12,6 +12,7 @@ from jaxtyping import Float32, UInt8
 
 from depthsi.data.decode_all import decode_all
 from depthsi.data.fitting import fit_sample
+from depthsi.data.formats.missing import NO_LIMITS, DepthLimits
 from depthsi.data.prepared.metadata import INDEX, SUMMARY, read_metadata
 from depthsi.data.prepared.stored_frames import TEXTS, depth_metres
 from depthsi.data.samples import Sample
@@ -36,6 +37,7 @@ class PreparedSource:
         *,
         size: tuple[int, int] | None = None,
         depth: str | None = None,
+        limits: DepthLimits = NO_LIMITS,
     ) -> None:
         """Opens it; samples are read when they are asked for.
 
@@ -45,6 +47,7 @@ class PreparedSource:
           split: its name.
           size: (H, W) every sample is brought to by `fit_to`; None leaves each as it is.
           depth: which of the stored depth maps; None: the first.
+          limits: which of the stored numbers are depth.
 
         Raises:
           DepthsiError: not a prepared data set, or a damaged one; an unknown split or depth map,
@@ -52,12 +55,12 @@ class PreparedSource:
         """
         self.directory = _find(Path(directory))
         summary, rows = read_metadata(self.directory)
-        depth = depth or summary["depth_names"][0]
-        self.split, self.size, self.depth = split, size, depth
+        self.depth: str = depth or summary["depth_names"][0]
+        self.split, self.size, self.limits = split, size, limits
         self._units = summary["units_per_metre"]
-        if depth not in summary["depth_names"]:
+        if self.depth not in summary["depth_names"]:
             raise DepthsiError(
-                f"{self.directory} has no depth map {depth!r}; it has "
+                f"{self.directory} has no depth map {self.depth!r}; it has "
                 f"{', '.join(summary['depth_names'])}."
             )
         self.splits = dict(Counter(row["split"] for row in rows))
@@ -67,7 +70,7 @@ class PreparedSource:
         rows = [row for row in rows if row["split"] == split]
         self.names = tuple(row["name"] for row in rows)
         self.scenes = tuple(row["scene"] for row in rows)
-        unused = {*summary["depth_names"], *TEXTS} - {depth}
+        unused = {*summary["depth_names"], *TEXTS} - {self.depth}
         self._records, self._files = _open_records(self.directory, split, unused)
         if len(self._records) != len(self.names):
             raise DepthsiError(
@@ -76,7 +79,7 @@ class PreparedSource:
             )
 
     def __reduce__(self) -> Any:
-        return _open, (self.directory, self.split, self.size, self.depth)
+        return _open, (self.directory, self.split, self.size, self.depth, self.limits)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -87,13 +90,26 @@ class PreparedSource:
         Raises:
           DepthsiError: a damaged file, named, or a sample that `validate_sample` refuses.
         """
+        record = self._record(index)
+        stored = record[self.depth]
+        depth = depth_metres(stored, self._units)
+        if self.limits != NO_LIMITS:
+            depth = np.where(self.limits.outside(stored, depth), np.float32(0), depth)
+        return fit_sample(Sample(record["image"], depth, self.names[index]), self.size)
+
+    def stored(self, index: int) -> np.ndarray:
+        """The depth of sample `index` as it is stored.
+
+        Raises:
+          DepthsiError: a damaged file, named.
+        """
+        return self._record(index)[self.depth]
+
+    def _record(self, index: int) -> dict[str, Any]:
         if not 0 <= index < len(self):
             raise IndexError(f"sample {index} of {len(self)}")
-        name = self.names[index]
-        with _reading(self._files[index], name):
-            record = self._records[index]
-        depth = depth_metres(record[self.depth], self._units)
-        return fit_sample(Sample(record["image"], depth, name), self.size)
+        with _reading(self._files[index], self.names[index]):
+            return self._records[index]
 
     def arrays(
         self, progress: Callable[[int], object] | None = None
@@ -109,8 +125,10 @@ class PreparedSource:
         return decode_all(self, self.size, lambda _: str(self.directory), progress)
 
 
-def _open(directory: Path, split: str, size: tuple[int, int] | None, depth: str) -> PreparedSource:
-    return PreparedSource(directory, split, size=size, depth=depth)
+def _open(
+    directory: Path, split: str, size: tuple[int, int] | None, depth: str, limits: DepthLimits
+) -> PreparedSource:
+    return PreparedSource(directory, split, size=size, depth=depth, limits=limits)
 
 
 def _find(directory: Path) -> Path:
