@@ -18,7 +18,7 @@ from flax.errors import FlaxError
 from jaxtyping import Array, Float, Float32, UInt8
 from PIL import Image, ImageOps
 
-from depthsi.data.formats.decoding import read_image
+from depthsi.data.formats import images
 from depthsi.errors import DepthsiError
 from depthsi.geometry import Geometry
 from depthsi.inference import make_window_network, predict_depths
@@ -171,9 +171,9 @@ def as_rgb(image: ImageLike) -> UInt8[np.ndarray, "H W 3"]:
       DepthsiError: a file that cannot be read, or an array that is no such image, and what to do.
     """
     if isinstance(image, str | os.PathLike):
-        return read_image(image, exif=True)
+        return images.read_image(image, exif=True)
     if isinstance(image, Image.Image):
-        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+        return images.as_rgb(ImageOps.exif_transpose(image))
     array = np.asarray(image)
     if array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
         raise DepthsiError(

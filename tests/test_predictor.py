@@ -79,6 +79,8 @@ def test_a_photo_is_turned_upright(tmp_path):
     np.testing.assert_array_equal(as_rgb(tmp_path / "photo.png"), upright)
     with Image.open(tmp_path / "photo.png") as opened:
         np.testing.assert_array_equal(as_rgb(opened), upright)
+    deep = Image.fromarray(upright[..., 0].astype(np.uint16) * 257)
+    np.testing.assert_array_equal(as_rgb(deep), np.stack([upright[..., 0]] * 3, -1))
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,13 @@ import numpy as np
 from tqdm import tqdm
 
 from depthsi.commands.predict_request import PredictRequest
-from depthsi.data.formats.decoding import read_image
+from depthsi.data.formats.images import IMAGE_SUFFIXES, read_image
 from depthsi.errors import DepthsiError, DepthsiWarning
 from depthsi.output import complain
 from depthsi.predictor import is_model, load
 from depthsi.viz.depth_maps import require_matplotlib
 from depthsi.viz.save_depth import save_depth
 
-PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif")
 AHEAD = 2  # photos decoded while the network computes
 
 
@@ -99,9 +98,9 @@ def _photos(words: Sequence[str]) -> list[Path]:
         if word == "-":
             photos += [Path(line.rstrip("\n")) for line in sys.stdin if line.strip()]
         elif path.is_dir():
-            found = sorted(file for file in path.iterdir() if file.suffix.lower() in PHOTOS)
+            found = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
             if not found:
-                raise DepthsiError(f"{path} holds no photos ({', '.join(PHOTOS)}).")
+                raise DepthsiError(f"{path} holds no photos ({', '.join(IMAGE_SUFFIXES)}).")
             photos += found
         elif not path.exists() and any(sign in word for sign in "*?["):
             found = [Path(name) for name in sorted(glob.glob(word, recursive=True))]

@@ -121,6 +121,11 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     return height, width
 
 
+def as_rgb(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
+    """A picture that Pillow has opened or made, converted as `read_image` converts."""
+    return _converted(Opened(image))[0]
+
+
 def _converted(opened: Opened) -> tuple[np.ndarray, list[str]]:
     """The picture as RGB of 8 bits, and words for what that leaves out."""
     image, lost = opened.image, []
