@@ -32,7 +32,7 @@ from depthsi.data.prepared.shards import (
     write_note,
     write_shard,
 )
-from depthsi.data.prepared.stored_frames import read_frame, record_features
+from depthsi.data.prepared.stored_frames import features_of, read_frame
 from depthsi.errors import DepthsiError
 from depthsi.files import locked, write_text
 
@@ -151,7 +151,7 @@ def _begin(work: Path, fingerprint: str, report: Report) -> None:
 def _write_shards(data_set: DataSet, work: Path, bad: BadSamples) -> list[tuple[Shard, Note]]:
     """Writes the shards that are not there yet; returns all with their notes."""
     records, notes = work / VERSION, work / "notes"
-    serialise = record_features(data_set).serialize_example
+    serialise = features_of(data_set).serialize_example
     result = []
     with (
         ThreadPoolExecutor(os.cpu_count()) as pool,
