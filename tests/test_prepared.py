@@ -5,6 +5,7 @@ import io
 import json
 import pickle
 import shutil
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -335,3 +336,16 @@ def test_an_image_is_read_as_png_and_nothing_else():
     Image.new("L", (4, 4)).save(buffer, "PNG")
     with pytest.raises(ValueError, match="an image of Pillow's mode L"):
         decode_png("a", buffer.getvalue())
+
+
+@pytest.mark.slow
+def test_the_working_directory_holds_no_modules(made, copy):
+    (copy / "depthsi").mkdir()
+    for name in ("cv2", "tensorflow", "numpy"):
+        (copy / f"{name}.py").write_text(f"open('{name} was imported', 'w')")
+    found = subprocess.run(
+        [sys.executable, "-m", "depthsi", "info", "."], cwd=copy, capture_output=True, check=False
+    )
+    assert not list(copy.glob("*was imported"))
+    assert (found.returncode, found.stderr.decode()[:9]) == (0, ""), found.stderr.decode()[-800:]
+    assert b".: 7 train, 3 test" in found.stdout
