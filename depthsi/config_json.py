@@ -72,7 +72,10 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if origin is Literal:
         fits = value in args
     elif origin is tuple:
-        fits = isinstance(value, list | tuple) and len(value) == len(args)
+        fits = isinstance(value, list | tuple)
+        if fits and args[1:] == (...,):  # as many as there are
+            args = args[:1] * len(value)
+        fits = fits and len(value) == len(args)
         if fits:
             places = (f"{where}[{i}]" for i in range(len(args)))
             value = tuple(map(_value, args, value, places))

@@ -1,6 +1,7 @@
 """What the command line turns into one sentence: exceptions, with an exit code, and a warning."""
 
 import signal
+import warnings
 
 
 class DepthsiError(Exception):
@@ -22,6 +23,21 @@ class StoppedError(Exception):
 
 class DepthsiWarning(UserWarning):
     """Something was assumed about what the user gave; the message says what, and how to be sure."""
+
+
+_warned: set[str] = set()
+
+
+def warn_once(about: str, message: str) -> None:
+    """Warns of what holds for many files only for the first of them, in each process.
+
+    Args:
+      about: names what the warning is about; later ones of the same are dropped.
+      message: the sentence, which may name the first file.
+    """
+    if about not in _warned:
+        _warned.add(about)
+        warnings.warn(message, DepthsiWarning, stacklevel=2)
 
 
 def require_at_least(section: str, settings: object, **least: float | int) -> None:

@@ -11,6 +11,8 @@ import tempfile
 import jax
 import pytest
 
+from depthsi import errors
+
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -28,3 +30,9 @@ def pytest_configure(config: pytest.Config) -> None:
     for name, value in {"jax_compilation_cache_dir": directory, **KEPT}.items():
         os.environ[name.upper()] = str(value)
         jax.config.update(name, value)
+
+
+@pytest.fixture(autouse=True)
+def nothing_said_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said once in a process is said in every test."""
+    monkeypatch.setattr(errors, "_warned", set())

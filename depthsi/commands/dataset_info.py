@@ -14,6 +14,7 @@ from tqdm import tqdm
 from depthsi import files
 from depthsi.commands.info_request import InfoRequest
 from depthsi.data.bad_samples import READERS, BadSamples
+from depthsi.data.greatest_value import GreatestValue, greatest_value
 from depthsi.data.prepared.metadata import is_prepared
 from depthsi.data.samples import Sample, Source, validate_sample
 from depthsi.data.statistics import Statistics, coarse_histogram, merge, sample_statistics, summary
@@ -42,12 +43,20 @@ def dataset_info(request: InfoRequest) -> None:
     found: dict[str, Statistics] = {}
     shown: dict[str, list[Sample]] = {}
     bad: dict[str, BadSamples] = {}
+    greatest: dict[str, GreatestValue | None] = {}
     for split, source in _open_splits(request).items():
         found[split], shown[split], bad[split] = _read_split(source, split, request)
+        greatest[split] = greatest_value(source)
     print(_report(request.what, found, bad))
+    for split, each in greatest.items():
+        if each is not None and (sentence := each.sentence()):
+            print(f"{split}: {sentence}.")
     if request.json:
         numbers = {
-            split: summary(each) | {"bad": bad[split].messages} for split, each in found.items()
+            split: summary(each)
+            | {"bad": bad[split].messages}
+            | {"greatest_value": value._asdict() if (value := greatest[split]) else None}
+            for split, each in found.items()
         }
         files.write_text(Path(request.json), json.dumps(numbers, indent=2) + "\n")
         print(f"Numbers: {request.json}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from depthsi.errors import DepthsiError, require_at_least
 
 if TYPE_CHECKING:
+    from depthsi.data.formats.missing import DepthLimits
     from depthsi.data.samples import Source
 
 Size = tuple[int, int]
@@ -27,6 +28,13 @@ class _Stored:
     """Processes that read training files too many for the memory; 0: threads of this process."""
     resident: bool = False
     """Keep the training pairs in device memory, depth in 16 bits, and sample them there."""
+    missing: tuple[float, ...] = ()
+    """Numbers, as they stand in the depth files, that mean no depth, such as 65535; none: they are
+    recognised where there is no doubt."""
+    min_depth: float = 0.0
+    """Least depth in metres; pixels below it count as missing."""
+    max_depth: float = 0.0
+    """Greatest depth in metres; pixels beyond it count as missing; 0: no limit."""
 
     endless: ClassVar[bool] = False
 
@@ -37,6 +45,17 @@ class _Stored:
                 f"data.workers is {self.workers}, but data.resident reads no files during"
                 " training: set it to 0."
             )
+        require_at_least("data", self, min_depth=0, max_depth=0)
+        if self.max_depth and self.max_depth <= self.min_depth:
+            raise DepthsiError(
+                f"data.max_depth is {self.max_depth:g} m; it must be over data.min_depth,"
+                f" {self.min_depth:g} m, or 0 for no limit."
+            )
+
+    def _limits(self) -> "DepthLimits":
+        from depthsi.data.formats.missing import DepthLimits
+
+        return DepthLimits(self.missing, self.min_depth, self.max_depth)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,6 +96,7 @@ class Folder(_Stored):
             size=size,
             pattern=self.pattern,
             units_per_metre=self.units_per_metre or None,
+            limits=self._limits(),
         )
         return usable_samples(source, self.on_bad, split)
 
@@ -110,5 +130,7 @@ class Prepared(_Stored):
                 "Data of kind 'prepared' needs its directory: set --data.root to what depthsi"
                 " prepare printed."
             )
-        source = PreparedSource(self.root, split, size=size, depth=self.depth or None)
+        source = PreparedSource(
+            self.root, split, size=size, depth=self.depth or None, limits=self._limits()
+        )
         return usable_samples(source, self.on_bad, split)

@@ -17,7 +17,13 @@ from depthsi.data.fitting import fit_sample
 from depthsi.data.folder.index import COLUMNS, IndexRow, at_line, read_index
 from depthsi.data.folder.names import EXAMPLE, find_pairs
 from depthsi.data.folder.units import guess_units
-from depthsi.data.formats.decoding import UNITS_PER_METRE, read_depth, read_image
+from depthsi.data.formats.decoding import (
+    UNITS_PER_METRE,
+    read_depth,
+    read_image,
+    stored_depth,
+)
+from depthsi.data.formats.missing import NO_LIMITS, DepthLimits
 from depthsi.data.samples import Sample
 from depthsi.errors import DepthsiError, DepthsiWarning
 
@@ -46,6 +52,7 @@ class FolderSource:
         size: tuple[int, int] | None = None,
         pattern: str = "",
         units_per_metre: float | int | None = None,
+        limits: DepthLimits = NO_LIMITS,
     ) -> None:
         """Reads and checks the index, or lists the folder.
 
@@ -59,6 +66,7 @@ class FolderSource:
           pattern: how the files are named, as `find_pairs` takes it; "" for the index or, without
             one, for the usual names.
           units_per_metre: of depth files that hold whole numbers, where the index does not say.
+          limits: which numbers of the files are depth.
 
         Raises:
           DepthsiError: whatever `read_index`, `find_pairs` or `guess_units` refuses, an unknown
@@ -67,7 +75,7 @@ class FolderSource:
         low, high = UNITS_PER_METRE
         if not (units_per_metre is None or low <= units_per_metre <= high):
             raise DepthsiError(f"{units_per_metre:g} units per metre make no sense; correct them.")
-        self.root, self.size = Path(root), size
+        self.root, self.size, self.limits = Path(root), size, limits
         self.index, rows = _list_pairs(self.root, pattern)
         self.splits = dict(Counter(row.split for row in rows))
         self._rows = tuple(row for row in rows if split in (ALL, row.split or ALL))
@@ -93,9 +101,16 @@ class FolderSource:
         with at_line(self.index, row.line):
             image = read_image(self.root / row.rgb)
             depth = read_depth(
-                self.root / row.depth, row.units_per_metre, assumed=self.assumed_units
+                self.root / row.depth,
+                row.units_per_metre,
+                assumed=self.assumed_units,
+                limits=self.limits,
             )
             return fit_sample(Sample(image, depth, row.rgb), self.size)
+
+    def stored(self, index: int) -> np.ndarray:
+        """The depth of pair `index` as it stands in its file; raises as `stored_depth`."""
+        return stored_depth(self.root / self._rows[index].depth)
 
     def arrays(
         self, progress: Callable[[int], object] | None = None
@@ -132,7 +147,7 @@ class FolderSource:
             if row.units_per_metre is None and os.path.isfile(file):
                 groups.setdefault(row.split, []).append(file)
         # All splits are asked, and join_cluster, or each might be read in another unit.
-        guess = guess_units(list(groups.values()))
+        guess = guess_units(list(groups.values()), self.limits.missing)
         if guess is None:
             return None
         warnings.warn(guess.sentence, DepthsiWarning, stacklevel=3)

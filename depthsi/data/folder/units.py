@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from depthsi.data.formats.decoding import stored_depth
+from depthsi.data.formats.missing import unmeasured
 from depthsi.errors import DepthsiError
 
 FILES = 16  # looked at in each group, spread evenly
@@ -50,18 +51,22 @@ class Guess(NamedTuple):
     sentence: str
 
 
-def guess_units(groups: Sequence[Sequence[Path]]) -> Guess | None:
+def guess_units(
+    groups: Sequence[Sequence[Path]], missing: Sequence[float | int] = ()
+) -> Guess | None:
     """The unit of depth files that hold whole numbers; None if they hold floats, that is metres.
 
     Files that cannot be read are passed over: whoever reads them in earnest will say so.
 
     Args:
       groups: files that are looked at apart and must agree, such as those of each split.
+      missing: numbers in them that mean no depth; none: what `unmeasured` recognises.
 
     Raises:
       DepthsiError: no unit makes sense, or several do, or groups disagree.
     """
-    guesses = [guess for files in groups if files and (guess := _guess(files)) is not None]
+    found = [_guess(files, missing) for files in groups if files]
+    guesses = [guess for guess in found if guess is not None]
     if len({guess.units_per_metre for guess in guesses}) > 1:
         raise DepthsiError(
             " But: ".join(guess.sentence for guess in guesses)
@@ -70,8 +75,8 @@ def guess_units(groups: Sequence[Sequence[Path]]) -> Guess | None:
     return guesses[0] if guesses else None
 
 
-def _guess(files: Sequence[Path]) -> Guess | None:
-    counts, pixels = _look(files)
+def _guess(files: Sequence[Path], missing: Sequence[float | int]) -> Guess | None:
+    counts, pixels = _look(files, missing)
     if pixels == 0:
         return None
     fitting = [habit for habit in HABITS if counts.size and _fits(counts, pixels, habit)]
@@ -90,8 +95,8 @@ def _guess(files: Sequence[Path]) -> Guess | None:
     return Guess(units, sentence)
 
 
-def _look(files: Sequence[Path]) -> tuple[np.ndarray, int]:
-    """The whole numbers over 0 in some of the files, and how many pixels those files have."""
+def _look(files: Sequence[Path], missing: Sequence[float | int]) -> tuple[np.ndarray, int]:
+    """The whole numbers that are depth in some of the files, and the pixels those files have."""
     chosen = sorted({round(i) for i in np.linspace(0, len(files) - 1, FILES)})
     counted, pixels = [np.empty(0, np.uint16)], 0
     for index in chosen:
@@ -100,7 +105,8 @@ def _look(files: Sequence[Path]) -> tuple[np.ndarray, int]:
         except DepthsiError:
             continue
         if stored.dtype.kind != "f":
-            counted.append(stored[stored > 0])
+            gone = np.isin(stored, missing) if missing else unmeasured(stored)
+            counted.append(stored[(stored > 0) & ~gone])
             pixels += stored.size
     return np.concatenate(counted), pixels
 

@@ -16,6 +16,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from depthsi.data.formats.exr import parse_exr
+from depthsi.data.formats.missing import NO_LIMITS, DepthLimits, say_if_doubtful, unmeasured
 from depthsi.data.formats.numpy_files import parse_npy, parse_npz
 from depthsi.data.formats.tiff import parse_tiff
 from depthsi.errors import DepthsiError
@@ -67,8 +68,12 @@ def read_depth(
     units_per_metre: float | int | None = None,
     *,
     assumed: float | int | None = None,
+    limits: DepthLimits = NO_LIMITS,
 ) -> Float32[np.ndarray, "h w"]:
-    """Decodes a depth map to metres; every missing depth (0, negative, NaN, inf) becomes 0.
+    """Decodes a depth map to metres; every missing depth becomes 0.
+
+    Missing are 0, negative, NaN and inf; what `limits` says; and, if it names no values, what
+    `unmeasured` recognises.
 
     Args:
       path: of one of `DEPTH_SUFFIXES`. `.png`: 16-bit greyscale; `.npy`, `.npz`: one (H, W) array
@@ -77,6 +82,7 @@ def read_depth(
       units_per_metre: the value for one metre, for instance 1000 if a file counts millimetres;
         None for a file of floats.
       assumed: the same for a file of whole numbers if `units_per_metre` is None.
+      limits: which numbers are depth, by what the user says.
 
     Raises:
       DepthsiError: the file is missing, unreadable, damaged or cut short, too large, of another
@@ -103,7 +109,11 @@ def read_depth(
         )
     with np.errstate(all="ignore"):  # overflow to inf, and odd NaN, are missing depth
         depth = (stored / np.float64(units) if whole_numbers else stored).astype(np.float32)
-    return np.where(valid_depth(depth), depth, np.float32(0))
+    gone = limits.outside(stored, depth)
+    if not limits.missing:
+        gone |= (marked := unmeasured(stored))
+        say_if_doubtful(path, stored, marked)
+    return np.where(valid_depth(depth) & ~gone, depth, np.float32(0))
 
 
 def stored_depth(path: PathLike) -> np.ndarray:

@@ -11,6 +11,7 @@ from jaxtyping import Float32, UInt8
 
 from depthsi.data.decode_all import decode_all
 from depthsi.data.fitting import fit_sample
+from depthsi.data.formats.missing import NO_LIMITS, DepthLimits
 from depthsi.data.prepared.metadata import SUMMARY, read_metadata
 from depthsi.data.prepared.records import StoredRecords
 from depthsi.data.prepared.stored_frames import depth_metres
@@ -36,6 +37,7 @@ class PreparedSource:
         *,
         size: tuple[int, int] | None = None,
         depth: str | None = None,
+        limits: DepthLimits = NO_LIMITS,
     ) -> None:
         """Opens it; samples are read when they are asked for.
 
@@ -45,6 +47,7 @@ class PreparedSource:
           split: its name.
           size: (H, W) every sample is brought to by `fit_to`; None leaves each as it is.
           depth: which of the stored depth maps; None: the first.
+          limits: which of the stored numbers are depth.
 
         Raises:
           DepthsiError: not a prepared data set, a damaged one, or one that names classes other than
@@ -53,7 +56,7 @@ class PreparedSource:
         self.directory = _find(Path(directory))
         summary, rows = read_metadata(self.directory)
         self.depth: str = depth or summary["depth_names"][0]
-        self.split, self.size = split, size
+        self.split, self.size, self.limits = split, size, limits
         self._units = summary["units_per_metre"]
         if self.depth not in summary["depth_names"]:
             raise DepthsiError(
@@ -70,7 +73,7 @@ class PreparedSource:
         self._records = StoredRecords(self.directory, summary, split, len(rows), self.depth)
 
     def __reduce__(self) -> Any:
-        return _open, (self.directory, self.split, self.size, self.depth)
+        return _open, (self.directory, self.split, self.size, self.depth, self.limits)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -81,11 +84,24 @@ class PreparedSource:
         Raises:
           DepthsiError: a damaged file, named, or a sample that `validate_sample` refuses.
         """
+        image, stored = self._record(index)
+        depth = depth_metres(stored, self._units)
+        if self.limits != NO_LIMITS:
+            depth = np.where(self.limits.outside(stored, depth), np.float32(0), depth)
+        return fit_sample(Sample(image, depth, self.names[index]), self.size)
+
+    def stored(self, index: int) -> np.ndarray:
+        """The depth of sample `index` as it is stored.
+
+        Raises:
+          DepthsiError: a damaged file, named.
+        """
+        return self._record(index)[1]
+
+    def _record(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         if not 0 <= index < len(self):
             raise IndexError(f"sample {index} of {len(self)}")
-        name = self.names[index]
-        image, stored = self._records.read(index, name)
-        return fit_sample(Sample(image, depth_metres(stored, self._units), name), self.size)
+        return self._records.read(index, self.names[index])
 
     def arrays(
         self, progress: Callable[[int], object] | None = None
@@ -101,8 +117,10 @@ class PreparedSource:
         return decode_all(self, self.size, lambda _: str(self.directory), progress)
 
 
-def _open(directory: Path, split: str, size: tuple[int, int] | None, depth: str) -> PreparedSource:
-    return PreparedSource(directory, split, size=size, depth=depth)
+def _open(
+    directory: Path, split: str, size: tuple[int, int] | None, depth: str, limits: DepthLimits
+) -> PreparedSource:
+    return PreparedSource(directory, split, size=size, depth=depth, limits=limits)
 
 
 def _find(directory: Path) -> Path:
