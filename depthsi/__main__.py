@@ -8,6 +8,6 @@ import sys
 if sys.path[:1] == [os.getcwd()] != [os.path.dirname(os.path.dirname(__file__))]:
     del sys.path[0]
 
-from depthsi.cli import main  # noqa: E402
+from depthsi.cli import main
 
 main()
