@@ -83,6 +83,7 @@ def _folder_splits(request: InfoRequest) -> dict[str, Source]:
         ALL,
         pattern=request.pattern,
         units_per_metre=request.units_per_metre or None,
+        coding=request.depth_coding,
     )
     named = sorted((split for split in source.splits if split), key=_place)
     if len(named) > MOST_SPLITS:

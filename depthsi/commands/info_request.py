@@ -1,6 +1,7 @@
 """What `depthsi info` is asked for."""
 
 import dataclasses
+from typing import Literal
 
 from depthsi.errors import DepthsiError
 
@@ -22,6 +23,8 @@ class InfoRequest:
     """How pairs are named in a folder without index.csv; see data.pattern of train."""
     units_per_metre: float = 0.0
     """Value for one metre in depth files of whole numbers, where no index says; 0: guess it."""
+    depth_coding: Literal["auto", "plain", "sunrgbd"] = "auto"
+    """How whole numbers are coded; see data.depth_coding of train."""
 
     def __post_init__(self) -> None:
         if self.limit < 0:

@@ -71,6 +71,9 @@ class Folder(_Stored):
     '{split}/rgb/{name}.jpg -> {split}/depth/{name}.png', which is also the default."""
     units_per_metre: float = 0.0
     """Value for one metre in depth files of whole numbers, where no index says; 0: guess it."""
+    depth_coding: Literal["auto", "plain", "sunrgbd"] = "auto"
+    """sunrgbd: depth of SUN RGB-D, whose bits are rotated; auto: where the unit is guessed, this
+    coding is recognised as well."""
 
     def open(self, split: str, size: Size | None = None) -> "Source":
         """The pairs of `split`, without bad ones if `on_bad` is "skip".
@@ -97,6 +100,7 @@ class Folder(_Stored):
             pattern=self.pattern,
             units_per_metre=self.units_per_metre or None,
             limits=self._limits(),
+            coding=self.depth_coding,
         )
         return usable_samples(source, self.on_bad, split)
 

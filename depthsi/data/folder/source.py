@@ -9,7 +9,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -19,7 +19,8 @@ from depthsi.data.fitting import fit_sample
 from depthsi.data.folder.files import existing, some_depth_files, unused_files
 from depthsi.data.folder.index import COLUMNS, IndexRow, at_line, read_index
 from depthsi.data.folder.names import EXAMPLE, find_pairs
-from depthsi.data.folder.units import guess_units
+from depthsi.data.folder.units import Coding, Guess, guess_units
+from depthsi.data.formats import sun_rgbd
 from depthsi.data.formats.decoding import (
     UNITS_PER_METRE,
     read_depth,
@@ -44,6 +45,8 @@ class FolderSource:
       names: the pictures' paths relative to the folder, unique, in the order of the index.
       scenes: what each picture shows, "" if not known.
       assumed_units: per metre, of files of whole numbers where no index says; None for none.
+      coding: of whole numbers, as it was given.
+      assumed_coding: of the files of `assumed_units`.
       splits: the splits of the folder with their numbers of pairs, "" for pairs without one.
       pairs: those of all splits; not sent along to other processes.
     """
@@ -57,6 +60,7 @@ class FolderSource:
         pattern: str = "",
         units_per_metre: float | int | None = None,
         limits: DepthLimits = NO_LIMITS,
+        coding: Literal[Coding, "auto"] = "auto",
     ) -> None:
         """Reads and checks the index, or lists the folder.
 
@@ -71,6 +75,8 @@ class FolderSource:
             one, for the usual names.
           units_per_metre: of depth files that hold whole numbers, where the index does not say.
           limits: which numbers of the files are depth.
+          coding: of 16-bit whole numbers: "sunrgbd" for that of SUN RGB-D, in millimetres unless a
+            unit is given; "auto" for what the guess of the unit finds, else "plain".
 
         Raises:
           DepthsiError: whatever `read_index`, `find_pairs` or `guess_units` refuses, an unknown
@@ -83,7 +89,12 @@ class FolderSource:
         self.index, self.pairs = _list_pairs(self.root, pattern)
         self.splits = dict(Counter(row.split for row in self.pairs))
         self._choose(split)
-        self.assumed_units = units_per_metre or self._guess()
+        self.coding = coding
+        self.assumed_units, self.assumed_coding = units_per_metre, coding
+        if units_per_metre is None and coding == "sunrgbd":
+            self.assumed_units = sun_rgbd.UNITS_PER_METRE
+        elif units_per_metre is None and (guess := self._guess()):
+            self.assumed_units, self.assumed_coding = guess.units_per_metre, guess.coding
 
     def of_split(self, split: str) -> "FolderSource":
         """Another split of the same folder, without reading its list anew; raises as `__init__`."""
@@ -131,6 +142,7 @@ class FolderSource:
                 row.units_per_metre,
                 assumed=self.assumed_units,
                 limits=self.limits,
+                sun_rgbd="sunrgbd" in (self.coding, row.units_per_metre or self.assumed_coding),
             )
             return fit_sample(Sample(image, depth, row.rgb), self.size)
 
@@ -158,18 +170,17 @@ class FolderSource:
         named = [f"{name} ({count})" for name, count in self.splits.items() if name]
         return f"{first_few(named)}{', ' if named else ''}{ALL} ({sum(self.splits.values())})"
 
-    def _guess(self) -> float | None:
+    def _guess(self) -> Guess | None:
         groups: dict[str, list[IndexRow]] = {}
         for row in self.pairs:
             if row.units_per_metre is None:
                 groups.setdefault(row.split, []).append(row)
         # All splits are asked, and join_cluster, or each might be read in another unit.
         files = [some_depth_files(rows, self.root) for rows in groups.values()]
-        guess = guess_units(files, self.limits.missing)
-        if guess is None:
-            return None
-        warnings.warn(guess.sentence, DepthsiWarning, stacklevel=3)
-        return guess.units_per_metre
+        guess = guess_units(files, self.limits.missing, coding=self.coding)
+        if guess is not None:
+            warnings.warn(guess.sentence, DepthsiWarning, stacklevel=3)
+        return guess
 
 
 def _list_pairs(root: Path, pattern: str) -> tuple[Path, tuple[IndexRow, ...]]:
