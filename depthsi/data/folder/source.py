@@ -89,7 +89,7 @@ class FolderSource:
         self.index, self.pairs = _list_pairs(self.root, pattern)
         self.splits = dict(Counter(row.split for row in self.pairs))
         self._choose(split)
-        self.coding = coding
+        self.coding: Literal[Coding, "auto"] = coding
         self.assumed_units, self.assumed_coding = units_per_metre, coding
         if units_per_metre is None and coding == "sunrgbd":
             self.assumed_units = sun_rgbd.UNITS_PER_METRE
