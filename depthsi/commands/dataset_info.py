@@ -76,6 +76,7 @@ def _open_splits(request: InfoRequest) -> dict[str, Source]:
 
 
 def _folder_splits(request: InfoRequest) -> dict[str, Source]:
+    from depthsi.data.folder.shares import Shares
     from depthsi.data.folder.source import ALL, FolderSource
 
     source = FolderSource(
@@ -84,6 +85,7 @@ def _folder_splits(request: InfoRequest) -> dict[str, Source]:
         pattern=request.pattern,
         units_per_metre=request.units_per_metre or None,
         coding=request.depth_coding,
+        shares=Shares(request.val_share, request.test_share),
     )
     named = sorted((split for split in source.splits if split), key=_place)
     if len(named) > MOST_SPLITS:

@@ -19,6 +19,7 @@ from depthsi.data.fitting import fit_sample
 from depthsi.data.folder.files import existing, some_depth_files, unused_files
 from depthsi.data.folder.index import COLUMNS, IndexRow, at_line, read_index
 from depthsi.data.folder.names import EXAMPLE, find_pairs
+from depthsi.data.folder.shares import Shares, group_of, share_out
 from depthsi.data.folder.units import Coding, Guess, guess_units
 from depthsi.data.formats import sun_rgbd
 from depthsi.data.formats.decoding import (
@@ -32,6 +33,7 @@ from depthsi.data.samples import Sample
 from depthsi.errors import DepthsiError, DepthsiWarning, first_few
 
 ALL = "all"
+NO_SHARES = Shares()
 
 
 class FolderSource:
@@ -61,6 +63,7 @@ class FolderSource:
         units_per_metre: float | int | None = None,
         limits: DepthLimits = NO_LIMITS,
         coding: Literal[Coding, "auto"] = "auto",
+        shares: Shares = NO_SHARES,
     ) -> None:
         """Reads and checks the index, or lists the folder.
 
@@ -77,6 +80,7 @@ class FolderSource:
           limits: which numbers of the files are depth.
           coding: of 16-bit whole numbers: "sunrgbd" for that of SUN RGB-D, in millimetres unless a
             unit is given; "auto" for what the guess of the unit finds, else "plain".
+          shares: how much of a folder without splits goes into "val" and "test".
 
         Raises:
           DepthsiError: whatever `read_index`, `find_pairs` or `guess_units` refuses, an unknown
@@ -87,6 +91,9 @@ class FolderSource:
             raise DepthsiError(f"{units_per_metre:g} units per metre make no sense; correct them.")
         self.root, self.size, self.limits = Path(root), size, limits
         self.index, self.pairs = _list_pairs(self.root, pattern)
+        self.shares = shares
+        if shares != NO_SHARES:
+            self.pairs = share_out(self.pairs, shares, self.index)
         self.splits = dict(Counter(row.split for row in self.pairs))
         self._choose(split)
         self.coding: Literal[Coding, "auto"] = coding
@@ -105,6 +112,19 @@ class FolderSource:
 
     def notes(self) -> list[str]:
         """What a user should know about the folder besides its samples, in sentences."""
+        return [*self._note_on_shares(), *self._note_on_files()]
+
+    def _note_on_shares(self) -> list[str]:
+        if self.shares == NO_SHARES:
+            return []
+        groups = {group_of(row) for row in self.pairs}
+        what = "scenes" if len(groups) < len(self.pairs) else "images"
+        return [
+            f"{self.root}: {len(groups)} {what} are split by a hash of their names, {what} that are"
+            f" added move no other: val {self.shares.val:g}, test {self.shares.test:g} of them"
+        ]
+
+    def _note_on_files(self) -> list[str]:
         unpaired = list(unused_files(self.root, self.pairs))
         if not unpaired:
             return []
@@ -116,7 +136,9 @@ class FolderSource:
     def _choose(self, split: str) -> None:
         rows = [row for row in self.pairs if split in (ALL, row.split or ALL)]
         if not rows:
-            raise DepthsiError(f"{self.index} has no split {split!r}; it has {self._choices()}.")
+            raise DepthsiError(
+                f"{self.index} has no split {split!r}; it has {self._choices()}{self._remedy()}."
+            )
         self._rows = tuple(existing(rows, self.root, self.index))
         self.names = tuple(row.rgb for row in self._rows)
         self.scenes = tuple(row.scene for row in self._rows)
@@ -169,6 +191,14 @@ class FolderSource:
     def _choices(self) -> str:
         named = [f"{name} ({count})" for name, count in self.splits.items() if name]
         return f"{first_few(named)}{', ' if named else ''}{ALL} ({sum(self.splits.values())})"
+
+    def _remedy(self) -> str:
+        if self.shares != NO_SHARES:
+            count = len({group_of(row) for row in self.pairs})
+            return f"; raise --data.val-share or --data.test-share, as {count} scenes are few"
+        if set(self.splits) == {""}:
+            return "; share them out by --data.val-share 0.1 and --data.test-share 0.1"
+        return ""
 
     def _guess(self) -> Guess | None:
         groups: dict[str, list[IndexRow]] = {}
