@@ -349,3 +349,13 @@ def test_the_working_directory_holds_no_modules(made, copy):
     assert not list(copy.glob("*was imported"))
     assert (found.returncode, found.stderr.decode()[:9]) == (0, ""), found.stderr.decode()[-800:]
     assert b".: 7 train, 3 test" in found.stdout
+
+
+def test_messages_stay_short_however_many_names_a_stranger_invents(copy):
+    rows = [f"{i},split{i},s{i}" for i in range(500)]
+    (copy / "index.csv").write_text("\n".join(["name,split,scene", *rows]) + "\n")
+    sign(copy, lambda values: values.update(depth_names=[f"d{i}" for i in range(500)]))
+    with pytest.raises(DepthsiError, match=r"no split 'val'; .*split9 \(1\) and 490 more\.$"):
+        PreparedSource(copy, "val")
+    with pytest.raises(DepthsiError, match=r"no depth map 'depth'; .*d8, d9 and 490 more\.$"):
+        PreparedSource(copy, "split3", depth="depth")

@@ -98,7 +98,11 @@ def test_splits_are_disjoint_and_complete(tmp_path, how):
     data = Folder(
         root=str(tmp_path), pattern=pattern, units_per_metre=1000.0, val_share=0.2, test_share=0.2
     )
-    found = {split: set(data.open(split).names) for split in SPLITS}
+    found = {}
+    for split in SPLITS:
+        source = data.open(split)
+        assert isinstance(source, FolderSource)
+        found[split] = set(source.names)
     assert set.union(*found.values()) == {f"{name}.jpg" for name in names}
     assert sum(map(len, found.values())) == 200
     assert all(found.values())

@@ -29,7 +29,7 @@ class NyuDepthV2Labeled:
     def open(self) -> "DataSet":
         from depthsi.datasets.nyu_depth_v2_labeled import open_nyu_depth_v2_labeled
 
-        return open_nyu_depth_v2_labeled(**vars(self) | {"val_scenes": self.val_scenes or 0})
+        return open_nyu_depth_v2_labeled(**dict(vars(self), val_scenes=self.val_scenes or 0))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +51,7 @@ class NyuDepthV2Raw:
     def open(self) -> "DataSet":
         from depthsi.datasets.nyu_depth_v2_raw import open_nyu_depth_v2_raw
 
-        return open_nyu_depth_v2_raw(**vars(self) | {"val_scenes": self.val_scenes or 0})
+        return open_nyu_depth_v2_raw(**dict(vars(self), val_scenes=self.val_scenes or 0))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +66,7 @@ class NyuFastdepth:
     def open(self) -> "DataSet":
         from depthsi.datasets.nyu_fastdepth import open_nyu_fastdepth
 
-        return open_nyu_fastdepth(**vars(self) | {"val_scenes": self.val_scenes or 0})
+        return open_nyu_fastdepth(**dict(vars(self), val_scenes=self.val_scenes or 0))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -37,6 +37,7 @@ from depthsi.errors import DepthsiError
 from depthsi.files import locked, write_text
 
 SPLITS = ("train", "val", "test")
+LISTED = 20  # frames left out
 
 Report = Callable[[str], object]
 
@@ -221,5 +222,7 @@ def _summary(target: Path, notes: list[tuple[Shard, Note]]) -> str:
     ]
     if skipped:
         lines.append(f"{len(skipped)} frames were left out:")
-        lines += [f"  {key}: {text}" for key, text in skipped.items()]
+        lines += [f"  {key}: {text}" for key, text in list(skipped.items())[:LISTED]]
+        if len(skipped) > LISTED:
+            lines.append(f"  and {len(skipped) - LISTED} more; all are in {target / SUMMARY}.")
     return "\n".join(lines)

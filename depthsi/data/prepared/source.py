@@ -16,7 +16,7 @@ from depthsi.data.prepared.metadata import SUMMARY, read_metadata
 from depthsi.data.prepared.records import StoredRecords
 from depthsi.data.prepared.stored_frames import depth_metres
 from depthsi.data.samples import Sample
-from depthsi.errors import DepthsiError
+from depthsi.errors import DepthsiError, first_few
 
 
 class PreparedSource:
@@ -61,11 +61,11 @@ class PreparedSource:
         if self.depth not in summary["depth_names"]:
             raise DepthsiError(
                 f"{self.directory} has no depth map {self.depth!r}; it has "
-                f"{', '.join(summary['depth_names'])}."
+                f"{first_few(summary['depth_names'])}."
             )
         self.splits = dict(Counter(row["split"] for row in rows))
         if split not in self.splits:
-            choices = ", ".join(f"{name} ({count})" for name, count in self.splits.items())
+            choices = first_few(f"{name} ({count})" for name, count in self.splits.items())
             raise DepthsiError(f"{self.directory} has no split {split!r}; it has {choices}.")
         rows = [row for row in rows if row["split"] == split]
         self.names = tuple(row["name"] for row in rows)
@@ -141,6 +141,6 @@ def _find(directory: Path) -> Path:
         )
     if len(found) > 1:
         raise DepthsiError(
-            f"{directory} holds several prepared data sets; name one: {', '.join(map(str, found))}."
+            f"{directory} holds several prepared data sets; name one: {first_few(map(str, found))}."
         )
     return found[0]
