@@ -29,7 +29,7 @@ from depthsi.launch.checks import check_training
 from depthsi.launch.one_machine import Machine
 from depthsi.launch.slurm_job import Slurm
 from depthsi.launch.tpu_slice import Tpu
-from depthsi.output import CLOSED_PIPE, discard_output, make_encodable
+from depthsi.output import CLOSED_PIPE, complain, discard_output, make_encodable
 from depthsi.presets import PRESETS
 from depthsi.training.processes.cluster import Cluster
 
@@ -161,7 +161,7 @@ class Predict:
     run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
     """Directory of a trained run."""
     photos: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="PHOTO ...")]
-    """JPEG or PNG files."""
+    """JPEG, PNG, WebP, BMP, TIFF or HEIC files."""
     out: str = "out"
     """Directory for the results."""
 
@@ -226,22 +226,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         discard_output()
         raise SystemExit(CLOSED_PIPE) from None
     except DepthsiError as error:
-        print(f"depthsi: {error}", file=sys.stderr)
+        complain(str(error))
         raise SystemExit(2) from None
     except StoppedError as stopped:
-        print(f"depthsi: {stopped} Continue with: {_resume_command(arguments)}", file=sys.stderr)
+        complain(f"{stopped} Continue with: {_resume_command(arguments)}")
         raise SystemExit(stopped.exit_code) from None
     except OSError as error:  # a full disk, a file where a directory should be, no permission
         if error.filename is None:
             discard_output()  # or what is left in its buffer fails once more
         where = "the output" if error.filename is None else error.filename
-        print(f"depthsi: {where}: {error.strerror or error}.", file=sys.stderr)
+        complain(f"{where}: {error.strerror or error}.")
         raise SystemExit(2) from None
     except KeyboardInterrupt:
-        print(
-            "depthsi: interrupted; a training continues with --resume, a preparation by itself.",
-            file=sys.stderr,
-        )
+        complain("interrupted; a training continues with --resume, a preparation by itself.")
         raise SystemExit(130) from None
 
 
@@ -270,6 +267,8 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     """Our own as a sentence, others as Python shows them."""
-    text = warnings.formatwarning(message, category, filename, lineno, line)
-    ours = issubclass(category, DepthsiWarning)
-    print(f"depthsi: {message}" if ours else text.rstrip(), file=file or sys.stderr)
+    if issubclass(category, DepthsiWarning):
+        complain(str(message), file)
+    else:
+        text = warnings.formatwarning(message, category, filename, lineno, line)
+        print(text.rstrip(), file=file or sys.stderr)

@@ -1,5 +1,6 @@
 """What the command line turns into one sentence: exceptions, with an exit code, and a warning."""
 
+import multiprocessing
 import signal
 import warnings
 from collections.abc import Iterable
@@ -30,13 +31,15 @@ _warned: set[str] = set()
 
 
 def warn_once(about: str, message: str) -> None:
-    """Warns of what holds for many files only for the first of them, in each process.
+    """Warns of what holds for many files only for the first of them in a run.
+
+    Processes that only read files for this one say nothing: it has read them as well, or will.
 
     Args:
       about: names what the warning is about; later ones of the same are dropped.
       message: the sentence, which may name the first file.
     """
-    if about not in _warned:
+    if about not in _warned and multiprocessing.parent_process() is None:
         _warned.add(about)
         warnings.warn(message, DepthsiWarning, stacklevel=2)
 

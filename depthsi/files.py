@@ -12,6 +12,11 @@ from depthsi.errors import DepthsiError
 PathLike = str | os.PathLike[str]
 
 MAX_PIXELS = 89_478_485  # where Pillow, too, begins to suspect a decompression bomb
+FREE_PIXELS = 2**24  # that a file may have however few bytes it has
+PIXELS_PER_BYTE = 256  # of larger pictures: more than a JPEG of one flat colour has
+MAX_ARRAY = 2**32  # bytes in memory: the 654 maps of NYU Depth v2's test take 1.6e9 as doubles
+FREE_BYTES = 2**26  # that arrays may take however few bytes their file has
+BYTES_PER_BYTE = 64  # of larger ones; measured depth packs to a tenth at best
 MAX_BYTES = 2**30  # of one file: more than the largest picture takes without compression
 
 
@@ -47,15 +52,66 @@ def decoding(path: PathLike) -> Iterator[None]:
         raise DepthsiError(f"{path} is damaged or cut short ({reason}); replace it.") from error
 
 
-def check_pixels(path: PathLike, height: int, width: int) -> None:
-    """Raises DepthsiError if a picture is too large, ValueError if it is empty."""
+def most_pixels(stored: int) -> int:
+    """How many pixels a file of `stored` bytes may claim to have.
+
+    A few bytes can unpack to gigabytes, which a header announces before they are unpacked.
+    """
+    return min(MAX_PIXELS, FREE_PIXELS + PIXELS_PER_BYTE * stored)
+
+
+def check_pixels(path: PathLike, height: int, width: int, *, stored: int = MAX_BYTES) -> None:
+    """Refuses a picture by its size, before it is decoded.
+
+    Args:
+      path: of its file.
+      height, width: in pixels, as its header says.
+      stored: bytes of the file, where it may be compressed.
+
+    Raises:
+      DepthsiError: too large, or larger than so few bytes can be meant to hold.
+      ValueError: it is empty.
+    """
     if height < 1 or width < 1:
         raise ValueError(f"{height}x{width} pixels")
+    if MAX_PIXELS >= height * width > most_pixels(stored):
+        raise DepthsiError(
+            f"{path} has {height}x{width} pixels in only {stored} bytes, which is not accepted; "
+            "reduce it first."
+        )
     if height * width > MAX_PIXELS:
         raise DepthsiError(
             f"{path} has {height}x{width} pixels, more than the {MAX_PIXELS} accepted; "
             "reduce it first."
         )
+
+
+def check_unpacked(path: PathLike, name: str, needed: int, stored: int) -> None:
+    """Refuses an array by what it takes in memory, before that is taken.
+
+    Args:
+      path: of its file.
+      name: of the array.
+      needed: bytes in memory.
+      stored: bytes of the file.
+
+    Raises:
+      DepthsiError: more than is accepted, or than so small a file can be meant to hold.
+    """
+    if needed > MAX_ARRAY:
+        raise DepthsiError(
+            f"{path}: {name!r} takes {needed} bytes, more than the {MAX_ARRAY} accepted; split it."
+        )
+    if needed > most_unpacked(stored):
+        raise DepthsiError(
+            f"{path}: {name!r} takes {needed} bytes, but the file has only {stored}, which is not "
+            "accepted; save it without compression."
+        )
+
+
+def most_unpacked(stored: int) -> int:
+    """How many bytes the arrays of a file of `stored` bytes may take in memory."""
+    return min(MAX_ARRAY, FREE_BYTES + BYTES_PER_BYTE * stored)
 
 
 def write_text(path: Path, text: str) -> None:

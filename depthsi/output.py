@@ -5,6 +5,7 @@ import os
 import sys
 from typing import Any
 
+LONGEST = 4000  # signs of a message
 CLOSED_PIPE = 141  # what shells report for a program whose reader has gone
 
 
@@ -29,6 +30,26 @@ def can_encode(text: str, stream: Any) -> bool:
     except (UnicodeEncodeError, LookupError):
         return False
     return True
+
+
+def printable(text: str) -> str:
+    """A message in one line that a terminal shows as it is, whatever stands in the names it quotes.
+
+    Signs that a terminal obeys instead of showing, line ends among them, become escapes such as
+    \\x1b, and so do those that turn the direction of writing. The middle of what is very long is
+    left out.
+    """
+    if len(text) > LONGEST:
+        left_out = len(text) - LONGEST
+        text = f"{text[: LONGEST // 2]} ({left_out} signs left out) {text[-LONGEST // 2 :]}"
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
+    )
+
+
+def complain(text: str, stream: Any = None) -> None:
+    """Prints a message of this program, made `printable`, by default on standard error."""
+    print(f"depthsi: {printable(text)}", file=stream or sys.stderr, flush=True)
 
 
 def discard_output() -> None:

@@ -36,14 +36,14 @@ def pairs(source):
 
 @pytest.mark.parametrize("kind", [".npy", ".PNG", ".Tiff"])
 def test_usual_endings_may_be_mixed_and_in_capitals(tmp_path, kind):
-    names = ["1.JPG", "2.jpg", "3.jpeg", "4.Png"]
+    names = ["1.JPG", "2.jpg", "3.jpeg", "4.Png", "5.webp"]
     touch(tmp_path, *(f"train/rgb/{name}" for name in names))
-    touch(tmp_path, *(f"train/depth/{i}{kind}" for i in range(1, 5)))
+    touch(tmp_path, *(f"train/depth/{i}{kind}" for i in range(1, 6)))
     expected = [(f"train/rgb/{name}", f"train/depth/{name[0]}{kind}") for name in names]
     assert pairs(opened(tmp_path)) == expected
     assert opened(tmp_path, "train").names == tuple(rgb for rgb, _ in expected)
-    touch(tmp_path, "train/rgb/5.JPEG")
-    with pytest.raises(DepthsiError, match=r"rgb/5\.JPEG has no depth train/depth/5\.\w+; add it"):
+    touch(tmp_path, "train/rgb/6.JPEG")
+    with pytest.raises(DepthsiError, match=r"rgb/6\.JPEG has no depth train/depth/6\.\w+; add it"):
         opened(tmp_path)
 
 
@@ -110,24 +110,34 @@ def test_junk_is_ignored_and_all_else_is_counted(tmp_path, capsys):
         saved(touch(tmp_path, f"train/depth/{i}.png") / f"train/depth/{i}.png", counts(12, 16))
     (tmp_path / "again").symlink_to(tmp_path)
     assert opened(tmp_path).notes() == []
-    touch(tmp_path, "train/rgb/3.heic", "train/depth/3.png", "train/rgb/deeper/4.jpg", "more/5")
-    touch(tmp_path, "train/rgb/6.heic")
+    touch(tmp_path, "train/rgb/3.gif", "train/depth/3.png", "train/rgb/deeper/4.jpg", "more/5")
+    touch(tmp_path, "train/rgb/6.gif")
     main(["info", str(tmp_path), "--units-per-metre", "1000"])
     assert (
-        f"{tmp_path}: 5 files are in no pair (.heic 2, no ending 1, .png 1, .jpg 1): more/5,"
-        " train/depth/3.png, train/rgb/3.heic and 2 more\n"
+        f"{tmp_path}: 5 files are in no pair (.gif 2, no ending 1, .png 1, .jpg 1): more/5,"
+        " train/depth/3.png, train/rgb/3.gif and 2 more\n"
     ) in capsys.readouterr().out
+
+
+def test_names_that_info_prints_cannot_move_the_cursor(tmp_path, capsys):
+    saved(tmp_path / "1.jpg", smooth_picture(12, 16))
+    saved(tmp_path / "1.png", counts(12, 16))
+    touch(tmp_path, "\x1b[2J.gif")
+    main(["info", str(tmp_path), "--pattern", JPEG_NAMES, "--units-per-metre", "1000"])
+    printed = capsys.readouterr().out
+    assert "1 files are in no pair (.gif 1): " in printed
+    assert "\x1b" not in printed
 
 
 def test_linked_files_are_in_their_pairs(tmp_path):
     disk, root = tmp_path / "disk", tmp_path / "data"
-    touch(disk, "images/1.jpg", "images/2.bmp", "blob")
+    touch(disk, "images/1.jpg", "images/2.gif", "blob")
     touch(root, "train/depth/1.png", "index.csv")
     (root / "train" / "rgb").symlink_to(disk / "images")
     (root / "train" / "depth" / "2.png").symlink_to(disk / "blob")
     source = opened(root, pattern="{split}/rgb/{name}.jpg -> {split}/depth/{name}.png")
     assert source.notes() == [
-        f"{root}: 2 files are in no pair (.png 1, .bmp 1): train/depth/2.png, train/rgb/2.bmp"
+        f"{root}: 2 files are in no pair (.png 1, .gif 1): train/depth/2.png, train/rgb/2.gif"
     ]
 
 

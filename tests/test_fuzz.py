@@ -14,7 +14,12 @@ from experiments.fuzz import targets as fuzz_targets
 from experiments.fuzz.run import ALL_TARGETS, _kind, run_cases
 
 CASES = 10  # of each reader
-MODULES = {"NYU labelled .mat (HDF5)": "h5py", "FastDepth .h5": "h5py", "EXR depth": "OpenEXR"}
+MODULES = {
+    "NYU labelled .mat (HDF5)": "h5py",
+    "FastDepth .h5": "h5py",
+    "EXR depth": "OpenEXR",
+    "MATLAB maps": "h5py",
+}
 
 
 @pytest.mark.slow

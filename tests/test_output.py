@@ -5,10 +5,13 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from pictures import saved, smooth_picture, write_index
 
+from depthsi.cli import main
 from depthsi.commands.dataset_info import ASCII_BARS, BARS
-from depthsi.output import can_encode, make_encodable
+from depthsi.output import LONGEST, can_encode, make_encodable, printable
 
 INFO = [sys.executable, "-m", "depthsi", "info", "rooms", "--limit", "1"]
 
@@ -89,3 +92,41 @@ open({str(tmp_path / "done")!r}, "w").close()
         assert running.wait(60) == 0
         assert running.stderr.read() == ""
     assert (tmp_path / "done").exists()
+
+
+def test_what_a_terminal_would_obey_is_shown():
+    assert printable("a\x1b[2Jb\nc\rd\te\x9bf\x7f") == r"a\x1b[2Jb\nc\rd\te\x9bf\x7f"
+    assert printable("a\u202egnp.b\u2028\udcff") == r"a\u202egnp.b\u2028\udcff"
+    assert printable("Küche 北 \\x1b 'π'") == "Küche 北 \\x1b 'π'"
+    long = printable("first" + "x" * 10**6 + "last")
+    assert len(long) < LONGEST + 50
+    assert long.startswith("first")
+    assert long.endswith("last")
+    assert "(996009 signs left out)" in long
+
+
+def test_names_in_messages_do_not_move_the_cursor(tmp_path, capsys):
+    name = "a\x1b[2J\nb\u202e"
+    (tmp_path / name).mkdir()
+    for words in (["info", tmp_path / name], ["evaluate", tmp_path / f"{name}.npy", "--data", "x"]):
+        with pytest.raises(SystemExit):
+            main([str(word) for word in words])
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert "\x1b" not in error
+        assert "\u202e" not in error
+
+
+@pytest.mark.filterwarnings("default")
+def test_names_in_warnings_and_bad_samples_do_not_either(tmp_path, capsys):
+    rows = []
+    for name in ("a\x1b[2J", "b\x1b[2J"):
+        saved(tmp_path / f"{name}.png", smooth_picture(8, 9, 4))
+        np.save(tmp_path / f"{name}.npy", np.ones((8, 9), np.float32))
+        rows.append((f"{name}.png", f"{name}.npy", "train", ""))
+    (tmp_path / "b\x1b[2J.png").write_bytes(b"damaged")
+    main(["info", str(write_index(tmp_path, rows))])
+    printed = capsys.readouterr()
+    assert r"a\x1b[2J.png: its transparency is dropped" in printed.err
+    assert r"b\x1b[2J.png is neither JPEG nor" in printed.out
+    assert "\x1b" not in printed.out + printed.err

@@ -4,7 +4,10 @@ import re
 
 import numpy as np
 import pytest
+from pictures import saved, write_index
+from PIL import Image
 
+from depthsi.data.folder.source import FolderSource
 from depthsi.data.samples import Sample, validate_sample
 from depthsi.errors import DepthsiError
 from depthsi.valid import valid_depth
@@ -64,3 +67,40 @@ def test_the_unit_is_judged_by_the_median(absurd):
         else:
             with pytest.raises(DepthsiError, match="correct the unit"):
                 validate_sample(sample)
+
+
+def message_of(image, depth):
+    with pytest.raises(DepthsiError) as caught:
+        validate_sample(Sample(image, depth, "a.jpg"))
+    return str(caught.value)
+
+
+def test_of_other_sizes_the_message_says_how_to_match_them():
+    """What it says, done, makes a sample; and depths stay those that were measured."""
+    image, depth = picture(48, 64), depth_map(24, 32)
+    message = message_of(image, depth)
+    assert "image is 48x64 pixels but its depth 24x32; both must have the same size" in message
+    assert (
+        "reduce the image, as Pillow's image.resize((32, 24), Image.Resampling.BOX) does" in message
+    )
+    small = np.array(Image.fromarray(image).resize((32, 24), Image.Resampling.BOX))
+    validate_sample(Sample(small, depth, "a.jpg"))
+    image, depth = picture(24, 32), depth_map(48, 64)
+    words = "depth without mixing its values, as Pillow's depth.resize((32, 24), Image.Resampling.N"
+    assert words in message_of(image, depth)
+    near = np.array(Image.fromarray(depth).resize((32, 24), Image.Resampling.NEAREST))
+    assert np.isin(near, depth).all()
+    validate_sample(Sample(image, near, "a.jpg"))
+    assert "one is turned by 90 degrees" in message_of(picture(24, 32), depth_map(32, 24))
+    assert "they are cut differently" in message_of(picture(24, 32), depth_map(24, 30))
+    assert "they are cut differently" in message_of(picture(24, 32), depth_map(0, 30))
+
+
+@pytest.mark.parametrize("name", ["d.npy", "d.npz"])
+def test_a_folder_with_depth_smaller_than_its_images_says_so_too(tmp_path, name):
+    save = np.save if name == "d.npy" else np.savez
+    save(tmp_path / name, depth_map(24, 32))
+    saved(tmp_path / "a.png", picture(48, 64))
+    write_index(tmp_path, [("a.png", name, "train", "")])
+    with pytest.raises(DepthsiError, match=r"row 2: a\.png: .* image\.resize\(\(32, 24\)"):
+        FolderSource(tmp_path, "train")[0]

@@ -18,7 +18,7 @@ from depthsi.data.prepared.metadata import is_prepared
 from depthsi.data.samples import Sample, Source, validate_sample
 from depthsi.data.statistics import Statistics, coarse_histogram, merge, sample_statistics, summary
 from depthsi.errors import DepthsiError, first_few
-from depthsi.output import can_encode
+from depthsi.output import can_encode, printable
 from depthsi.viz.data_sheet import save_data_sheet, save_histogram
 from depthsi.viz.depth_maps import require_matplotlib
 
@@ -94,7 +94,7 @@ def _folder_splits(request: InfoRequest) -> dict[str, Source]:
             f" {MOST_SPLITS} that are shown: correct the column or the field that gives the split."
         )
     for sentence in source.notes():
-        print(sentence)
+        print(printable(sentence))
     return {split: source.of_split(split) for split in named} or {ALL: source}
 
 
@@ -168,7 +168,7 @@ def _report(data: str, found: dict[str, Statistics], bad: dict[str, BadSamples])
     for split, each in found.items():
         lines += ["", *_split_lines(split, summary(each)), _bars(each, edges)]
         if bad[split].messages:
-            lines.append(f"  bad        {bad[split].summary()}")
+            lines.append(f"  bad        {printable(bad[split].summary())}")
     return "\n".join(lines)
 
 

@@ -69,7 +69,7 @@ def validate_sample(sample: Sample) -> Sample:
     if image.shape[:2] != depth.shape:
         raise DepthsiError(
             f"{name}: the image is {size_text(image)} pixels but its depth {size_text(depth)}; "
-            "both must have the same size."
+            f"both must have the same size: {_how_to_match(image, depth)}."
         )
     values = depth[valid_depth(depth)]
     if not values.size:
@@ -79,6 +79,21 @@ def validate_sample(sample: Sample) -> Sample:
         if 2 * np.count_nonzero(wrong) > values.size:
             raise DepthsiError(f"{name}: most depths are {what}; correct the unit, it is metres.")
     return sample
+
+
+def _how_to_match(image: np.ndarray, depth: np.ndarray) -> str:
+    """What brings an image and its depth map to one size, without mixing depths."""
+    (height, width), (h, w) = image.shape[:2], depth.shape
+    if (height, width) == (w, h):
+        return "one is turned by 90 degrees, turn it back, as numpy.rot90 does"
+    if not 0.99 < height * w / max(width * h, 1) < 1.01:
+        return "they are cut differently, so cut both to the same view first"
+    if h * w < height * width:
+        return f"reduce the image, as Pillow's image.resize(({w}, {h}), Image.Resampling.BOX) does"
+    return (
+        f"reduce the depth without mixing its values, as Pillow's depth.resize(({width}, {height}),"
+        " Image.Resampling.NEAREST) does"
+    )
 
 
 def size_text(array: np.ndarray) -> str:

@@ -16,7 +16,9 @@ import numpy as np
 from jaxtyping import Float64
 
 from depthsi.data.formats.decoding import DEPTH_SUFFIXES, UNITS_PER_METRE, stored_depth
+from depthsi.data.formats.images import IMAGE_SUFFIXES
 from depthsi.data.formats.matlab import read_mat
+from depthsi.data.formats.numpy_files import array_in_npz
 from depthsi.errors import DepthsiError
 from depthsi.files import decoding
 from depthsi.valid import valid_depth
@@ -200,7 +202,7 @@ def _file_of(name: str, by_name: dict[str, list[Path]], root: Path) -> Path | No
 def _without_ending(name: str) -> str:
     """A path without the ending of its last part, if that is one of a picture or depth file."""
     path = PurePosixPath(name)
-    known = (*SUFFIXES, ".jpg", ".jpeg")
+    known = (*SUFFIXES, *IMAGE_SUFFIXES)
     return path.with_suffix("").as_posix() if path.suffix.lower() in known else path.as_posix()
 
 
@@ -222,6 +224,5 @@ def _numpy_array(file: Path, variable: str) -> np.ndarray:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
         if variable not in names and (variable or len(names) != 1):
             there = ", ".join(names) or "none"
-            raise DepthsiError(f"{file} holds the arrays {there}: name one with --variable.")
-        with np.load(file, allow_pickle=False) as arrays:
-            return arrays[variable or names[0]]
+            raise DepthsiError(f"{file} holds the arrays {there[:500]}: name one with --variable.")
+        return array_in_npz(file, variable or names[0])

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from depthsi.errors import DepthsiError
+from depthsi.errors import DepthsiError, DepthsiWarning
 from depthsi.machine import describe_machine
 from experiments.fuzz.cases import mutated
 from experiments.fuzz.targets import TARGETS
@@ -62,8 +62,10 @@ def run_cases(name: str, seed: int, cases: range, folder: Path) -> Iterator[dict
     folder.mkdir(parents=True, exist_ok=True)
     files = list(target.write(folder))
     whole = {file: file.read_bytes() for file in files}
-    for file in files:
-        target.read(folder, file)  # valid as it is
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DepthsiWarning)  # of what a conversion leaves out
+        for file in files:
+            target.read(folder, file)  # valid as it is
     for case in cases:
         rng = np.random.default_rng([seed, zlib.crc32(name.encode()), case])
         file = files[case % len(files)]
@@ -84,7 +86,8 @@ def _verdict(name: str, folder: Path, file: Path) -> str:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             ALL_TARGETS[name].read(folder, file)
-        return f"warning: {caught[0].message}" if caught else "accepted"
+        odd = [each for each in caught if not issubclass(each.category, DepthsiWarning)]
+        return f"warning: {odd[0].message}" if odd else "accepted"
     except DepthsiError as error:
         sentence = str(error)
         if "\n" in sentence or len(sentence) > 10_000:

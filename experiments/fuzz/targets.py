@@ -18,6 +18,7 @@ from PIL import Image
 
 from depthsi.data.formats.decoding import read_depth, read_image
 from depthsi.data.formats.exr import COMPRESSIONS
+from depthsi.data.formats.matlab import read_mat
 from depthsi.data.samples import Sample, validate_sample
 from depthsi.training.checkpoints.weight_files import read_arrays
 
@@ -109,6 +110,23 @@ def write_png(folder: Path) -> list[Path]:
     ]
 
 
+def write_other_pictures(folder: Path) -> list[Path]:
+    alpha = np.concatenate([picture(), picture()[..., :1]], -1)
+    Image.fromarray(picture()).convert("CMYK").save(folder / "cmyk.jpg")
+    return [
+        folder / "cmyk.jpg",
+        written(folder / "deep.png", encoded(depth_values(), "PNG")),
+        written(folder / "alpha.png", encoded(alpha, "PNG")),
+        written(folder / "plain.webp", encoded(picture(), "WEBP")),
+        written(folder / "lossless.webp", encoded(alpha, "WEBP", lossless=True)),
+        written(folder / "rgb.bmp", encoded(picture(), "BMP")),
+        written(folder / "grey.bmp", encoded(picture()[..., 0], "BMP")),
+        written(folder / "rgb.tiff", encoded(picture(), "TIFF")),
+        written(folder / "lzw.tiff", encoded(alpha, "TIFF", compression="tiff_lzw")),
+        written(folder / "jpeg.tiff", encoded(picture(), "TIFF", compression="jpeg")),
+    ]
+
+
 def write_depth_png(folder: Path) -> list[Path]:
     return [
         written(folder / "depth.png", encoded(depth_values(), "PNG")),
@@ -162,6 +180,21 @@ def write_exr(folder: Path) -> list[Path]:
     return [folder / f"{name}.exr" for name in (*COMPRESSIONS, "tiles", "parts")]
 
 
+def write_portable_maps(folder: Path) -> list[Path]:
+    height, width = SIZE
+    size = b"%d %d" % (width, height)
+    counts, floats = depth_values(), metres()[::-1]
+    return [
+        written(folder / "little.pfm", b"Pf\n" + size + b"\n-1\n" + floats.astype("<f4").tobytes()),
+        written(folder / "big.pfm", b"Pf " + size + b" 1.0\n" + floats.astype(">f4").tobytes()),
+        written(
+            folder / "depth.pgm",
+            b"P5\n# depth\n" + size + b"\n65535\n" + counts.astype(">u2").tobytes(),
+        ),
+        written(folder / "small.pgm", b"P5 " + size + b" 3200 " + counts.astype(">u2").tobytes()),
+    ]
+
+
 def write_weights(folder: Path) -> list[Path]:
     arrays = {"conv1.weight": metres(), "conv1.bias": metres()[0]}
     small = {name: array.astype(ml_dtypes.bfloat16) for name, array in arrays.items()}
@@ -171,6 +204,25 @@ def write_weights(folder: Path) -> list[Path]:
         written(folder / "weights.safetensors", safetensors.numpy.save(arrays)),
         written(folder / "small.safetensors", safetensors.numpy.save(small)),
     ]
+
+
+def write_matlab(folder: Path) -> list[Path]:
+    import h5py
+    from scipy import io as scipy_io
+
+    maps = {"depths": np.stack([metres()] * 3, -1)}
+    scipy_io.savemat(folder / "plain.mat", maps)
+    scipy_io.savemat(folder / "packed.mat", maps, do_compression=True)
+    scipy_io.savemat(folder / "four.mat", {"depths": metres()}, format="4")
+    with h5py.File(folder / "new.mat", "w") as file:
+        file.create_dataset("depths", data=maps["depths"].T, chunks=(1, 8, 8), compression="gzip")
+    return [folder / f"{name}.mat" for name in ("plain", "packed", "four", "new")]
+
+
+def read_matlab(_: Path, file: Path) -> None:
+    array = read_mat(file)
+    assert array.dtype.kind in "fiu", array.dtype
+    assert array.ndim in (2, 3), array.shape
 
 
 def read_weights(_: Path, file: Path) -> None:
@@ -220,6 +272,9 @@ def read_run(folder: Path, _: Path) -> None:
 TARGETS: dict[str, Target] = {
     "JPEG picture": Target(write_jpeg, lambda _, file: check_image(read_image(file))),
     "PNG picture": Target(write_png, lambda _, file: check_image(read_image(file))),
+    "other pictures": Target(
+        write_other_pictures, lambda _, file: check_image(read_image(file, exif=True))
+    ),
     "PNG depth": Target(write_depth_png, lambda _, file: check_depth(read_depth(file, 1000), file)),
     "npy depth": Target(
         write_npy, lambda _, file: check_depth(read_depth(file, assumed=1000), file)
@@ -231,6 +286,10 @@ TARGETS: dict[str, Target] = {
         write_tiff, lambda _, file: check_depth(read_depth(file, assumed=1000), file)
     ),
     "EXR depth": Target(write_exr, lambda _, file: check_depth(read_depth(file), file)),
+    "PFM and PGM depth": Target(
+        write_portable_maps, lambda _, file: check_depth(read_depth(file, assumed=1000), file)
+    ),
+    "MATLAB maps": Target(write_matlab, read_matlab),
     "weights (safetensors, npz)": Target(write_weights, read_weights),
     "folder's index.csv": Target(write_folder, read_folder),
     "run's config.json and mean": Target(write_run, read_run),

@@ -14,11 +14,11 @@ from typing import NamedTuple
 from depthsi.data.folder.index import IndexRow, check_scenes
 from depthsi.data.folder.listing import Listing, composed
 from depthsi.data.formats.decoding import DEPTH_SUFFIXES
+from depthsi.data.formats.images import IMAGE_SUFFIXES
 from depthsi.errors import DepthsiError
 
 FIELDS = ("split", "scene", "name")
 FIELD = re.compile(r"\{(\w*)\}")
-PICTURES = (".jpg", ".jpeg", ".png")
 EXAMPLE = "{split}/rgb/{name}.jpg -> {split}/depth/{name}.png"
 
 
@@ -63,7 +63,7 @@ def find_pairs(root: Path, pattern: str = "") -> tuple[IndexRow, ...]:
 
 def _usual_pairs(listing: Listing) -> tuple[IndexRow, ...]:
     usual = [
-        Pattern("{split}/rgb/{name}", PICTURES, f"{{split}}/depth/{{name}}{suffix}")
+        Pattern("{split}/rgb/{name}", IMAGE_SUFFIXES, f"{{split}}/depth/{{name}}{suffix}")
         for suffix in DEPTH_SUFFIXES
     ]
     images = list(_images(listing, usual[0]))

@@ -1,67 +1,26 @@
-"""Reads picture and depth files.
+"""Reads depth files; pictures are read by `depthsi.data.formats.images`.
 
 Safe to call from several threads: nothing global, such as the list of warning filters, is touched.
 """
 
-import io
-import re
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, UInt8
-from PIL import Image, ImageOps
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
+from jaxtyping import Float32
 
 from depthsi.data.formats.exr import parse_exr
+from depthsi.data.formats.images import read_image as read_image
 from depthsi.data.formats.missing import NO_LIMITS, DepthLimits, say_if_doubtful, unmeasured
 from depthsi.data.formats.numpy_files import parse_npy, parse_npz
+from depthsi.data.formats.png import open_png
+from depthsi.data.formats.portable_maps import parse_portable_map
 from depthsi.data.formats.sun_rgbd import unrotated_map
 from depthsi.data.formats.tiff import parse_tiff
 from depthsi.errors import DepthsiError
-from depthsi.files import PathLike, check_pixels, contents, decoding
+from depthsi.files import PathLike, contents, decoding
 from depthsi.valid import valid_depth
 
 UNITS_PER_METRE = (1e-3, 1e8)  # beyond them every uint16 is over 1000 m or under 1 mm
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-JPEG_SIGNATURE = b"\xff\xd8\xff"
-JPEG_EXIF = re.compile(rb"(\xff\xe1..)Exif\0", re.DOTALL)  # these markers never occur in pixel data
-
-
-def read_image(path: PathLike, *, exif: bool = False) -> UInt8[np.ndarray, "h w 3"]:
-    """Decodes a JPEG or PNG picture to RGB.
-
-    Greyscale becomes three equal channels, a palette is looked up, an alpha channel is dropped if
-    it is opaque everywhere.
-
-    Args:
-      path: the file; its content, not its name, decides between JPEG and PNG.
-      exif: turn the picture upright as its EXIF orientation says. Not for training pairs: their
-        depth maps have no such tag and would stay as they are.
-
-    Raises:
-      DepthsiError: the file is missing, unreadable, damaged or cut short, neither JPEG nor PNG,
-        too large, not 8-bit grey or RGB, or partly transparent.
-    """
-    data = contents(path)
-    with decoding(path):
-        if data.startswith(JPEG_SIGNATURE):
-            image = _open_jpeg(path, data, exif)
-        elif data.startswith(PNG_SIGNATURE):
-            image = _open_png(path, data)
-        else:
-            raise DepthsiError(f"{path} is neither JPEG nor PNG; convert it to one of them.")
-        if image.mode not in ("1", "L", "P", "RGB", "LA", "RGBA"):
-            raise DepthsiError(f"{path} is of Pillow's mode {image.mode}; save it as 8-bit RGB.")
-        if exif:
-            image = ImageOps.exif_transpose(image)
-        if image.mode in ("LA", "RGBA") or "transparency" in image.info:
-            image = image.convert("RGBA")
-            if np.asarray(image)[..., 3].min() < 255:
-                raise DepthsiError(f"{path} is partly transparent; save it without transparency.")
-        return np.array(image.convert("RGB"))
 
 
 def read_depth(
@@ -80,7 +39,8 @@ def read_depth(
     Args:
       path: of one of `DEPTH_SUFFIXES`. `.png`: 16-bit greyscale; `.npy`, `.npz`: one (H, W) array
         of uint16 or a float kind; `.tif`, `.tiff`: one page of uint16, int32 or float32; `.exr`:
-        one float channel, by OpenEXR. Floats are metres.
+        one float channel, by OpenEXR; `.pfm`: one channel; `.pgm`: binary, 16 bits. Floats are
+        metres.
       units_per_metre: the value for one metre, for instance 1000 if a file counts millimetres;
         None for a file of floats.
       assumed: the same for a file of whole numbers if `units_per_metre` is None.
@@ -136,47 +96,13 @@ def stored_depth(path: PathLike) -> np.ndarray:
 
 
 def _parse_png16(path: PathLike, data: bytes) -> np.ndarray:
-    image = _open_png(path, data)
+    image = open_png(path, data)
     if image.mode != "I;16":
         raise DepthsiError(
             f"{path} is of Pillow's mode {image.mode} (8 bits per channel, or colour), which "
             "is too coarse for depth; save it as 16-bit greyscale PNG or float32 .npy."
         )
     return np.array(image)
-
-
-def _open_png(path: PathLike, data: bytes) -> Image.Image:
-    if not data.startswith(PNG_SIGNATURE):
-        raise DepthsiError(f"{path} is not a PNG file; convert it or correct its name.")
-    _check_png(data)
-    return _checked_size(path, PngImageFile(io.BytesIO(data)))
-
-
-def _open_jpeg(path: PathLike, data: bytes, exif: bool) -> Image.Image:
-    if not exif:  # hidden, because Pillow looks in it for a resolution and warns if it is damaged
-        data = JPEG_EXIF.sub(rb"\1Skip\0", data)
-    # Not by Image.open, which warns of large pictures and of extras after the first one.
-    return _checked_size(path, JpegImageFile(io.BytesIO(data)))
-
-
-def _checked_size(path: PathLike, image: Image.Image) -> Image.Image:
-    check_pixels(path, image.height, image.width)
-    return image
-
-
-def _check_png(data: bytes) -> None:
-    """Raises ValueError or struct.error unless a PNG is whole.
-
-    Pillow skips the checksum of pixel data, so changed bits there may decode without complaint.
-    """
-    start, kind = len(PNG_SIGNATURE), b""
-    while kind != b"IEND":
-        length, kind = struct.unpack_from(">I4s", data, start)
-        end = start + 8 + length
-        (checksum,) = struct.unpack_from(">I", data, end)
-        if zlib.crc32(memoryview(data)[start + 4 : end]) != checksum:
-            raise ValueError(f"wrong checksum of its block {kind!r}")
-        start = end + 4
 
 
 PARSERS = {
@@ -186,5 +112,7 @@ PARSERS = {
     ".tif": parse_tiff,
     ".tiff": parse_tiff,
     ".exr": parse_exr,
+    ".pfm": parse_portable_map,
+    ".pgm": parse_portable_map,
 }
 DEPTH_SUFFIXES = tuple(PARSERS)

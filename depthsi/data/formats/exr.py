@@ -63,7 +63,7 @@ def parse_exr(path: PathLike, data: bytes) -> np.ndarray:
     options = {"separate_channels": True, "num_threads": 0}
     with OpenEXR.File(io.BytesIO(data), header_only=True, **options) as file:
         headers = [part.header for part in file.parts]
-        _check_parts(path, headers)
+        _check_parts(path, headers, len(data))
         channel = _depth_channel(path, headers)
     with OpenEXR.File(io.BytesIO(data), **options) as file:
         if len(file.parts) < len(headers):  # it leaves out those that it fails to decode
@@ -93,8 +93,8 @@ def _check_headers(data: bytes) -> None:
     raise ValueError("a header that is too long, or does not end")
 
 
-def _check_parts(path: PathLike, headers: list[dict[str, Any]]) -> None:
-    unpacked = pieces = 0
+def _check_parts(path: PathLike, headers: list[dict[str, Any]], stored: int) -> None:
+    unpacked, pieces, sizes = 0, 0, []
     for header in headers:
         if header["type"].name not in ("scanlineimage", "tiledimage"):
             raise DepthsiError(f"{path} has deep pixels; save flat ones.")
@@ -106,6 +106,7 @@ def _check_parts(path: PathLike, headers: list[dict[str, Any]]) -> None:
         low, high = (corner.tolist() for corner in header["dataWindow"])
         width, height = (last - first + 1 for first, last in zip(low, high, strict=True))
         check_pixels(path, height, width)
+        sizes.append((height, width))
         rows, cols = height, 1
         pixels = height * width
         if tile := header.get("tiles"):
@@ -120,6 +121,8 @@ def _check_parts(path: PathLike, headers: list[dict[str, Any]]) -> None:
         )
     if pieces > MAX_PIECES:
         raise DepthsiError(f"{path} has {pieces} rows or tiles, over {MAX_PIECES}; reduce it.")
+    for height, width in sizes:
+        check_pixels(path, height, width, stored=stored)
 
 
 def _depth_channel(path: PathLike, headers: list[dict[str, Any]]) -> Channel:

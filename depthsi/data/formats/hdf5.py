@@ -4,6 +4,7 @@ Needs h5py, from the extra `data`.
 """
 
 import contextlib
+import math
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -11,8 +12,11 @@ from typing import Any
 import numpy as np
 
 from depthsi.errors import DepthsiError
+from depthsi.files import check_unpacked
 
 PathLike = str | os.PathLike[str]
+
+MAX_CHUNKS = 2**20  # the library keeps a list of them, whether they are there or not
 
 
 @contextlib.contextmanager
@@ -56,7 +60,7 @@ def array_in(file: Any, name: str, dtype: str, rank: int) -> Any:
     link = file.get(name, getlink=True)
     if link is None:
         there = ", ".join(sorted(file)) or "nothing"
-        raise DepthsiError(f"{file.filename} has no dataset {name!r}; it has {there}.")
+        raise DepthsiError(f"{file.filename} has no dataset {name!r}; it has {there[:500]}.")
     found = file[name] if isinstance(link, h5py.HardLink) else None
     if not isinstance(found, h5py.Dataset) or found.external or found.is_virtual:
         raise DepthsiError(f"{file.filename}: {name!r} is not an array stored in this file.")
@@ -65,4 +69,28 @@ def array_in(file: Any, name: str, dtype: str, rank: int) -> Any:
             f"{file.filename}: {name!r} is {found.dtype} of shape {found.shape}; expected {dtype} "
             f"with {rank} axes."
         )
+    check_extent(file.filename, name, found)
     return found
+
+
+def check_extent(path: PathLike, name: str, array: Any) -> None:
+    """Refuses an array by what it declares, before memory is taken for it.
+
+    Args:
+      path: of the file.
+      name: of the array.
+      array: a dataset of h5py's.
+
+    Raises:
+      DepthsiError: larger than is accepted, larger than so small a file can be meant to hold, or
+        in too many pieces.
+    """
+    needed = math.prod(array.shape) * array.dtype.itemsize
+    check_unpacked(path, name, needed, os.path.getsize(path))
+    pieces = (
+        -(-n // m) for n, m in zip(array.shape, array.chunks or array.shape, strict=True) if m
+    )
+    if math.prod(pieces) > MAX_CHUNKS:
+        raise DepthsiError(
+            f"{path}: {name!r} is stored in over {MAX_CHUNKS} pieces; save it in fewer."
+        )

@@ -7,7 +7,8 @@ import os
 
 import numpy as np
 
-from depthsi.data.formats.hdf5 import open_hdf5
+from depthsi.data.formats.hdf5 import check_extent, open_hdf5
+from depthsi.data.formats.matlab_old import read_stored, stored_arrays
 from depthsi.errors import DepthsiError
 from depthsi.files import contents, decoding
 
@@ -25,7 +26,7 @@ def read_mat(path: str | os.PathLike[str], variable: str = "") -> np.ndarray:
     data = contents(path)
     if data[HDF5_START:].startswith(HDF5_SIGNATURE) or data.startswith(HDF5_SIGNATURE):
         return _read_hdf5(path, variable)
-    return _read_old(path, variable)
+    return _read_old(path, data, variable)
 
 
 def _read_hdf5(path: str | os.PathLike[str], variable: str) -> np.ndarray:
@@ -44,26 +45,24 @@ def _read_hdf5(path: str | os.PathLike[str], variable: str) -> np.ndarray:
             )
 
         name = _choose(path, [name for name in file if plain(name)], variable)
+        check_extent(path, name, file[name])
         return np.asarray(file[name]).T  # MATLAB counts the axes from the other end
 
 
-def _read_old(path: str | os.PathLike[str], variable: str) -> np.ndarray:
-    from scipy import io
-
+def _read_old(path: str | os.PathLike[str], data: bytes, variable: str) -> np.ndarray:
     with decoding(path):
-        listed = io.whosmat(path)
-        kinds = ("double", "single", "int8", "uint8", "int16", "uint16", "int32", "uint32")
-        names = [name for name, shape, kind in listed if len(shape) in (2, 3) and kind in kinds]
-        name = _choose(path, names, variable)
-        return np.asarray(io.loadmat(path, variable_names=[name])[name])
+        arrays = {each.name: each for each in stored_arrays(data) if len(each.shape) in (2, 3)}
+        name = _choose(path, list(arrays), variable)
+        return read_stored(path, arrays[name], len(data))
 
 
 def _choose(path: str | os.PathLike[str], names: list[str], variable: str) -> str:
-    there = ", ".join(sorted(names)) or "none"
+    shown = (name if name.isprintable() else ascii(name) for name in sorted(names))
+    there = ", ".join(shown) or "none"
     if variable and variable not in names:
-        raise DepthsiError(f"{path} has no array {variable!r} of numbers; it has {there}.")
+        raise DepthsiError(f"{path} has no array {variable!r} of numbers; it has {there[:500]}.")
     if not variable and len(names) != 1:
         raise DepthsiError(
-            f"{path} must hold one array of depth; it has {there}: name one with --variable."
+            f"{path} must hold one array of depth; it has {there[:500]}: name one with --variable."
         )
     return variable or names[0]

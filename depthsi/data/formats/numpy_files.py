@@ -7,6 +7,7 @@ unpickle.
 
 import io
 import math
+import os
 import re
 import zipfile
 from collections.abc import Container
@@ -14,7 +15,16 @@ from collections.abc import Container
 import numpy as np
 
 from depthsi.errors import DepthsiError
-from depthsi.files import MAX_BYTES, MAX_PIXELS, PathLike, check_pixels
+from depthsi.files import (
+    MAX_ARRAY,
+    MAX_BYTES,
+    MAX_PIXELS,
+    PathLike,
+    check_pixels,
+    check_unpacked,
+    most_pixels,
+    most_unpacked,
+)
 
 SIGNATURE = b"\x93NUMPY"
 HEADER = re.compile(  # three fields in any order; Python 2 wrote 480L
@@ -29,6 +39,12 @@ HEADER = re.compile(  # three fields in any order; Python 2 wrote 480L
 )
 MAX_HEADER = 10_000  # bytes, about as in NumPy
 FLOATS = tuple(order + kind for order in "<>" for kind in ("f2", "f4", "f8"))
+NUMBERS = (
+    *FLOATS,
+    "|i1",
+    "|u1",
+    *(f"{o}{kind}{n}" for o in "<>" for kind in "iu" for n in (2, 4, 8)),
+)
 DEPTH_DTYPES = (*FLOATS, "<u2", ">u2")
 MEMBER = "depth"  # of an archive with several arrays
 
@@ -61,16 +77,45 @@ def parse_npz(path: PathLike, data: bytes) -> np.ndarray:
         chosen = next(iter(members)) if len(members) == 1 else MEMBER
         if chosen not in members or len(archive.infolist()) != len(members):
             raise DepthsiError(
-                f"{path} holds the arrays {', '.join(sorted(members)) or 'none'}; "
+                f"{path} holds the arrays {', '.join(sorted(members))[:500] or 'none'}; "
                 f"call the depth {MEMBER!r} or save it alone."
             )
-        limit = 8 * MAX_PIXELS + 2**16  # the widest type, and a header
+        # The widest type, and a header.
+        limit = 8 * min(MAX_PIXELS, most_pixels(len(data))) + 2**16
         with archive.open(members[chosen]) as member:
             # Reading to the end is what compares the checksum; a size in the archive may lie.
             values = member.read(limit + 1)
             if len(values) > limit or member.read(1):
                 raise DepthsiError(f"{path} unpacks to over {limit} bytes; reduce it first.")
     return parse_npy(path, values)
+
+
+def array_in_npz(path: PathLike, name: str) -> np.ndarray:
+    """The array of numbers called `name` in a `.npz` archive, of 2 to 4 axes.
+
+    What its header declares is believed only once so many bytes were unpacked.
+
+    Raises:
+      DepthsiError: another type or number of axes, or more than the archive can be meant to hold.
+      Exception: of any kind, where the bytes are damaged.
+    """
+    stored = os.path.getsize(path)
+    with zipfile.ZipFile(path) as archive:
+        inside = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        limit = most_unpacked(stored) + 2**16  # a header
+        with archive.open(inside[name]) as member:
+            values = member.read(limit + 1)
+            if len(values) > limit:
+                check_unpacked(path, name, max(len(values), inside[name].file_size), stored)
+    return npy_array(
+        path,
+        values,
+        name=name,
+        dtypes=NUMBERS,
+        ranks=(2, 3, 4),
+        advice="save float32 of shape (N, H, W)",
+        max_bytes=MAX_ARRAY,
+    )
 
 
 def npy_array(

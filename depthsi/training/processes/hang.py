@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from types import TracebackType
 
 from depthsi.errors import DepthsiError
+from depthsi.output import complain
 
 PATIENCE = 3  # times the limit, for what compiles or writes first
 EXIT_CODE = 2
@@ -32,7 +33,7 @@ def exit_with_message(message: str) -> None:
     """
     _exiting.acquire()
     try:
-        print(f"depthsi: {message}", file=sys.stderr, flush=True)
+        complain(message)
         sys.stdout.flush()
     finally:  # also where the terminal is gone
         os._exit(EXIT_CODE)

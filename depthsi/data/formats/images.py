@@ -1,0 +1,140 @@
+"""Reads photos of all usual kinds as RGB of 8 bits.
+
+Safe to call from several threads: nothing global, such as the list of warning filters, is touched.
+"""
+
+import io
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from depthsi.data.formats import jpeg, png
+from depthsi.data.formats.orientation import UPRIGHT, exif_orientation, turned_upright
+from depthsi.data.formats.tiff import SIGNATURES as TIFF_SIGNATURES
+from depthsi.data.formats.tiff import open_tiff
+from depthsi.errors import DepthsiError, warn_once
+from depthsi.files import PathLike, check_pixels, contents, decoding
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif")
+MODES = ("1", "L", "P", "RGB", "LA", "PA", "RGBA", "RGBX", "CMYK", "YCbCr", "I;16", "I;16B")
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+BMP_PLAIN = (0, 3)  # kinds of compression: none, and none with other masks
+
+
+class Opened(NamedTuple):
+    """A picture that is not decoded yet, and which way up it is, as EXIF counts."""
+
+    image: Image.Image
+    orientation: int = UPRIGHT
+    deep: bool = False  # its channels have 16 bits, of which Pillow keeps 8
+
+
+def read_image(path: PathLike, *, exif: bool = False) -> UInt8[np.ndarray, "h w 3"]:
+    """Decodes a JPEG, PNG, WebP, BMP, TIFF or HEIC picture to RGB.
+
+    Greyscale becomes three equal channels, 16 bits are scaled to 8, a palette is looked up, CMYK
+    is converted without a colour profile, transparency is dropped, and of several pictures the
+    first is taken. What is lost by that is said by one warning of each kind in a process.
+
+    Args:
+      path: the file; its content, not its name, decides what it is.
+      exif: turn the picture upright as its EXIF orientation says. Not for training pairs: their
+        depth maps have no such tag and would stay as they are. TIFF and HEIC are always upright.
+
+    Raises:
+      DepthsiError: the file is missing, unreadable, damaged or cut short, of no such kind, too
+        large, of other channels, or HEIC where pillow-heif is not installed.
+    """
+    data = contents(path)
+    with decoding(path):
+        opened = _open(path, data)
+        if opened.image.mode not in MODES:
+            raise DepthsiError(
+                f"{path} is of Pillow's mode {opened.image.mode}; save it as 8-bit RGB."
+            )
+        pixels, lost = _converted(opened)
+    for what in lost:
+        warn_once(what, f"{path}: {what} (said for the first such picture only).")
+    return turned_upright(pixels, opened.orientation) if exif else pixels
+
+
+def _open(path: PathLike, data: bytes) -> Opened:
+    if data.startswith(jpeg.SIGNATURE):
+        image, block = jpeg.open_jpeg(path, data)
+        return Opened(image, exif_orientation(block))
+    if data.startswith(png.SIGNATURE):
+        image = png.open_png(path, data)
+        deep = data[png.BITS_AT] == 16
+        return Opened(image, exif_orientation(image.info.get("exif", b"")), deep)
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        check_pixels(path, *_webp_size(data), stored=len(data))
+        image = WebPImageFile(io.BytesIO(data))
+        check_pixels(path, image.height, image.width, stored=len(data))
+        return Opened(image, exif_orientation(image.info.get("exif", b"")))
+    if data[:2] == b"BM":
+        image = BmpImageFile(io.BytesIO(data))
+        check_pixels(path, image.height, image.width, stored=len(data))
+        if image.info.get("compression", 0) not in BMP_PLAIN:
+            raise DepthsiError(f"{path} is a compressed BMP; save it as PNG.")
+        return Opened(image)
+    if data[:4] in TIFF_SIGNATURES:
+        image = open_tiff(path, data)
+        bits = image.tag_v2.get(258, (8,))
+        return Opened(image, deep=image.mode != "I;16" and max(bits) == 16)
+    if data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS:
+        return Opened(_open_heif(path, data))
+    raise DepthsiError(
+        f"{path} is neither JPEG nor PNG, WebP, BMP, TIFF or HEIC; convert it to one of them."
+    )
+
+
+def _open_heif(path: PathLike, data: bytes) -> Image.Image:
+    try:
+        import pillow_heif  # pyright: ignore[reportMissingImports]
+    except ModuleNotFoundError:
+        raise DepthsiError(
+            f"{path}: reading HEIC needs pillow-heif; install it with pip install pillow-heif, or"
+            " convert the photo to JPEG."
+        ) from None
+    picture = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=True)
+    width, height = picture.size
+    check_pixels(path, height, width, stored=len(data))
+    return picture.to_pillow()
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """(H, W) of the canvas, for which the decoder takes memory when it is made."""
+    kind = data[12:16]
+    if kind == b"VP8X":
+        width, height = (1 + int.from_bytes(data[at : at + 3], "little") for at in (24, 27))
+    elif kind == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")
+        width, height = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    elif kind == b"VP8 ":
+        width, height = (int.from_bytes(data[at : at + 2], "little") & 0x3FFF for at in (26, 28))
+    else:
+        raise ValueError("no picture at its start")
+    return height, width
+
+
+def _converted(opened: Opened) -> tuple[np.ndarray, list[str]]:
+    """The picture as RGB of 8 bits, and words for what that leaves out."""
+    image, lost = opened.image, []
+    if getattr(image, "n_frames", 1) > 1:
+        lost.append("only the first of its pictures is read")
+    if image.mode.startswith("I;16") or opened.deep:
+        lost.append("its 16 bits are scaled to 8")
+    if image.mode == "CMYK":
+        lost.append("its CMYK is converted to RGB without a colour profile")
+    if image.mode.startswith("I;16"):
+        grey = np.array(image).astype(np.uint32)  # Pillow would clip what is over 255
+        return np.repeat(((grey + 128) // 257).astype(np.uint8)[..., None], 3, axis=2), lost
+    if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        if np.asarray(image.getchannel("A")).min() < 255:
+            lost.append("its transparency is dropped")
+    return np.array(image if image.mode == "RGB" else image.convert("RGB")), lost
