@@ -9,8 +9,9 @@ from scipy import io
 
 from depthsi.data.formats.matlab import read_mat
 from depthsi.errors import DepthsiError
-from depthsi.evaluation.map_checks import check_units, in_box, whole_numbers_problem
+from depthsi.evaluation.map_checks import check_units, whole_numbers_problem
 from depthsi.evaluation.map_files import metres, open_predictions
+from depthsi.evaluation.placing import in_box
 from depthsi.geometry import Crop
 
 NAMES = ("rgb/0001.jpg", "rgb/0002.jpg")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from depthsi.errors import DepthsiError
-from depthsi.evaluation.map_checks import resized
+from depthsi.evaluation.placing import resized
 from depthsi.geometry import nyu
 from depthsi.metrics.compare import cell_batches, score
 from depthsi.metrics.protocols import (
