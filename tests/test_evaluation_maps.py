@@ -84,6 +84,7 @@ def test_what_the_evaluator_clamps_is_clamped_and_counted(name, tmp_path):
     assert f"{note} compared pixels, in 1 of 2 pictures." in found.notes
     assert "clamped although" in terminal(found)
     # the two limits stand where the evaluator puts them
+    assert rules.clamp is not None
     low, high = rules.clamp
     replaced = predicted.copy()
     replaced[1, 30, 40:44] = low, low, high, low
