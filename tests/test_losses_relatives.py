@@ -176,6 +176,20 @@ def test_gradient_matching_and_eigen_fergus_by_hand():
     np.testing.assert_allclose(losses.eigen_fergus_2015(d, zero, where=where), expected, rtol=1e-6)
 
 
+def test_steps_of_a_ramp_and_beside_a_masked_pixel():
+    """A ramp of slope 1 over 16 columns has (c - 1) steps of 16/c in c columns, c = 16, 8, 4, 2."""
+    ramp = jnp.broadcast_to(jnp.arange(16.0), (16, 16))
+    expected = 15 / 16 + 2 * 7 / 8 + 4 * 3 / 4 + 8 * 1 / 2
+    got = jax.jit(losses.gradient_matching)(ramp, jnp.zeros_like(ramp))
+    np.testing.assert_allclose(got, expected, rtol=1e-6)
+    # 0 1 x 2: the step of 1 among three pixels; every second pixel is 0 and x, every fourth is 0
+    row, where = jnp.array([[0.0, 1.0, 5.0, 2.0]]), jnp.array([[True, True, False, True]])
+    got = jax.jit(losses.gradient_matching)(row, jnp.zeros_like(row), where=where)
+    np.testing.assert_allclose(got, 1 / 3, rtol=1e-6)
+    got = jax.jit(losses.eigen_fergus_2015)(2 * row, jnp.zeros_like(row), where=where)
+    np.testing.assert_allclose(got, 4 * (5 / 3 - 0.5 + 1 / 3), rtol=1e-6)
+
+
 @pytest.mark.slow
 def test_gradient_matching_at_four_scales():
     """Steps of 1, 2, 4 and 8 pixels: a ramp of slope 1 counts its step at each scale."""

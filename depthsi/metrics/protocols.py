@@ -148,7 +148,8 @@ PROTOCOLS = {
             alignment="median",
             source="monodepth2 (Godard et al. 2019), evaluate_depth.py --eval_mono: the median of "
             "the compared pixels, before the clamp",
-            unsure="That code interpolates disparity; here the map is interpolated as depth.",
+            unsure="That code interpolates disparity; here the map is interpolated as depth, and "
+            "predictions that are not finite and positive have no part in the median.",
         ),
     )
 }
