@@ -167,6 +167,23 @@ def test_affine_invariant_depth_with_an_exact_zero(protocol, low, tmp_path):
     assert found.scores["predictions"].clamped.sum() == 0
 
 
+@pytest.mark.parametrize("alignment", ["median", "log_mean"])
+def test_alignments_by_one_factor(alignment, tmp_path):
+    true = true_maps((48, 64))
+    rng = np.random.default_rng(6)
+    predicted = 40 * np.where(true > 0, true, 3.0) ** 1.3 * rng.uniform(0.5, 1.5, true.shape)
+    found = evaluated(tmp_path, true, predicted, protocol="nyu_bts", alignment=alignment)
+    expected = []
+    for y, t in zip(predicted, true, strict=True):
+        y, t = y[NYU_BOX], t[NYU_BOX]
+        keep = (t > 1e-3) & (t < 10)
+        y, t = y[keep], t[keep]
+        by_median, by_logs = np.median(t) / np.median(y), np.exp(np.mean(np.log(t) - np.log(y)))
+        factor = by_median if alignment == "median" else by_logs
+        expected.append(numbers(limited(factor * y, 1e-3, 10), t))
+    assert_numbers(found, expected)
+
+
 def test_depth_that_the_alignment_makes_negative_is_judged_there(tmp_path):
     true = true_maps((48, 64))
     predicted = np.where(true > 0, true, 3.0) / 10
@@ -338,6 +355,18 @@ def test_a_unit_that_is_given_is_believed_and_the_doubt_is_told(tmp_path):
     assert "units-per-metre" not in right.notes
     with pytest.raises(DepthsiError, match="fall where the true depth rises"):
         evaluated(tmp_path / "d", true, 1 / maps, units_per_metre=1.0)
+
+
+@pytest.mark.parametrize("name", ["nyu_bts", "densedepth_nyu"])
+def test_a_clamp_hides_no_wrong_unit(name, tmp_path):
+    true = true_maps((48, 64))
+    maps = 1000 * np.where(true > 0, true, 3.0)
+    with pytest.raises(DepthsiError, match="as if they were millimetres"):
+        evaluated(tmp_path / "a", true, maps, protocol=name)
+    with pytest.raises(DepthsiError, match="would suit 1000"):
+        evaluated(tmp_path / "b", true, maps.round().astype(np.uint16), protocol=name)
+    found = evaluated(tmp_path / "c", true, maps, protocol=name, units_per_metre=1.0)
+    assert "give --units-per-metre 1000" in found.notes
 
 
 def test_whole_numbers_need_no_unit_where_the_truth_gives_it(tmp_path):

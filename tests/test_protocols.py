@@ -154,20 +154,20 @@ def test_the_benchmark_crop_needs_its_own_size():
             cropped_region(PROTOCOLS["kitti_benchmark"], size)
 
 
-TRUE = (1e-3, 2e-3, 5.0, 10.0, 20.0, 80.0, 100.0)
-GIVEN = (0.0, -1.0, 5.0, math.inf, 200.0, 3.0, 0.01)
-EVERYWHERE, UP_TO_10, UP_TO_80 = "1111111", "0110000", "0111100"
-STREET = (1e-3, 1e-3, 5.0, 80.0, 80.0, 3.0, 0.01)
-# of what counts, 5 and 20 m have positive and finite predictions, 5 and 200
-MEDIAN = (1e-3, 1e-3, 5 * 12.5 / 102.5, 80.0, 200 * 12.5 / 102.5, 3 * 12.5 / 102.5, 0.125 / 102.5)
+TRUE = (1e-3, 2e-3, 5.0, 10.0, 20.0, 40.0, 80.0, 100.0)
+GIVEN = (0.0, -1.0, 5.0, math.inf, 200.0, 30.0, 3.0, 0.01)
+EVERYWHERE, UP_TO_10, UP_TO_80 = "11111111", "01100000", "01111100"
+STREET = (1e-3, 1e-3, 5.0, 80.0, 80.0, 30.0, 3.0, 0.01)
+# of what counts, 5, 20 and 40 m have positive and finite predictions, 5, 200 and 30: 20/30
+MEDIAN = (1e-3, 1e-3, 10 / 3, 80.0, 80.0, 20.0, 2.0, 0.02 / 3)
 
 
 @pytest.mark.parametrize(
     ("name", "counted", "expected"),
     [
         ("eigen2014_nyu", EVERYWHERE, GIVEN),
-        ("nyu_bts", UP_TO_10, (1e-3, 1e-3, 5.0, 10.0, 10.0, 3.0, 0.01)),
-        ("densedepth_nyu", EVERYWHERE, (0.1, 0.1, 5.0, 10.0, 10.0, 3.0, 0.1)),
+        ("nyu_bts", UP_TO_10, (1e-3, 1e-3, 5.0, 10.0, 10.0, 10.0, 3.0, 0.01)),
+        ("densedepth_nyu", EVERYWHERE, (0.1, 0.1, 5.0, 10.0, 10.0, 10.0, 3.0, 0.1)),
         ("eigen2014_kitti", UP_TO_80, STREET),
         ("garg_kitti", UP_TO_80, STREET),
         ("kitti_benchmark", EVERYWHERE, GIVEN),
@@ -175,7 +175,7 @@ MEDIAN = (1e-3, 1e-3, 5 * 12.5 / 102.5, 80.0, 200 * 12.5 / 102.5, 3 * 12.5 / 102
     ],
 )
 def test_rules_at_work(name, counted, expected):
-    """Strict caps, limits and the median, on seven pixels with predictions that are none."""
+    """Strict caps, limits and the median, on eight pixels with predictions that are none."""
     true, given = (np.array([[each]], np.float32) for each in (TRUE, GIVEN))
     maps, where = comparable(given, true, PROTOCOLS[name])
     np.testing.assert_allclose(np.asarray(maps)[0, 0], expected, rtol=1e-6)

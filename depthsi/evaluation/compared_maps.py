@@ -55,22 +55,26 @@ class ComparedMaps:
         self.clamped_first: Int64[np.ndarray, " N"] = np.zeros(len(self.names), np.int64)
         self.doubt = ""
 
-    def compared_image(self, index: int, *, raw: bool = False) -> ComparedImage:
-        """The picture, the prediction and the truth of the compared pixels; metres, or as stored
-        if `raw`."""
+    def compared_image(self, index: int, *, as_stored: bool = False) -> ComparedImage:
+        """The picture, the prediction and the truth of the compared pixels; metres.
+
+        Args:
+          index: of the picture.
+          as_stored: the prediction neither divided by a unit nor clamped.
+        """
         sample = self.source[index]
         size = (sample.depth.shape[0], sample.depth.shape[1])
         box = self.box if size == self.size else cropped_region(self.protocol, size)
         stored = self.predictions.stored(index)
-        depth = metres(stored, None if raw else self.request.units)
+        depth = metres(stored, None if as_stored else self.request.units)
         if shown_part((depth.shape[0], depth.shape[1]), size, box, street=self._street) == "kb":
             self.in_part.add(index)
         inside = np.s_[box.top : box.bottom, box.left : box.right]
-        true = sample.depth[inside]
-        limited = clamped_first(depth, self.protocol, np)
-        predicted = self._in_box(limited, size, box, index)
-        if self.protocol.clamps_first and not raw:
-            lost = ~valid_depth(self._in_box(depth, size, box, index)) & valid_depth(predicted)
+        true, predicted = sample.depth[inside], self._in_box(depth, size, box, index)
+        if self.protocol.clamps_first and not as_stored:
+            usable = valid_depth(predicted)
+            predicted = self._in_box(clamped_first(depth, self.protocol, np), size, box, index)
+            lost = ~usable & valid_depth(predicted)
             self.clamped_first[index] = np.sum(lost & self.protocol.counts(true))
         return ComparedImage(sample.image[inside], predicted.astype(np.float32), true)
 
@@ -101,8 +105,9 @@ class ComparedMaps:
         stored = self.predictions.stored(0)
         metric = alignment == "none"  # else the truth gives the unit
         raw = metric and stored.dtype.kind != "f" and request.units is None
-        examples = [self.compared_image(int(index), raw=raw) for index in chosen]
-        pairs = [(each.predicted, each.true) for each in examples]
+        units = request.units or 1.0
+        examples = [self.compared_image(int(index), as_stored=True) for index in chosen]
+        pairs = [(each.predicted / units, each.true) for each in examples]
         believed = request.units is not None
         factors = metric and not raw and not believed
         check_units(pairs, request.what, factors=factors, alignment=alignment)
