@@ -357,6 +357,17 @@ def test_a_unit_that_is_given_is_believed_and_the_doubt_is_told(tmp_path):
         evaluated(tmp_path / "d", true, 1 / maps, units_per_metre=1.0)
 
 
+def test_nothing_is_limited_in_a_unit_that_is_still_to_be_aligned(tmp_path):
+    true = true_maps((48, 64))
+    maps = 1000 * np.where(true > 0, true, 3.0)
+    options = {"protocol": "densedepth_nyu", "alignment": "median"}
+    found = evaluated(tmp_path, true, maps, **options)
+    assert found.results["predictions"]["image"]["abs_rel"] < 1e-5
+    assert "resized bilinear, each image scaled to the true median, clamped to 0.1..10 m" in (
+        found.notes
+    )
+
+
 @pytest.mark.parametrize("name", ["nyu_bts", "densedepth_nyu"])
 def test_a_clamp_hides_no_wrong_unit(name, tmp_path):
     true = true_maps((48, 64))

@@ -290,3 +290,14 @@ def test_ranking_draws_800_pairs_and_takes_2_percent_for_equal():
         assert 0.4 * cost < float(got[0]) < 0.6 * cost
         again = losses.ranking_loss(predictions, targets, key=key, pairs=800, tolerance=0.02)
         np.testing.assert_array_equal(got, again)
+
+
+def test_published_constants():
+    """Defaults of the ranking loss and the least deviation that SSI divides by, 1e-6."""
+    parameters = inspect.signature(losses.ranking_loss).parameters
+    assert (parameters["pairs"].default, parameters["tolerance"].default) == (800, 0.02)
+    assert inspect.signature(losses.gradient_matching).parameters["scales"].default == 4
+    # mean deviations 4e-7 and 0 both count as 1e-6: differences 0, 0, 0, 1 and the trimmed 1
+    p = jnp.array([[0.0, 1e-6, -1e-6, 0.0, 0.0]])
+    trimmed = jax.jit(losses.ssi_trimmed)(p, jnp.zeros_like(p))
+    np.testing.assert_allclose(trimmed, 1 / 10, rtol=1e-6)

@@ -11,7 +11,7 @@ from typing import Literal
 from depthsi.errors import DepthsiError
 from depthsi.geometry import CROPS, Size
 from depthsi.metrics import AGGREGATIONS
-from depthsi.valid import AnyArray, valid_depth
+from depthsi.valid import AnyArray
 
 RESIZES: dict[str, str] = {
     "nearest": "nearest",
@@ -113,7 +113,8 @@ class Protocol:
 
     def counts(self, depth: AnyArray) -> AnyArray:
         """Where a true depth in metres is compared: measured, and strictly between the caps."""
-        return valid_depth(depth) & (depth > self.min_depth) & (depth < self.max_depth)
+        # 0 <= min_depth and max_depth <= inf: 0, negative, NaN and inf are not between them
+        return (depth > self.min_depth) & (depth < self.max_depth)
 
     @property
     def affine(self) -> bool:
