@@ -43,7 +43,7 @@ class EvaluationRequest:
     units_per_metre: float = 0.0
     """For predictions: the value for one metre, such as 1000 for millimetres; 0 for floats in
     metres. A value given here is believed: if depths look wrong by a usual factor, 0 refuses them
-    and any other value only says so below the table."""
+    and any other value only says so with the table."""
     pattern: str = "{name}"
     """For predictions: how the files are named, such as {name}_depth.npy."""
     variable: str = ""

@@ -112,7 +112,20 @@ class Protocol:
             )
 
     def counts(self, depth: AnyArray) -> AnyArray:
-        """Where a true depth in metres is compared: measured, and strictly between the caps."""
+        """Where a true depth is compared: measured, and strictly between the caps.
+
+        Args:
+          depth: NumPy or JAX array of metres, of any shape.
+
+        Returns:
+          bool array of the same kind and shape.
+
+        Example:
+          >>> import numpy as np
+          >>> from depthsi.metrics.protocols import protocol
+          >>> protocol("nyu_bts").counts(np.array([0.0, 3.0, 10.0, np.nan])).tolist()
+          [False, True, False, False]
+        """
         # 0 <= min_depth and max_depth <= inf: 0, negative, NaN and inf are not between them
         return (depth > self.min_depth) & (depth < self.max_depth)
 
