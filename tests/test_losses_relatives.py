@@ -301,3 +301,12 @@ def test_published_constants():
     p = jnp.array([[0.0, 1e-6, -1e-6, 0.0, 0.0]])
     trimmed = jax.jit(losses.ssi_trimmed)(p, jnp.zeros_like(p))
     np.testing.assert_allclose(trimmed, 1 / 10, rtol=1e-6)
+
+
+def test_silog_of_a_batch_by_hand():
+    """d = 1 and 3 in one image, 5 and 7 in the next: means 2 and 6, of all four 4; squares 84/4."""
+    d = jnp.array([[[1.0, 3.0]], [[5.0, 7.0]]])
+    images = [10 * math.sqrt(5 - 0.85 * 4), 10 * math.sqrt(37 - 0.85 * 36)]
+    for pooling, expected in (("image", images), ("batch", 10 * math.sqrt(21 - 0.85 * 16))):
+        loss = jax.jit(functools.partial(losses.silog_bts, pooling=pooling))
+        np.testing.assert_allclose(loss(d, jnp.zeros_like(d)), expected, rtol=1e-6)

@@ -159,6 +159,18 @@ def test_missing_depth_is_replaced_before_the_arithmetic():
         assert np.all(np.isfinite(slope)), name
 
 
+def test_huge_values_outside_the_mask_have_no_gradient():
+    """Their square overflows: replaced after the arithmetic, it would give inf times 0."""
+    targets, where = jnp.array([[2.0, 3.0, 4.0]]), jnp.array([[True, True, False]])
+
+    def total(predictions):
+        return sum(depth_metrics(predictions, targets, where=where).values())
+
+    slope = jax.jit(jax.grad(total))(jnp.array([[1.0, 5.0, 3e38]]))
+    assert np.all(np.isfinite(slope))
+    assert slope[0, 2] == 0
+
+
 @pytest.mark.slow
 def test_a_target_that_is_not_finite_and_positive_is_missing(metrics):
     predictions, targets, where = some_images()
