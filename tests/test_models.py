@@ -182,6 +182,23 @@ def test_dropout_switches_off_a_share_of_fc6_in_training_only(initialisers):
 
 
 @pytest.mark.slow
+def test_the_numbers_of_the_examples_reach_dropout():
+    """What is dropped belongs to the number of the example, wherever it stands in the batch."""
+    model, variables, image = small_network()
+
+    @jit
+    def coarse(image, **how):
+        rngs = {"dropout": jax.random.key(0)}
+        return model.apply(variables, image, train=True, output="coarse", rngs=rngs, **how)
+
+    usual = np.asarray(coarse(image))
+    turned = np.asarray(coarse(image[::-1], examples=jnp.array([1, 0])))
+    np.testing.assert_allclose(turned[::-1], usual, atol=1e-5)
+    others = np.asarray(coarse(image, examples=jnp.array([1, 0])))
+    assert np.all(np.abs(others - usual).max((1, 2)) > 1e-3)
+
+
+@pytest.mark.slow
 def test_the_fine_stage_sees_the_coarse_map_as_at_test_time():
     model, variables, image = small_network()
     rngs = {"dropout": jax.random.key(0)}

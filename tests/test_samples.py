@@ -38,6 +38,8 @@ def test_valid_sample_is_returned_as_it_is():
         (picture(4, 5), depth_map(4, 5).astype(np.uint16), "depth is uint16 (4, 5)"),
         (picture(4, 5), depth_map(4, 5)[..., None], "depth is float32 (4, 5, 1)"),
         (picture(4, 5), depth_map(5, 4), "image is 4x5 pixels but its depth 5x4"),
+        (picture(4, 5), depth_map(4, 6), "image is 4x5 pixels but its depth 4x6"),
+        (picture(4, 5), depth_map(3, 5), "image is 4x5 pixels but its depth 3x5"),
         (picture(4, 5), np.zeros((4, 5), np.float32), "no pixel has a valid depth"),
         (picture(4, 5), np.full((4, 5), np.nan, np.float32), "no pixel has a valid depth"),
         (picture(4, 5), np.full((4, 5), np.inf, np.float32), "no pixel has a valid depth"),
@@ -64,3 +66,18 @@ def test_the_unit_is_judged_by_the_median(absurd):
         else:
             with pytest.raises(DepthsiError, match="correct the unit"):
                 validate_sample(sample)
+
+
+def test_the_bounds_of_the_unit_and_of_most():
+    """Over 1000 m or under 1 mm, not at them, and in more than half of the pixels, not in half."""
+
+    def judged(*values):
+        validate_sample(Sample(picture(1, len(values)), np.array([values], np.float32), "a"))
+
+    judged(1000.0, 1000.0, 1000.0)
+    judged(0.001, 0.001, 0.001)
+    judged(3.0, 3.0, 1001.0, 1001.0)
+    judged(3.0, 3.0, 0.0009, 0.0009)
+    for wrong in (np.nextafter(np.float32(1000), np.float32(1001)), np.float32(0.0009999)):
+        with pytest.raises(DepthsiError, match="correct the unit"):
+            judged(wrong, wrong, wrong, 3.0)

@@ -227,12 +227,32 @@ class TwoNumbers(nn.Module):
         return jnp.broadcast_to(x[:, :, None], (len(image), *self.cells))
 
 
-@pytest.mark.slow
-def test_the_rates_of_both_stages_are_logged_and_used(tmp_path, monkeypatch):
-    """Written out: two steps of warm-up, then half a cosine, in each stage from its own start."""
+@pytest.fixture
+def two_numbers(monkeypatch):
+    def make(config, **_):
+        return TwoNumbers(config.sizes.output)
+
     for module in ("steps", "state"):
-        make = lambda config, **_: TwoNumbers(config.sizes.output)  # noqa: E731
         monkeypatch.setattr(f"depthsi.training.{module}.make_model", make)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("two_numbers")
+def test_a_batch_without_known_depth_changes_nothing():
+    config = dataclasses.replace(CONFIG, optim=SgdConfig(weight_decay=0.0))
+    stage = make_stages(config)[0]
+    state = initial_state(config, stage)
+    image, depth = np.zeros((4, 228, 304, 3), np.uint8), np.full((4, 228, 304), np.nan, np.float32)
+    after, metrics = jax.jit(make_train_step(config, stage))(state, image, depth)
+    assert_equal_trees(after.params, state.params)
+    assert (metrics["loss"], metrics["valid_share"], metrics["gradient_norm"]) == (0, 0, 0)
+    assert after.step == 1
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("two_numbers")
+def test_the_rates_of_both_stages_are_logged_and_used(tmp_path):
+    """Written out: two steps of warm-up, then half a cosine, in each stage from its own start."""
     config = dataclasses.replace(
         CONFIG,
         optim=SgdConfig(
