@@ -189,6 +189,13 @@ def test_batches_follow_the_order_from_any_step(pairs):
     assert taken(2, pairs, 4, 1, first_step=4) == expected[4:]
 
 
+def test_batches_follow_the_order_of_evened_scenes():
+    pairs = InMemory(*Numbered().arrays(), Numbered.scenes)
+    order = Order(7, 1, scenes=Numbered.scenes, even_scenes=2)
+    assert taken(3, pairs, 4, 1, even_scenes=2) == order.numbers(0, 12).reshape(3, 4).tolist()
+    assert taken(3, pairs, 4, 1) != taken(3, pairs, 4, 1, even_scenes=2)
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 6])
 def test_processes_read_contiguous_slices_of_the_same_batches(count):
     pairs = InMemory(*Numbered().arrays(), Numbered.scenes)
