@@ -129,6 +129,12 @@ def test_what_is_behind_is_left_out():
     near = np.array([[0.2, 0.26, 0.12, 0]], np.float32)  # u = 30, v = 20, but z < 0
     assert not project(near, shifted, SIZE, kind="lidar_x").any()
     assert not project(np.empty((0, 4), np.float32), SIMPLE, SIZE).any()
+    # Ahead of a camera that stands 2 m behind the scanner, but not ahead of the scanner.
+    back = SIMPLE + np.array([[0, 0, 0, 100], [0, 0, 0, 40], [0, 0, 0, 2]])
+    for x, seen in ((1e-3, True), (0, False), (-1e-3, False), (-0.5, False)):
+        points = np.array([[x, 0.1, 0.1, 0]], np.float32)
+        for rule in RULES:
+            assert project(points, back, SIZE, conflict=rule).any() == seen
 
 
 def test_conflicts_by_time_by_distance_and_in_ties():
