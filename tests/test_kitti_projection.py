@@ -70,7 +70,7 @@ def test_real_scans_pixel_by_pixel(name, half):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("camera", list(PROJECTIONS))
-@pytest.mark.parametrize("size", [None, (20, 50), (17, 30), (40, 60), (80, 200)])
+@pytest.mark.parametrize("size", [None, (20, 50), (17, 30), (12, 50), (40, 60), (80, 200)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_raw_calibration_and_sizes(tmp_path, camera, size, kind):
     write_calibration(tmp_path)
@@ -90,7 +90,7 @@ def test_smaller_maps_show_what_fitted_pictures_show():
     """Each pixel that `fit_to` gives a depth has one here, too, and a nearer or equal one."""
     points = scan_points(2, 20_000)
     full = project(points, SIMPLE, SIZE, conflict="nearest")
-    for size in ((20, 50), (15, 30), (30, 70)):
+    for size in ((20, 50), (15, 30), (30, 70), (12, 50)):
         _, sampled = fit_to(np.zeros((*SIZE, 3), np.uint8), full, size)
         found = project(points, SIMPLE, SIZE, size=size, conflict="nearest")
         there = sampled > 0
@@ -158,6 +158,9 @@ def test_times_run_counter_clockwise_from_minus_half_to_half_a_turn():
     points = np.array([[1, 0], [1, 1], [0, 1], [-1, 1e-6], [-1, -1e-6], [1, -1]], np.float32)
     found = times(np.pad(points, [(0, 0), (0, 2)]), Sweep(0.04, 0.06))
     np.testing.assert_allclose(found, [0, 0.015, 0.03, 0.06, -0.04, -0.01], atol=1e-7)
+    # unless told, a turn takes a tenth of a second, half of it on either side
+    sides = np.array([[0, 1, 0, 0], [0, -1, 0, 0]], np.float32)
+    np.testing.assert_allclose(times(sides), [0.025, -0.025], atol=1e-7)
 
 
 def test_misuse_is_named():
