@@ -255,6 +255,10 @@ def test_timestamps(tmp_path):
         assert stamps.sweep(1).before == pytest.approx(0.051, abs=1e-12)
         with refused(words):
             stamps.sweep(2)
+    write_timestamps(tmp_path)
+    for frame in (3, 4, 5):
+        with refused(f"line {frame + 1}: there is no timestamp of this frame but ''"):
+            read_timestamps(tmp_path).sweep(frame)
     (tmp_path / "timestamps_end.txt").unlink()
     with refused("timestamps_end.txt does not exist"):
         read_timestamps(tmp_path)

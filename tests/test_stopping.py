@@ -42,6 +42,10 @@ def test_a_closed_terminal_may_say_so_several_times():
         for _ in range(3):
             os.kill(os.getpid(), signal.SIGHUP)
         assert stop.due() == signal.SIGHUP
+    with stop_requests() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert stop.due() == signal.SIGTERM
 
 
 def test_several_processes_heed_the_largest_signal_of_the_step_before(monkeypatch):
