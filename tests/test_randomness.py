@@ -133,6 +133,25 @@ def test_no_two_draws_of_a_run_share_a_key(monkeypatch):
     assert len(distinct) == 9
 
 
+def test_each_seed_has_a_key_for_the_parameters_and_another_for_the_run(monkeypatch):
+    keys = []
+
+    class Spy:
+        def init(self, key, image):
+            del image
+            keys.append(key)
+            return {"params": {"coarse": {}}}
+
+    monkeypatch.setattr("depthsi.training.state.make_model", lambda _: Spy())
+    monkeypatch.setattr("depthsi.training.state.enter_stage", lambda state, *_: state)
+    stage = make_stages(small())[0]
+    for seed in (0, 1):
+        keys.append(initial_state(dataclasses.replace(small(), seed=seed), stage).key)
+        keys.append(jax.random.key(seed))
+    assert len(keys) == 6
+    assert len({jax.random.key_data(key).tobytes() for key in keys}) == 6
+
+
 @pytest.mark.slow
 def test_dropout_differs_by_step_and_by_example():
     """Each mask agrees with each other one in as many units as two fair coins agree."""
