@@ -18,7 +18,7 @@ from depthsi.config_json import to_dict
 from depthsi.errors import DepthsiError, DepthsiWarning
 from depthsi.metrics import METRICS
 from depthsi.training.checkpoints.digests import digests
-from depthsi.training.checkpoints.record import DamagedError
+from depthsi.training.checkpoints.record import DamagedError, check_same_digests, describe
 from depthsi.training.checkpoints.store import Checkpoints
 from depthsi.training.state import State
 
@@ -195,6 +195,16 @@ def test_checksums_stay_as_they_were_defined(shape):
     assert digests({"x": jnp.asarray(words)}) == {"x": oracle(words)}
     floats = words.view(np.float32) if shape else words
     assert digests({"x": jnp.asarray(floats)}) == {"x": oracle(words)}
+
+
+def test_both_checksums_are_compared():
+    arrays = {"x": jnp.arange(5.0)}
+    check_same_digests(describe(arrays), arrays)
+    for word in (0, 1):
+        saved_as = describe(arrays)
+        saved_as["x"]["digests"][word] ^= 1
+        with pytest.raises(DamagedError, match="x does not have the checksum it was saved with"):
+            check_same_digests(saved_as, arrays)
 
 
 def flip(file, position, bit):
