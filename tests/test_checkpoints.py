@@ -106,6 +106,17 @@ def test_the_newest_and_the_best_are_kept(tmp_path, best, scores, expected, the_
     assert kept(tmp_path) == expected
 
 
+@pytest.mark.parametrize("score", [None, float("nan"), float("inf")])
+def test_without_a_number_there_is_no_best(tmp_path, score):
+    """No checkpoint is kept for it, and the first number is an improvement."""
+    scores = None if score is None else dict.fromkeys((1, 2, 3), score)
+    saved(tmp_path, [1, 2, 3], scores=scores)
+    with Checkpoints(tmp_path, CONFIG) as checkpoints:
+        assert checkpoints.best is None
+        assert checkpoints.improves({CONFIG.schedule.best: 1e9})
+    assert kept(tmp_path) == [2, 3]
+
+
 def test_the_names_of_the_best_are_those_of_the_evaluation():
     quality = set(METRICS) - {"scale_share"}  # which says what an error is made of
     assert sorted(LOWER_IS_BETTER + HIGHER_IS_BETTER) == sorted(quality)

@@ -160,7 +160,8 @@ def stopped_and_resumed(path, config, data, monkeypatch, stop):
 def test_depth_as_counts(farthest, per_metre):
     depth = np.random.default_rng(0).uniform(0.3, farthest, (20, 30)).astype(np.float32)
     # what a product in float32 would round to the wrong side of half a count
-    depth[10:].flat = (np.linspace(0.6, 0.99, 300) * farthest * per_metre // 1 + 0.5) / per_metre
+    half_counts = (np.linspace(0.6, 0.99, 300) * farthest * per_metre // 1 + 0.5) / per_metre
+    depth[10:] = half_counts.reshape(10, 30)
     depth[0, 0], depth[0, 1:6] = farthest, [0, -2, np.nan, np.inf, 1e-6]
     counts, given = to_counts(depth)
     assert given == per_metre
