@@ -29,6 +29,7 @@ from depthsi.presets import from_scratch
 from depthsi.runs import RunDirectory
 from depthsi.training import loop, steps
 from depthsi.training.checkpoints.store import Checkpoints
+from depthsi.training.checkpoints.trained import trained_outputs
 from depthsi.training.loop import train
 from depthsi.training.parallel import make_mesh
 from depthsi.training.stages import Stage, check_warmup, make_stages, stage_of
@@ -86,6 +87,12 @@ def test_the_checkpoint_between_stages_belongs_to_the_first():
     assert [stage_of(stages, step) for step in (0, 1, 3, 4, 5)] == [coarse] * 3 + [fine] * 2
     with pytest.raises(DepthsiError, match="step 6 lies beyond the schedule's 5"):
         stage_of(stages, 6)
+
+
+def test_a_network_counts_as_trained_when_its_stage_has_begun():
+    config = Config(schedule=ScheduleConfig(batch_size=1, coarse_samples=3, fine_samples=2))
+    found = [trained_outputs(config, step) for step in range(6)]
+    assert found == [["coarse"]] * 4 + [["coarse", "fine"]] * 2
 
 
 @pytest.mark.parametrize(
