@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from depthsi.compilation import jit
-from depthsi.config import TwoScaleConfig
+from depthsi.config import HourglassConfig, TwoScaleConfig, UNetConfig
 from depthsi.errors import DepthsiError
 from depthsi.geometry import Window, geometry
 from depthsi.models import FineNet, TwoScaleNet, make_model
-from depthsi.models.layers import local_response_norm, max_pool
+from depthsi.models.layers import local_response_norm, max_pool, scaled_width
 from depthsi.presets import from_scratch
 
 SMALL = from_scratch(width=0.0625)
@@ -314,6 +314,25 @@ def test_bfloat16_gives_float32_gradients_near_the_exact_ones(output):
         assert a @ b > 0.9 * np.linalg.norm(a) * np.linalg.norm(b)
 
 
+def test_widths_are_rounded_to_the_nearest():
+    assert [scaled_width(n, 0.03) for n in (96, 256, 384, 4096)] == [3, 8, 12, 123]
+    assert [scaled_width(64, width, least=4) for width in (1.0, 0.1, 0.03)] == [64, 6, 4]
+    assert scaled_width(96, 0.001) == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (TwoScaleConfig(), r"`output` \(='depth'\) must be 'coarse' or 'fine'"),
+        (UNetConfig(), r"`output` \(='depth'\) must be 'unet'"),
+        (HourglassConfig(), r"`output` \(='depth'\) must be 'hourglass'"),
+    ],
+)
+def test_outputs_that_no_network_has_are_refused(config, words):
+    with pytest.raises(ValueError, match=words):
+        make_model(config).apply({}, jnp.zeros((1, 228, 304, 3)), output="depth")
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -321,6 +340,8 @@ def test_bfloat16_gives_float32_gradients_near_the_exact_ones(output):
         ({"width": float("nan")}, "width"),
         ({"dropout": 1.0}, "dropout"),
         ({"log_std": 0.0}, "log_std"),
+        ({"log_mean": float("inf")}, "log_mean is inf"),
+        ({"coarse_input_std": -1.0}, "coarse_input_std is -1.0"),
     ],
 )
 def test_impossible_settings_are_refused(changes, words):
