@@ -323,7 +323,6 @@ def test_widths_are_rounded_to_the_nearest():
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        (TwoScaleConfig(), r"`output` \(='depth'\) must be 'coarse' or 'fine'"),
         (UNetConfig(), r"`output` \(='depth'\) must be 'unet'"),
         (HourglassConfig(), r"`output` \(='depth'\) must be 'hourglass'"),
     ],
