@@ -227,3 +227,11 @@ def test_views_of_one_batch_do_not_know_of_each_other():
     values = draws()
     correlation = np.asarray(np.corrcoef(values[1:].T, values[:-1].T))[:8, 8:]
     assert np.abs(correlation).max() < 5 / np.sqrt(COUNT - 1)
+
+
+def test_what_is_smaller_than_the_crop_stays_in_its_middle():
+    """Along each axis by itself."""
+    draw = jax.jit(lambda key: draw_view(key, STILL, (200, 400), nyu()).shift)
+    rows, cols = np.transpose([draw(jax.random.key(seed)) for seed in range(20)])
+    assert not np.any(rows)
+    assert 30 < np.abs(cols).max() <= (400 - 304) / 2
