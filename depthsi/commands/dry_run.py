@@ -20,7 +20,7 @@ from depthsi.training.costs import (
 )
 from depthsi.training.parallel import DATA, MODEL, make_mesh
 from depthsi.training.processes.cluster import Cluster, join_cluster
-from depthsi.training.stages import make_stages
+from depthsi.training.stages import check_warmup, make_stages
 from depthsi.training.state import abstract_state
 
 
@@ -43,6 +43,7 @@ def dry_run(
         else:
             run.check_new()
         mesh = make_mesh(config.schedule.batch_size, config.compute)
+        check_warmup(config)
         check_init(config.init)
         check_coarse_convs(config)
         say = print if jax.process_index() == 0 else _nothing
