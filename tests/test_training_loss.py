@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +47,7 @@ def disparity(oracle):
     return lambda p, t, w, **options: oracle(np.exp(-p), np.exp(-t), w, **options)
 
 
-def midas(predictions, targets, where, value=oracles.ssi):
+def midas(predictions, targets, where, value: Any = oracles.ssi):
     scale, shift = oracles.scale_shift(predictions, targets, where)
     aligned = scale * predictions + shift
     return value(predictions, targets, where) + 0.5 * oracles.gradient_matching(

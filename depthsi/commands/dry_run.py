@@ -7,7 +7,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from depthsi.config import Config, DataConfig, Rooms, TwoScaleConfig
+from depthsi.config import Config, CustomData, DataConfig, Rooms, TwoScaleConfig
 from depthsi.runs import RunDirectory
 from depthsi.training.checkpoints.start_from_run import check_coarse_convs, check_init
 from depthsi.training.costs import (
@@ -113,6 +113,8 @@ def _data(data: DataConfig, *, watched: bool) -> str:
     where = ", kept in device memory" if data.resident else ""
     if isinstance(data, Rooms):
         return f"{data.train} rooms, drawn at the start{where}{val}"
+    if isinstance(data, CustomData):
+        return f"samples that a program gives ({data.name}){where}{val}"
     if not data.root:
         return f"{data.kind}, but its directory is not set yet: name it with --data.root"
     missing = "" if Path(data.root).is_dir() else " (which is no directory yet)"

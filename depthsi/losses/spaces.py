@@ -50,7 +50,7 @@ def in_space(loss: Callable[..., Array], space: Space) -> Callable[..., Array]:
     ) -> Array:
         maps = [jnp.asarray(predictions), jnp.asarray(targets)]
         if where is not None:
-            valid = as_where(where, maps[0].shape)
+            valid = jnp.asarray(as_where(where, maps[0].shape))
             maps = [jnp.where(valid, logs, 0) for logs in maps]
         return loss(*(jnp.exp(sign * logs) for logs in maps), where=where, **options)
 
