@@ -36,11 +36,11 @@ def evaluate_run(request: EvaluationRequest) -> Evaluation:
     protocol = rules(request, DEFAULT_PROTOCOLS[sizes.name])
     box = evaluated_region(protocol, sizes, sizes.image)  # refuses before anything is read
     network = trained_network(run, request.checkpoint)
-    config, source = _open_source(config, request.split, protocol)
+    config, source = open_source(config, request.split, protocol)
     pairs = open_samples(source, sizes.image, request.split)
 
     notes = [describe(protocol, box, sizes.image), truth_note(protocol, config)]
-    scores, predictors = {}, _predictors(network, request.mirrored)
+    scores, predictors = {}, network_predictors(network, request.mirrored)
     if request.mirrored:
         notes.append("Mirrored too: mean log depth of each picture and of its mirror image.")
     for row, predict in predictors.items():
@@ -95,7 +95,7 @@ def truth_note(protocol: Protocol, config: Config) -> str:
     return f"Truth: {here}; the protocol's: {wanted}."
 
 
-def _open_source(config: Config, split: str, protocol: Protocol) -> tuple[Config, Source]:
+def open_source(config: Config, split: str, protocol: Protocol) -> tuple[Config, Source]:
     """The split with the depth map that the protocol is defined with, if the data stores it."""
     wanted, size = STORED.get(protocol.truth), config.model.sizes.image
     if isinstance(config.data, Prepared) and wanted and not config.data.depth:
@@ -108,7 +108,7 @@ def _open_source(config: Config, split: str, protocol: Protocol) -> tuple[Config
     return config, config.data.open(split, size)
 
 
-def _predictors(network: TrainedNetwork, mirrored: bool) -> dict[str, Predictor]:
+def network_predictors(network: TrainedNetwork, mirrored: bool = False) -> dict[str, Predictor]:
     """Row -> network, for every network that has been trained, and the last one `mirrored`."""
     compiled = {}
     for output in network.outputs:
