@@ -117,7 +117,7 @@ class _Optimiser:
     rate_schedule: Literal["constant", "cosine"] = "constant"
     """constant as in the paper; cosine: the rate falls to 0 over each stage."""
     warmup: int = 0
-    """Steps over which the rate rises from 0 at the start of each stage."""
+    """Steps over which the rate rises from 0 at the start of each stage, fewer than it has."""
     clip: float = 0.0
     """Largest global norm of a gradient; 0 leaves gradients as they are."""
 

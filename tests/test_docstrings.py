@@ -10,7 +10,7 @@ import pytest
 MODULES = (
     *("depthsi.losses", "depthsi.metrics", "depthsi.metrics.bootstrap", "depthsi.metrics.compare"),
     *("depthsi.metrics.alignment", "depthsi.metrics.regions", "depthsi.metrics.baselines"),
-    *("depthsi.metrics.protocols", "depthsi.valid"),
+    *("depthsi.metrics.protocols", "depthsi.metrics.clamping", "depthsi.valid"),
 )
 each_module = pytest.mark.parametrize("name", MODULES)
 

@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 Size = tuple[int, int]
 
 
+def check_shares(prefix: str, val: float, test: float) -> None:
+    """Raises DepthsiError for shares of val and test that leave nothing for training."""
+    if not (val >= 0 and test >= 0 and val + test < 1):
+        raise DepthsiError(
+            f"{prefix}val_share is {val:g} and {prefix}test_share {test:g}; both must be at least"
+            " 0, and together less than 1."
+        )
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Stored:
     """What settings of data on disk have in common."""
@@ -71,6 +80,18 @@ class Folder(_Stored):
     '{split}/rgb/{name}.jpg -> {split}/depth/{name}.png', which is also the default."""
     units_per_metre: float = 0.0
     """Value for one metre in depth files of whole numbers, where no index says; 0: guess it."""
+    depth_coding: Literal["auto", "plain", "sunrgbd"] = "auto"
+    """sunrgbd: depth of SUN RGB-D, whose bits are rotated; auto: where the unit is guessed, this
+    coding is recognised as well."""
+    val_share: float = 0.0
+    """Part of the scenes of a folder without splits that becomes val, chosen by their names; of the
+    images, if no scenes are known."""
+    test_share: float = 0.0
+    """The same for test; the rest is train."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_shares("data.", self.val_share, self.test_share)
 
     def open(self, split: str, size: Size | None = None) -> "Source":
         """The pairs of `split`, without bad ones if `on_bad` is "skip".
@@ -83,6 +104,7 @@ class Folder(_Stored):
           DepthsiError: no folder is named, or whatever `FolderSource` refuses.
         """
         from depthsi.data.bad_samples import usable_samples
+        from depthsi.data.folder.shares import Shares
         from depthsi.data.folder.source import FolderSource
 
         if not self.root:
@@ -97,6 +119,8 @@ class Folder(_Stored):
             pattern=self.pattern,
             units_per_metre=self.units_per_metre or None,
             limits=self._limits(),
+            coding=self.depth_coding,
+            shares=Shares(self.val_share, self.test_share),
         )
         return usable_samples(source, self.on_bad, split)
 

@@ -11,7 +11,7 @@ from depthsi.data.pipeline import Samples, open_samples, ordered_batches
 from depthsi.data.samples import Source
 from depthsi.errors import DepthsiError
 from depthsi.evaluation.contact_sheet import ComparedImage
-from depthsi.evaluation.report import Evaluation
+from depthsi.evaluation.report import Evaluation, clamped_notes
 from depthsi.evaluation.request import EvaluationRequest
 from depthsi.evaluation.rules import rules
 from depthsi.inference import make_predictor
@@ -34,6 +34,11 @@ def evaluate_run(request: EvaluationRequest) -> Evaluation:
     config = run.config()
     sizes = config.model.sizes
     protocol = rules(request, DEFAULT_PROTOCOLS[sizes.name])
+    if protocol.alignment == "disparity":
+        raise DepthsiError(
+            f"--alignment disparity is for relative inverse depth, but {request.what} is a run,"
+            " which predicts metres: give another --alignment."
+        )
     box = evaluated_region(protocol, sizes, sizes.image)  # refuses before anything is read
     network = trained_network(run, request.checkpoint)
     config, source = open_source(config, request.split, protocol)
@@ -53,6 +58,8 @@ def evaluate_run(request: EvaluationRequest) -> Evaluation:
     for row, depth in _baselines(run).items():
         maps = map_batches(depth, ordered_batches(pairs, BATCH), box)
         scores[row] = score(maps, protocol, edges=request.edges)
+    for row, found in scores.items():
+        notes += clamped_notes(row, found)
 
     def compared_image(index: int) -> ComparedImage:
         image, depth = pairs.read(np.array([index]))

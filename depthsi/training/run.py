@@ -25,7 +25,7 @@ from depthsi.training.parallel import make_mesh, state_sharding
 from depthsi.training.processes.agreement import check_agreement, fingerprint
 from depthsi.training.processes.cluster import Cluster, join_cluster, on_leader
 from depthsi.training.processes.run_lock import run_lock
-from depthsi.training.stages import make_stages
+from depthsi.training.stages import check_warmup, make_stages
 from depthsi.training.state import abstract_state
 from depthsi.weights.network_file import TrainedNetwork, write_network
 
@@ -94,6 +94,7 @@ def train_run(
         mesh = make_mesh(config.schedule.batch_size, config.compute)
         state_sharding(abstract_state(config, make_stages(config)[0]), mesh)
         if not resume:
+            check_warmup(config)
             check_init(config.init)
             check_coarse_convs(config)
         sources, samples = _open(config, run)
