@@ -37,6 +37,7 @@ def line_chart(
     *,
     x_label: str,
     marks: Sequence[tuple[float, str]] = (),
+    log: bool = False,
 ) -> Html:
     """Lines over a common axis, with a title for each point.
 
@@ -45,10 +46,11 @@ def line_chart(
       lines: what to draw; those without points are left out.
       x_label: of the x axis, with its unit.
       marks: places on the x axis where something begins, each a vertical line, and what.
+      log: whether the y axis may be logarithmic.
     """
     drawn = [_thinned(line) for line in lines if len(line.x)]
     x = axis([v for line in drawn for v in (line.x[0], line.x[-1])], LEFT, RIGHT)
-    y = axis([v for line in drawn for v in line.y], BOTTOM, TOP, log=True)
+    y = axis([v for line in drawn for v in line.y], BOTTOM, TOP, log=log)
     inside = [(place, what) for place, what in marks if x.low < place < x.high]
     return chart(
         label,

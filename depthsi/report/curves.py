@@ -9,15 +9,16 @@ from jaxtyping import Float64
 
 
 class Panel(NamedTuple):
-    """A quantity to draw: where it stands, and what to call it."""
+    """A quantity to draw: where it stands, what to call it, whether its axis may be logarithmic."""
 
     split: str
     name: str
     label: str
+    log: bool = False
 
 
 PANELS = (
-    Panel("train", "loss", "training loss, as the settings define it"),
+    Panel("train", "loss", "training loss, as the settings define it", log=True),
     Panel("val", "rmse_log_si", "val RMSE log SI, log metres (lower is better)"),
     Panel("val", "rmse_log", "val RMSE log, log metres (lower is better)"),
     Panel("val", "d1", "val d<1.25, share of pixels (higher is better)"),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from depthsi.evaluation.depth_tally import DISTANCES, EDGES, DepthTally, occupied
-from depthsi.evaluation.error_split import BLOCKS, error_shares
+from depthsi.evaluation.error_split import BLOCKS, Share, error_shares
 from depthsi.report import pictures
 from depthsi.report.analysis import Analysis, ShownImage
 from depthsi.report.charts import bar_chart, square_chart, stacked_bar
@@ -81,18 +81,23 @@ def _by_cause(found: Analysis) -> Html:
         [
             join([swatch(index), name]),
             f"{means[key]:.4f}",
-            f"{shares[key].value:.1%} ({shares[key].low:.1%} to {shares[key].high:.1%})",
+            join([f"{shares[key].value:.1%}", tag("small", _ends(shares[key]))]),
         ]
         for index, (key, name) in enumerate(CAUSES.items())
     ]
-    rows.append(["all, mean of RMSE log squared", f"{means['whole']:.4f}", ""])
+    rows.append(["all: mean of RMSE log²", f"{means['whole']:.4f}", ""])
     note = (
         f"What one factor for each image would remove; what one for each block ({BLOCKS} along the"
-        " longer side) would remove beyond that; and the rest. They add up exactly."
+        " longer side) would remove beyond that; and the rest. They add up exactly. Below a"
+        " share its 95 % interval over images."
     )
-    table = plain_table(("cause", "log² ", "share (95 %)"), rows)
+    table = plain_table(("cause", "log²", "share"), rows)
     caption = tag("figcaption", f"squared log error of {found.network} by cause")
     return tag("figure", caption, bar, table, tag("p", note, class_="note"), class_="card")
+
+
+def _ends(share: Share) -> str:
+    return f"{share.low:.1%} to {share.high:.1%}"
 
 
 def _by_distance(tally: DepthTally) -> Html:

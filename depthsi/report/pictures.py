@@ -99,7 +99,9 @@ def _spaced(marks: dict[str, float]) -> list[tuple[str, float]]:
     """The marks that leave room for their labels, first ones first."""
     kept: list[tuple[str, float]] = []
     for name, place in marks.items():
-        if all(abs(place - other) > 0.14 for _, other in kept):
+        letters = (len(name) + len(other) for other, _ in kept)
+        room = (0.02 + 0.009 * both for both in letters)  # of the bar on a narrow screen
+        if all(abs(place - at) > least for (_, at), least in zip(kept, room, strict=True)):
             kept.append((name, place))
     return kept
 

@@ -31,7 +31,7 @@ def curves(runs: Sequence[RunReport]) -> Html:
             name = panel.name if len(runs) == 1 else f"{run.name}, {panel.name}"
             lines.append(Line(name, steps, values, number))
         if any(len(line.x) for line in lines):
-            drawn = line_chart(panel.label, lines, x_label="step", marks=marks)
+            drawn = line_chart(panel.label, lines, x_label="step", marks=marks, log=panel.log)
             charts.append(tag("figure", tag("figcaption", panel.label), drawn, class_="card"))
     stages = "; ".join(_stages(run, runs) for run in runs)
     return join(
@@ -50,7 +50,8 @@ def settings(runs: Sequence[RunReport]) -> Html:
     for run in runs:
         near = compare_settings(run.config)
         changed = sum(setting.changed for setting in near.settings)
-        text = f"Nearest preset: {near.preset}; ● marks the {changed} settings that differ from it."
+        text = f"Nearest preset: {near.preset}; {changed} settings differ from it"
+        text += ", each marked ●." if changed else "."
         groups: dict[str, list] = {}
         for setting in near.settings:
             section, _, name = setting.name.rpartition(".")

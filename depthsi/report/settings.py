@@ -80,7 +80,7 @@ def _settings(config: Config, base: Config, preset: Config) -> list[Setting]:
         if not dataclasses.is_dataclass(here):
             found.append(Setting(field.name, here, there, here != there))
             continue
-        for inner in dataclasses.fields(here):
+        for inner in sorted(dataclasses.fields(here), key=lambda each: each.name != "kind"):
             value, default = getattr(here, inner.name), getattr(there, inner.name)
             if inner.name == "kind":
                 default = getattr(preset, field.name).kind

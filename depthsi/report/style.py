@@ -63,11 +63,13 @@ th, td { padding: 4px 10px; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--line); vertical-align: top; }
 th:first-child, td:first-child { text-align: left; }
 tbody th { font-weight: 600; position: sticky; left: 0; background: var(--back); }
-td small { display: block; color: var(--soft); font-size: .75rem; }
+td small, th small { display: block; color: var(--soft); font-size: .75rem; }
 tr.main td, tr.main th { background: var(--card); }
 tr.main th { border-left: 3px solid var(--c0); }
 tr.group th { position: static; color: var(--soft); font-weight: 400; padding-top: 1em;
   white-space: normal; }
+tr.group span { position: sticky; left: 0; display: inline-block; max-width: calc(100vw - 60px); }
+.card th { white-space: normal; } .card tbody th { background: var(--card); }
 .better { color: var(--good); } .worse { color: var(--bad); }
 .settings { columns: 340px; column-gap: 28px; }
 .settings section { break-inside: avoid; margin-bottom: 1em; }
@@ -79,10 +81,9 @@ tr.changed td:first-child::before { content: "\\25CF "; color: var(--c1); }
 pre { background: var(--card); border: 1px solid var(--line); border-radius: 8px;
   padding: 10px 12px; white-space: pre-wrap; font-size: .85rem; }
 .shown { margin: 0 0 18px; }
-.images { display: grid; gap: 8px; grid-template-columns: repeat(auto-fill, minmax(165px, 1fr)); }
+.images { display: grid; gap: 8px; grid-template-columns: repeat(auto-fit, minmax(165px, 1fr)); }
 .images figure { margin: 0; }
 .images img { width: 100%; display: block; border-radius: 4px; }
-.images.few { grid-template-columns: repeat(auto-fit, minmax(165px, 1fr)); }
 .sharp { image-rendering: pixelated; }
 .scales { display: grid; gap: 12px 32px; margin: .8em 0 1.2em;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 340px), 1fr)); }

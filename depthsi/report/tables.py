@@ -116,7 +116,9 @@ def _table(
         body.append(tag("tr", tag("th", row, scope="row"), cells, class_=kind))
     if paper is not None:
         title, rows = paper
-        body.append(tag("tr", tag("th", title, colspan=len(names) + 1), class_="group"))
+        body.append(
+            tag("tr", tag("th", tag("span", title), colspan=len(names) + 1), class_="group")
+        )
         for row, printed in rows.items():
             cells = [_cell(printed.get(name)) for name in names]
             body.append(tag("tr", tag("th", row, scope="row"), cells))
