@@ -56,7 +56,8 @@ def tally_depths(
     d = np.log(y) - np.log(true)
 
     def sums(values: np.ndarray) -> np.ndarray:
-        return np.bincount(bins, weights=values, minlength=len(DISTANCES) - 1)
+        found = np.bincount(bins, weights=values, minlength=len(DISTANCES) - 1)
+        return found.astype(np.float64)  # which the sums of nothing are not
 
     return DepthTally(
         pairs=pairs.astype(np.int64),

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+LEAST = 1e-30  # what is smaller counts as 0
 LOG_FROM = 50.0  # greatest over least value from which a positive quantity gets a log axis
 
 
@@ -48,10 +49,12 @@ def axis(values: Iterable[float], start: float, end: float, *, log: bool = False
     if not known.size:
         return Axis(0.0, 1.0, start, end)
     low, high = float(known.min()), float(known.max())
-    if log and low > 0 and high / low > LOG_FROM:
+    if log and low > LEAST and high / low > LOG_FROM:
         widen = (high / low) ** 0.04
         return Axis(low / widen, high * widen, start, end, log=True)
-    margin = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
+    spread = high - low
+    same = spread < LEAST or spread < 1e-9 * max(abs(low), abs(high))
+    margin = (0.1 * abs(high) if abs(high) > LEAST else 1.0) if same else 0.06 * spread
     floor = 0.0 if low >= 0 and low < 0.35 * high else low - margin
     return Axis(floor, high + margin, start, end)
 

@@ -10,7 +10,7 @@ from depthsi.report.axes import Axis, as_number, axis
 from depthsi.report.markup import Html, join, tag
 
 WIDTH, HEIGHT = 360, 220  # units; drawn on a page a unit is a pixel or a little more
-LEFT, RIGHT, TOP, BOTTOM = 46, 350, 12, 182  # of the plot
+LEFT, RIGHT, TOP, BOTTOM = 46.0, 350.0, 12.0, 182.0  # of the plot
 MOST_POINTS = 400  # drawn of a line, the least and the greatest of each stretch among them
 COLOURS = 6  # in the style sheet, which repeat
 

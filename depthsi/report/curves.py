@@ -41,7 +41,7 @@ def curve(rows: Sequence[dict[str, Any]], split: str, name: str) -> Curve:
     found = {
         row["step"]: float(row[name])
         for row in rows
-        if row.get("split") == split and is_number(row.get(name))
+        if row.get("split") == split and is_number(row.get(name)) and is_number(row["step"])
     }
     steps = sorted(found)
     return Curve(np.array(steps, float), np.array([found[step] for step in steps], float))

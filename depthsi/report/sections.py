@@ -22,7 +22,7 @@ def curves(runs: Sequence[RunReport]) -> Html:
     problems = [problem(run, "curves", runs) for run in runs]
     marks = []
     if all(run.stages == runs[0].stages for run in runs):
-        marks = [(stage.start, f"{stage.name} →") for stage in runs[0].stages[1:]]
+        marks = [(float(stage.start), f"{stage.name} →") for stage in runs[0].stages[1:]]
     charts = []
     for panel in PANELS:
         lines = []

@@ -10,6 +10,7 @@ from depthsi.evaluation.evaluate import is_run
 from depthsi.output import complain
 from depthsi.report.collect import collect
 from depthsi.report.page import page
+from depthsi.viz.depth_maps import require_matplotlib
 
 
 def write_report(runs: Sequence[str], out: str = "", split: str = "test") -> Path:
@@ -36,6 +37,7 @@ def write_report(runs: Sequence[str], out: str = "", split: str = "test") -> Pat
         raise DepthsiError(f"--out {path} is a directory: name a file in it, {path}/report.html.")
     if not os.access(path.parent if path.parent.is_dir() else ".", os.W_OK):
         raise DepthsiError(f"{path} cannot be written: choose another place with --out.")
+    require_matplotlib()
     found = collect(runs, split)
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_text(path, page(found))
