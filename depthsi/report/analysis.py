@@ -29,7 +29,7 @@ from depthsi.runs import RunDirectory
 from depthsi.training.checkpoints.trained import trained_network
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class ShownImage:
     """An image of the gallery, the part of it that is compared.
 
@@ -52,7 +52,7 @@ class ShownImage:
     predictions: Mapping[str, np.ndarray]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Analysis:
     """What a run's last network does on a split.
 

@@ -212,7 +212,7 @@ def _label(x: float, y: float, name: str, anchor: str) -> Html:
 
 def _depth_ticks(low: float, high: float) -> list[float]:
     wanted = (0.1, 0.2, 0.5, 1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 80, 150, 300)
-    found = [t for t in wanted if low <= t <= high]
+    found = [float(t) for t in wanted if low <= t <= high]
     return found if len(found) <= 8 else found[:: -(-len(found) // 8)]
 
 

@@ -14,7 +14,7 @@ from depthsi.training.checkpoints.trained import latest_step
 from depthsi.training.stages import Stage, make_stages
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class RunReport:
     """A run as the page shows it.
 
