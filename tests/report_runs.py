@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 
+from depthsi.evaluation.contact_sheet import ComparedImage
 from depthsi.evaluation.depth_tally import tally_depths
 from depthsi.evaluation.error_split import split_error
 from depthsi.evaluation.report import Evaluation, as_json
@@ -68,7 +69,7 @@ def made_evaluation(factors, split="test"):
         notes="One line.\nAnother.",
         scores=scores,
         main=next(iter(factors)),
-        compared_image=lambda index: None,
+        compared_image=lambda index: ComparedImage(true[0], true[0], true[0]),
         context={"run": {}, "step": 30},
     )
 

@@ -32,7 +32,7 @@ class Axis:
         share = (scale(value) - scale(self.low)) / (scale(self.high) - scale(self.low))
         return self.start + share * (self.end - self.start)
 
-    def ticks(self, count: int = 5) -> list[float]:
+    def ticks(self, count: int = 6) -> list[float]:
         """Round numbers from low to high, about `count` of them."""
         wanted = _log_ticks if self.log else _ticks
         return wanted(self.low, self.high, count)

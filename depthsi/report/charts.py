@@ -36,6 +36,7 @@ def line_chart(
     lines: Sequence[Line],
     *,
     x_label: str,
+    until: float,
     marks: Sequence[tuple[float, str]] = (),
     log: bool = False,
 ) -> Html:
@@ -45,11 +46,12 @@ def line_chart(
       label: what the chart shows, with the unit of y.
       lines: what to draw; those without points are left out.
       x_label: of the x axis, with its unit.
+      until: end of the x axis, over 0, which begins at 0.
       marks: places on the x axis where something begins, each a vertical line, and what.
       log: whether the y axis may be logarithmic.
     """
     drawn = [_thinned(line) for line in lines if len(line.x)]
-    x = axis([v for line in drawn for v in (line.x[0], line.x[-1])], LEFT, RIGHT)
+    x = Axis(0.0, until, LEFT, RIGHT)
     y = axis([v for line in drawn for v in line.y], BOTTOM, TOP, log=log)
     inside = [(place, what) for place, what in marks if x.low < place < x.high]
     return chart(

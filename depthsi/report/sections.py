@@ -8,7 +8,7 @@ from typing import Any
 from depthsi.machine import describe_machine
 from depthsi.report.charts import Line, line_chart
 from depthsi.report.collect import RunReport
-from depthsi.report.curves import PANELS, curve
+from depthsi.report.curves import PANELS, curve, is_number
 from depthsi.report.markup import Html, join, tag
 from depthsi.report.parts import legend, problem, run_heading
 from depthsi.report.settings import compare_settings, training_command
@@ -23,6 +23,8 @@ def curves(runs: Sequence[RunReport]) -> Html:
     marks = []
     if all(run.stages == runs[0].stages for run in runs):
         marks = [(float(stage.start), f"{stage.name} →") for stage in runs[0].stages[1:]]
+    logged = [row["step"] for run in runs for row in run.rows if is_number(row["step"])]
+    until = 1.02 * max([1.0, *logged])
     charts = []
     for panel in PANELS:
         lines = []
@@ -31,7 +33,9 @@ def curves(runs: Sequence[RunReport]) -> Html:
             name = panel.name if len(runs) == 1 else f"{run.name}, {panel.name}"
             lines.append(Line(name, steps, values, number))
         if any(len(line.x) for line in lines):
-            drawn = line_chart(panel.label, lines, x_label="step", marks=marks, log=panel.log)
+            drawn = line_chart(
+                panel.label, lines, x_label="step", until=until, marks=marks, log=panel.log
+            )
             charts.append(tag("figure", tag("figcaption", panel.label), drawn, class_="card"))
     stages = "; ".join(_stages(run, runs) for run in runs)
     return join(

@@ -93,5 +93,6 @@ pre { background: var(--card); border: 1px solid var(--line); border-radius: 8px
 .bar-scale span { position: absolute; white-space: nowrap; }
 .bar-scale .mid { transform: translateX(-50%); } .bar-scale .last { transform: translateX(-100%); }
 details { margin: .8em 0; } summary { cursor: pointer; color: var(--c0); }
-@media (max-width: 600px) { body { padding: 12px; } th, td { padding: 4px 7px; } }
+@media (max-width: 600px) { body { padding: 12px; } th, td { padding: 4px 6px; }
+  td small { white-space: normal; min-width: 4em; } tbody th { white-space: normal; } }
 """)
