@@ -183,6 +183,18 @@ def test_a_damaged_evaluation_is_one_sentence(damage, run):
     assert "training loss" in found.text
 
 
+def test_a_number_that_no_image_has_is_a_dash(run):
+    file = run.path / "evaluation.json"
+    values = json.loads(file.read_text())
+    values["results"]["coarse"]["image"]["mae"] = None
+    values["results"]["coarse"]["image_intervals"]["mae"] = [None, None]
+    file.write_text(json.dumps(values))
+    found = read_evaluation(run)
+    assert found.values["coarse"]["mae"] is None
+    assert "mae" not in found.intervals["coarse"]
+    assert "damaged" not in report(run.path).text
+
+
 def test_an_evaluation_that_cannot_be_opened_is_a_sentence(run):
     (run.path / "evaluation.json").unlink()
     (run.path / "evaluation.json").mkdir()

@@ -81,7 +81,9 @@ def test_each_cause_alone_is_found():
 def test_images_that_cannot_be_scored_are_nan():
     predicted, true, where = holes((3, 16, 16))
     where[0] = False
-    predicted[1][where[1] & (true[1] > 0) & (true[1] < np.inf)] = np.nan
+    row, column = np.argwhere(where[1] & (true[1] > 0) & (true[1] < np.inf))[0]
+    predicted[1, row, column] = np.nan
+    predicted[2][~where[2]] = np.nan  # which does not count
     parts = split_error(predicted, true, where)
     assert all(np.isnan(each[:2]).all() and np.isfinite(each[2]) for each in parts)
 
@@ -102,6 +104,8 @@ def test_shares_add_up_and_their_intervals_hold_them():
 def test_tallies_against_a_loop():
     predicted, true, where = holes((2, 12, 10))
     predicted[0, 0, :3] = 0.01, 900.0, np.nan
+    true[1, 0, :3] = 1.5, 2.0, 80.0  # the ends of bins
+    where[1, 0, :3] = True
     tally = tally_depths(predicted, true, where)
     pairs, sums = np.zeros_like(tally.pairs), np.zeros((len(DISTANCES) - 1, 4))
     for index in np.ndindex(*true.shape):

@@ -104,11 +104,9 @@ def _about_rows(run: RunDirectory, rows: Sequence[Any]) -> dict[str, str]:
         return {"curves": f"{run.metrics} is not there: the run has logged nothing yet."}
     text = run.metrics.read_text(encoding="utf-8", errors="replace")
     lost = sum(1 for line in text.splitlines() if line.strip()) - len(rows)
-    return (
-        {"curves": f"{lost} lines of {run.metrics} cannot be read and are left out."}
-        if lost
-        else {}
-    )
+    if not lost:
+        return {}
+    return {"curves": f"{lost} lines of {run.metrics} cannot be read and are left out."}
 
 
 def _names(paths: Sequence[str]) -> list[str]:
