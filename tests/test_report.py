@@ -240,12 +240,15 @@ def test_runs_of_the_same_data_show_the_same_images(tmp_path):
     asked = []
 
     def analyse(run, split, protocol, indices):
+        if run.path.name == "bare":
+            raise DepthsiError("no checkpoint")
         asked.append((run.path.name, indices))
         return made_analysis(run, split, protocol, indices or ((3, "worst"),))
 
-    paths = [made_run(tmp_path / name).path for name in ("a", "b")]
+    paths = [made_run(tmp_path / name).path for name in ("bare", "a", "b")]
     paths.append(made_run(tmp_path / "c", small_config(data=Rooms(seed=9))).path)
-    report(*paths, analyse=analyse)
+    found = report(*paths, analyse=analyse)
+    assert found.text.count("by RMSE log, as chosen for a; step 30") == 1
     assert asked == [("a", None), ("b", ((3, "worst"),)), ("c", None)]
 
 

@@ -44,7 +44,7 @@ class RunReport:
 def collect(paths: Sequence[str], split: str, analyse: Analyse = analyse) -> list[RunReport]:
     """Everything about the runs in these directories.
 
-    Runs of the same data as the first one show the same images in their galleries.
+    Runs of the same data show the same images in their galleries: those chosen for the first one.
 
     Args:
       paths: of the runs.
@@ -58,8 +58,8 @@ def collect(paths: Sequence[str], split: str, analyse: Analyse = analyse) -> lis
     configs = [run.config() for run in runs]  # refuses before anything is computed
     found: list[RunReport] = []
     for run, config, name in zip(runs, configs, _names(paths), strict=True):
-        first = found[0] if found and same_data(found[0].config, config) else None
-        shown = first.analysis.indices if first and first.analysis else None
+        before = (one for one in found if same_data(one.config, config))
+        shown = next((one.analysis.indices for one in before if one.analysis), None)
         found.append(_one(run, config, name, lambda *given, i=shown: analyse(*given, i), split))
     return found
 

@@ -9,7 +9,7 @@ from depthsi.evaluation.error_split import BLOCKS, Share, error_shares
 from depthsi.report import pictures
 from depthsi.report.analysis import Analysis, ShownImage
 from depthsi.report.charts import bar_chart, square_chart, stacked_bar
-from depthsi.report.collect import RunReport
+from depthsi.report.collect import RunReport, same_data
 from depthsi.report.markup import Html, join, tag
 from depthsi.report.parts import problem, run_heading, swatch
 from depthsi.report.tables import plain_table
@@ -32,11 +32,8 @@ def gallery(runs: Sequence[RunReport]) -> Html:
     parts.append(tag("div", scales, class_="scales"))
     for run in runs:
         if run.analysis:
-            count = len(run.analysis.errors)
-            text = (
-                f"Worst, middle and best of {count} images of split {run.analysis.split!r} by RMSE"
-                f" log, step {run.analysis.step}; the part of each that is compared."
-            )
+            first = next(one for one in runs if one.analysis and same_data(one.config, run.config))
+            text = _which(run, run.analysis, first)
             parts += [run_heading(run, runs), tag("p", text, class_="soft")]
             parts += [_shown(one, limits, error) for one in run.analysis.shown]
     return join(parts)
@@ -54,6 +51,15 @@ def errors(runs: Sequence[RunReport]) -> Html:
         parts.append(tag("div", cards, class_="grid-charts"))
         parts += [tag("p", line, class_="note") for line in found.notes.splitlines()]
     return join(parts)
+
+
+def _which(run: RunReport, found: Analysis, first: RunReport) -> str:
+    """Which images of a run are shown; runs of the same data show those of the first one."""
+    of = "" if first is run else f", as chosen for {first.name}"
+    return (
+        f"Worst, middle and best of {len(found.errors)} images of split {found.split!r} by RMSE"
+        f" log{of}; step {found.step}; the part of each that is compared."
+    )
 
 
 def _shown(one: ShownImage, limits: tuple[float, float], error: float) -> Html:

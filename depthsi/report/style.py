@@ -58,7 +58,8 @@ svg text.on { fill: var(--card); font-weight: 600; }
 .swatch { display: inline-block; width: 12px; height: 12px; border-radius: 3px;
   margin-right: 6px; }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
+table { border-collapse: collapse; overflow-wrap: normal;
+  font-variant-numeric: tabular-nums; font-size: .9rem; }
 th, td { padding: 4px 10px; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--line); vertical-align: top; }
 th:first-child, td:first-child { text-align: left; }
@@ -74,10 +75,10 @@ tr.group span { position: sticky; left: 0; display: inline-block; max-width: cal
 .settings { columns: 340px; column-gap: 28px; }
 .settings section { break-inside: avoid; margin-bottom: 1em; }
 .settings h3 { margin-top: 0; }
-.settings table { width: 100%; } .settings td { white-space: normal; }
+.settings table { width: 100%; } .settings td { white-space: normal; overflow-wrap: anywhere; }
 .settings td:last-child { text-align: right; }
 tr.changed td { font-weight: 600; }
-tr.changed td:first-child::before { content: "\\25CF "; color: var(--c1); }
+tr.changed td:first-child::before { content: "\\25CF\\A0"; color: var(--c1); }
 pre { background: var(--card); border: 1px solid var(--line); border-radius: 8px;
   padding: 10px 12px; white-space: pre-wrap; font-size: .85rem; }
 .shown { margin: 0 0 18px; }
