@@ -18,6 +18,7 @@ from depthsi.config import Folder, Rooms
 from depthsi.errors import DepthsiError
 from depthsi.evaluation.tables import COLUMNS
 from depthsi.report import write
+from depthsi.report.analysis import analyse
 from depthsi.report.collect import collect
 from depthsi.report.evaluation_file import read_evaluation
 from depthsi.report.markup import Html, image_uri, join, tag
@@ -154,6 +155,18 @@ def test_what_is_missing_is_a_sentence(tmp_path):
     assert "No predictions, see Images." in found.text
     assert "depthsi train tiny" in found.text
     assert found.tags.count("polyline") == 0
+
+
+def test_a_damaged_network_is_one_sentence(run):
+    params = {"coarse": {"kernel": np.ones((50, 50), np.float32)}}
+    write_network(run.weights, TrainedNetwork(small_config().model, params, ("coarse",), 30))
+    os.makedirs(run.checkpoints / "30")
+    data = bytearray(run.weights.read_bytes())
+    data[-40] ^= 1
+    run.weights.write_bytes(data)
+    found = report(run.path, analyse=analyse)
+    assert f"{run.weights} is damaged" in found.text
+    assert "training loss" in found.text
 
 
 @pytest.mark.parametrize(
