@@ -13,6 +13,7 @@ from depthsi.report.collect import RunReport, same_data
 from depthsi.report.markup import Html, join, tag
 from depthsi.report.parts import problem, run_heading, swatch
 from depthsi.report.tables import plain_table
+from depthsi.viz.depth_maps import WIDE
 
 CAUSES = {
     "scale": "one global scale",
@@ -73,9 +74,10 @@ def _shown(one: ShownImage, limits: tuple[float, float], error: float) -> Html:
         ),
         (f"log error of {last}", pictures.error_picture(one, error, "log error")),
     ]
+    kind = "images wide" if one.picture.shape[1] > WIDE * one.picture.shape[0] else "images"
     figures = [tag("figure", image, tag("figcaption", name)) for name, image in cells]
     heading = tag("h3", f"{one.kind}: {one.name}, RMSE log {one.error:.3f}")
-    return tag("div", heading, tag("div", figures, class_="images"), class_="shown")
+    return tag("div", heading, tag("div", figures, class_=kind), class_="shown")
 
 
 def _by_cause(found: Analysis) -> Html:

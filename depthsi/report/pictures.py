@@ -20,7 +20,7 @@ from depthsi.viz.depth_maps import (
 )
 from depthsi.viz.grid import Scale
 
-WIDEST = 480  # pixels of an image in the page
+WIDEST = 640  # pixels of an image in the page
 
 
 def photo(picture: np.ndarray, alt: str) -> Html:

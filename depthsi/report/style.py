@@ -83,6 +83,7 @@ pre { background: var(--card); border: 1px solid var(--line); border-radius: 8px
   padding: 10px 12px; white-space: pre-wrap; font-size: .85rem; }
 .shown { margin: 0 0 18px; }
 .images { display: grid; gap: 8px; grid-template-columns: repeat(auto-fit, minmax(165px, 1fr)); }
+.images.wide { grid-template-columns: repeat(auto-fit, minmax(min(100%, 340px), 1fr)); }
 .images figure { margin: 0; }
 .images img { width: 100%; display: block; border-radius: 4px; }
 .sharp { image-rendering: pixelated; }
