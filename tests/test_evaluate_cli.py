@@ -256,7 +256,10 @@ def test_wrong_units_are_named_and_nothing_is_written(truth, capsys, tmp_path):
 def test_mistakes(run, truth, capsys, tmp_path):
     made = predictions(truth, tmp_path / "made", lambda depth: depth)
     assert "no config.json. If it holds predictions" in refusal(capsys, made)
-    assert "is a run, which has its own data" in refusal(capsys, run, "--data", truth)
+    assert "no split 'tset'" in refusal(capsys, run, "--data", truth, "--split", "tset")
+    weights = run / "weights.safetensors"
+    assert "is a network without data of its own" in refusal(capsys, weights)
+    assert "without checkpoints to choose" in refusal(capsys, weights, "--checkpoint", "best")
     assert "Did you mean 'nyu_bts'?" in refusal(capsys, run, "--protocol", "nyu-bts")
     assert "Did you mean 'garg'?" in refusal(capsys, run, "--crop", "grag")
     assert "'kb' takes 352x1216" in refusal(capsys, run, "--crop", "kb")

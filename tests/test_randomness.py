@@ -136,13 +136,12 @@ def test_no_two_draws_of_a_run_share_a_key(monkeypatch):
 def test_each_seed_has_a_key_for_the_parameters_and_another_for_the_run(monkeypatch):
     keys = []
 
-    class Spy:
-        def init(self, key, image):
-            del image
-            keys.append(key)
-            return {"params": {"coarse": {}}}
+    def spy(model, key, image):
+        del model, image
+        keys.append(key)
+        return {"coarse": {}}
 
-    monkeypatch.setattr("depthsi.training.state.make_model", lambda _: Spy())
+    monkeypatch.setattr("depthsi.training.state.initial_params", spy)
     monkeypatch.setattr("depthsi.training.state.enter_stage", lambda state, *_: state)
     stage = make_stages(small())[0]
     for seed in (0, 1):

@@ -14,7 +14,7 @@ from report_runs import Page, made_analysis, made_run, small_config
 
 import depthsi
 from depthsi.cli import main
-from depthsi.config import Folder, Rooms
+from depthsi.config import CustomConfig, CustomData, Folder, Rooms
 from depthsi.errors import DepthsiError
 from depthsi.evaluation.tables import COLUMNS
 from depthsi.report import write
@@ -132,6 +132,13 @@ def test_no_name_becomes_markup(name, tmp_path):
     assert not {"\u202e", "\x1b"} & set(html)
 
 
+def test_what_a_program_gave_is_named(tmp_path):
+    given = small_config(data=CustomData(name="mine"), loss=CustomConfig(name="f"))
+    found = report(made_run(tmp_path / "given", given).path)
+    assert "A program gave the samples and loss of this run: train it from Python" in found.text
+    assert "A program gave" not in report(made_run(tmp_path / "plain").path).text
+
+
 def test_markup_escapes_all_but_itself():
     assert (
         tag("p", "<b>&\"'", class_='x" y') == '<p class="x&quot; y">&lt;b&gt;&amp;&quot;&#x27;</p>'
@@ -243,7 +250,11 @@ def test_runs_of_other_data_are_not_compared(tmp_path):
     first = made_run(tmp_path / "first", factors={"coarse": 1.5})
     other = made_run(tmp_path / "o", small_config(data=Rooms(seed=9)), factors={"coarse": 1.0})
     val = made_run(tmp_path / "val", factors={"coarse": 1.0}, split="val")
-    found = report(first.path, other.path, val.path)
+    named = made_run(tmp_path / "named", factors={"coarse": 1.0})
+    file = named.path / "evaluation.json"
+    file.write_text(file.read_text().replace("One line.", "Data: others, brought to 240x320."))
+    found = report(first.path, other.path, val.path, named.path)
+    assert "named is not compared with first: they were evaluated on other data." in found.text
     assert "o is not compared with first: their data or image sizes differ." in found.text
     assert "val is not compared with first: one is of split 'test', the other of" in found.text
     assert not {"better", "worse"} & set(found.values("class"))

@@ -93,7 +93,7 @@ def test_the_checkpoint_between_stages_belongs_to_the_first():
 def test_a_network_counts_as_trained_when_its_stage_has_begun():
     config = Config(schedule=ScheduleConfig(batch_size=1, coarse_samples=3, fine_samples=2))
     found = [trained_outputs(config, step) for step in range(6)]
-    assert found == [["coarse"]] * 4 + [["coarse", "fine"]] * 2
+    assert found == [("coarse",)] * 4 + [("coarse", "fine")] * 2
 
 
 @pytest.mark.parametrize(
@@ -381,7 +381,7 @@ def test_training_stops_on_a_loss_that_is_not_finite(tmp_path):
 
 @pytest.mark.slow
 def test_the_last_good_checkpoint_survives_a_loss_that_is_not_finite(tmp_path, monkeypatch):
-    def poisoned(config, stage):
+    def poisoned(config, stage, loss=None):
         step = make_train_step(config, stage)
 
         def update(state, image, depth):

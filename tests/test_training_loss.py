@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +47,7 @@ def disparity(oracle):
     return lambda p, t, w, **options: oracle(np.exp(-p), np.exp(-t), w, **options)
 
 
-def midas(predictions, targets, where, value=oracles.ssi):
+def midas(predictions, targets, where, value: Any = oracles.ssi):
     scale, shift = oracles.scale_shift(predictions, targets, where)
     aligned = scale * predictions + shift
     return value(predictions, targets, where) + 0.5 * oracles.gradient_matching(
@@ -88,7 +89,7 @@ ORACLES = [
     (
         SumConfig(silog=0.1, si_mse=2.0),
         lambda *image: (
-            oracles.equation_4(*image, 0.5)
+            oracles.equation_4(*image, lam=0.5)
             + 0.5 * oracles.gradient_matching(*image)
             + 0.1 * BTS(*image)
             + 2 * linear(oracles.variance)(*image)

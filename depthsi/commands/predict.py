@@ -15,7 +15,8 @@ from depthsi.commands.predict_request import PredictRequest
 from depthsi.data.formats.images import IMAGE_SUFFIXES, read_image
 from depthsi.errors import DepthsiError, DepthsiWarning
 from depthsi.output import complain
-from depthsi.predictor import is_model, load
+from depthsi.predictor import load
+from depthsi.training.checkpoints.trained import is_model
 from depthsi.viz.depth_maps import require_matplotlib
 from depthsi.viz.save_depth import save_depth
 

@@ -72,7 +72,7 @@ class Folder(_Stored):
     """A folder of images with depth, listed in its index.csv or paired by their names."""
 
     kind: Literal["folder"] = "folder"
-    """rooms, folder or prepared; each kind has settings of its own."""
+    """rooms, folder, prepared or custom; each kind has settings of its own."""
     root: str = ""
     """The folder."""
     pattern: str = ""
@@ -130,7 +130,7 @@ class Prepared(_Stored):
     """A data set that `depthsi prepare` stored."""
 
     kind: Literal["prepared"] = "prepared"
-    """rooms, folder or prepared; each kind has settings of its own."""
+    """rooms, folder, prepared or custom; each kind has settings of its own."""
     root: str = ""
     """The directory that depthsi prepare printed, or one above it."""
     depth: str = ""
@@ -158,3 +158,32 @@ class Prepared(_Stored):
             self.root, split, size=size, depth=self.depth or None, limits=self._limits()
         )
         return usable_samples(source, self.on_bad, split)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CustomData:
+    """Samples that a program gives to `depthsi.train` itself."""
+
+    kind: Literal["custom"] = "custom"
+    """rooms, folder, prepared or custom; each kind has settings of its own."""
+    name: str = ""
+    """Name of what was given, for the record."""
+    even_scenes: int = 0
+    """Samples of each scene in one pass over the training data, 1200 in the paper; 0: all once."""
+    resident: bool = False
+    """Keep the training pairs in device memory, depth in 16 bits, and sample them there."""
+
+    endless: ClassVar[bool] = False
+    workers: ClassVar[int] = 0
+
+    def __post_init__(self) -> None:
+        require_at_least("data", self, even_scenes=0)
+
+    def open(self, split: str, size: Size | None = None) -> "Source":
+        """Raises DepthsiError: only the program that trained the run has its samples."""
+        del size
+        raise DepthsiError(
+            f"The samples of {split} were given by a program ({self.name}) and not stored: train it"
+            " from Python, with depthsi.train(config, train=SAMPLES), and evaluate it on other data"
+            " with --data."
+        )

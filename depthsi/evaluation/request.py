@@ -11,10 +11,11 @@ class EvaluationRequest:
     """What to evaluate, and how. The comments below the fields are the help of the command line."""
 
     what: str
-    """Directory of a run; or predictions: a folder with a depth file for each image, or one .npy,
-    .npz or .mat file with all maps."""
+    """Directory of a run, or a file of weights (.safetensors); or predictions: a folder with a
+    depth file for each image, or one .npy, .npz or .mat file with all maps."""
     data: str = ""
-    """What predictions are of: a folder of pairs, prepared data, or a run whose data it is."""
+    """What predictions are of, or what else to evaluate a network on: a folder of pairs, prepared
+    data, or a run whose data it is."""
     split: str = "test"
     """Split of the data."""
     protocol: str = ""

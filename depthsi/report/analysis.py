@@ -105,8 +105,8 @@ def analyse(
     sizes = config.model.sizes
     rules = protocol or DEFAULT_PROTOCOLS[sizes.name]
     box = evaluated_region(rules, sizes, sizes.image)
-    network = trained_network(run)
-    config, source = open_source(config, split, rules)
+    network = trained_network(run.path)
+    data, source = open_source(config.data, split, sizes.image, rules)
     predictors = network_predictors(network)
     samples = open_samples(source, sizes.image, split)
     images = _Images(samples, picture_names(source, split), predictors, sizes, rules)
@@ -120,7 +120,7 @@ def analyse(
         step=network.step,
         network=images.main,
         parameters=_count(network.params),
-        notes="\n".join([describe(rules, box, sizes.image), truth_note(rules, config)]),
+        notes="\n".join([describe(rules, box, sizes.image), truth_note(rules, data)]),
         parts=parts,
         tally=tally,
         shown=tuple(_shown(images, index, kind, float(errors[index])) for index, kind in places),

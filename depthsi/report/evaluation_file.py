@@ -39,6 +39,11 @@ class StoredEvaluation(NamedTuple):
     intervals: Mapping[str, Intervals]
 
     @property
+    def data(self) -> tuple[str, ...]:
+        """The lines of the notes that say which data was evaluated, if not the run's own."""
+        return tuple(line for line in self.notes.splitlines() if line.startswith("Data: "))
+
+    @property
     def main(self) -> str:
         """The row of the run's last network."""
         rows = list(self.values)

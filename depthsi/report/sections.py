@@ -11,7 +11,7 @@ from depthsi.report.collect import RunReport
 from depthsi.report.curves import PANELS, curve, is_number
 from depthsi.report.markup import Html, join, tag
 from depthsi.report.parts import legend, problem, run_heading
-from depthsi.report.settings import compare_settings, training_command
+from depthsi.report.settings import compare_settings, given_parts, training_command
 from depthsi.report.tables import plain_table
 
 PACKAGES = ("depthsi", "flax", "optax", "numpy")
@@ -87,8 +87,9 @@ def repeat(runs: Sequence[RunReport]) -> Html:
         file = shlex.join(["depthsi", "train", "--config", f"{run.path}/config.json", "--run", new])
         block = join(join([line, Html("\n")]) for line in lines)
         parts += [run_heading(run, runs), tag("pre", block)]
-        if run.config.loss.kind == "custom":
-            text = "Its loss was a function of its own, which has to be given to depthsi.train."
+        if given := given_parts(run.config):
+            text = f"A program gave the {given} of this run: train it from Python, with"
+            text += " depthsi.train."
             parts.append(tag("p", text, class_="problem"))
         parts.append(tag("p", "The same out of its own file: ", tag("code", file), class_="soft"))
     versions = {name: metadata.version(name) for name in PACKAGES}

@@ -45,14 +45,20 @@ def compare_settings(config: Config) -> ComparedSettings:
 def training_command(config: Config, run: str) -> str:
     """The command line that trains with `config` into `run`; quoted for a shell.
 
-    A loss that was a function of one's own stays out of it: the command line cannot name one.
+    What a program gave, see `given_parts`, it can only name.
     """
     near = compare_settings(config)
     words = ["depthsi", "train", near.preset]
     for setting in near.settings:
-        if setting.changed and setting.name != "loss.name":
+        if setting.changed:
             words += _words(setting)
     return shlex.join([*words, "--run", run])
+
+
+def given_parts(config: Config) -> str:
+    """What a program gave to `depthsi.train` in this run, "" for nothing."""
+    parts = {"samples": config.data.kind, "loss": config.loss.kind}
+    return " and ".join(name for name, kind in parts.items() if kind == "custom")
 
 
 def _words(setting: Setting) -> list[str]:

@@ -66,6 +66,8 @@ def comparable_with(first: RunReport, other: RunReport) -> str | None:
         return "their data or image sizes differ"
     if (one.split, one.images) != (two.split, two.images):
         return f"one is of split {one.split!r}, the other of {two.split!r}, or of other images"
+    if one.data != two.data:
+        return "they were evaluated on other data"
     if one.protocol != two.protocol:
         return "their protocols differ"
     return None

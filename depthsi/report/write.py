@@ -6,10 +6,10 @@ from pathlib import Path
 
 from depthsi import files
 from depthsi.errors import DepthsiError
-from depthsi.evaluation.evaluate import is_run
 from depthsi.output import complain
 from depthsi.report.collect import collect
 from depthsi.report.page import page
+from depthsi.runs import is_run
 from depthsi.viz.depth_maps import require_matplotlib
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import shlex
+from collections.abc import Mapping
 from importlib import metadata
 
 import jax
@@ -19,6 +20,7 @@ from depthsi.runs import RunDirectory
 from depthsi.training.checkpoints.start_from_run import check_coarse_convs, check_init
 from depthsi.training.checkpoints.trained import trained_outputs
 from depthsi.training.feeds import check_feed
+from depthsi.training.logs.callbacks import Callbacks
 from depthsi.training.logs.metrics_log import LogOptions
 from depthsi.training.loop import train
 from depthsi.training.loss import Loss, make_loss
@@ -41,6 +43,8 @@ def train_run(
     options: LogOptions = LogOptions(),  # noqa: B008 (frozen)
     cluster: Cluster = Cluster(),  # noqa: B008 (frozen)
     loss: Loss | None = None,
+    data: Mapping[str, Source] | None = None,
+    callbacks: Callbacks = Callbacks(),  # noqa: B008 (frozen)
 ) -> RunDirectory:
     """Trains all stages into the run directory `path`.
 
@@ -52,6 +56,8 @@ def train_run(
       cluster: the processes that train together.
       loss: `f(predictions, targets, *, where) -> (b,)` of log metres (b, h, w), in place of
         `config.loss`, of which reduction and multiplier stay.
+      data: samples by split, in place of what `config.data` opens.
+      callbacks: what to call along the way.
 
     Raises:
       DepthsiError: settings, data or a directory that cannot be used, in one sentence.
@@ -98,14 +104,16 @@ def train_run(
             check_warmup(config)
             check_init(config.init)
             check_coarse_convs(config)
-        sources, samples = _open(config, run)
+        sources, samples = _open(config, run, data or {})
         check_agreement(fingerprint({}, sources, {}))
         train_samples, val_samples = samples.get("train"), samples.get("val")
         check_feed(config, train_samples, mesh)
         if not resume:
             on_leader(begin)
         on_leader(describe_data)
-        params = train(config, run, train_samples, val_samples, options, loss)
+        params = train(
+            config, run, train_samples, val_samples, options, loss=loss, callbacks=callbacks
+        )
         if jax.process_index() == 0:
             steps = make_stages(config)[-1].end
             trained = TrainedNetwork(config.model, params, trained_outputs(config, steps), steps)
@@ -123,13 +131,17 @@ def _with_loss(config: Config, loss: Loss) -> Config:
     return dataclasses.replace(config, loss=custom)
 
 
-def _open(config: Config, run: RunDirectory) -> tuple[dict[str, Source], dict[str, Samples]]:
+def _open(
+    config: Config, run: RunDirectory, given: Mapping[str, Source]
+) -> tuple[dict[str, Source], dict[str, Samples]]:
     """The splits that this run still needs, by name, and what was read of them."""
     # a run on endless rooms takes no more than the mean predictor from `data.train` of them
     train = not config.data.endless or not run.mean_depth_file.exists()
     needed = {"train": train, "val": config.schedule.eval_every > 0}
     size = config.model.sizes.image
-    sources = {split: _source(config, split) for split in needed if needed[split]}
+    sources = {
+        split: given.get(split) or _source(config, split) for split in needed if needed[split]
+    }
     return sources, {split: open_samples(one, size, split) for split, one in sources.items()}
 
 
