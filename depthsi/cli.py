@@ -4,6 +4,7 @@ Parses; the work is elsewhere.
 """
 
 import dataclasses
+import difflib
 import functools
 import inspect
 import json
@@ -18,6 +19,7 @@ from typing import Annotated, Any, Literal, TextIO
 
 import tyro
 
+from depthsi import __version__
 from depthsi.commands.info_request import InfoRequest
 from depthsi.commands.predict_request import PredictRequest
 from depthsi.commands.prepare import DataSetOptions
@@ -34,6 +36,8 @@ from depthsi.launch.tpu_slice import Tpu
 from depthsi.output import CLOSED_PIPE, complain, discard_output, make_encodable
 from depthsi.presets import PRESETS
 from depthsi.training.processes.cluster import Cluster
+
+VERBS = ("prepare", "train", "config", "launch", "evaluate", "report", "predict", "info")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,7 +211,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         make_encodable(stream)
     try:
+        if words[:1] == ["--version"]:
+            print(f"depthsi {__version__}")
+            return
         verb, start = words[:1], Start(DEFAULTS, None, words[1:])
+        _check_verb(verb)
         if verb in (["train"], ["config"]):
             start = read_start(words[1:])
         verbs = (
@@ -263,6 +271,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise  # a fault of ours, which needs its traceback
         complain(sentence)
         raise SystemExit(2) from None
+
+
+def _check_verb(verb: Sequence[str]) -> None:
+    """Raises DepthsiError for a word that is no command, with the one that it resembles."""
+    if verb and not verb[0].startswith("-") and verb[0] not in VERBS:
+        near = difflib.get_close_matches(verb[0], VERBS, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"the commands are {', '.join(VERBS)}."
+        raise DepthsiError(f"There is no command {verb[0]!r}; {hint}")
 
 
 def _split(words: list[str]) -> tuple[list[str], list[str]]:

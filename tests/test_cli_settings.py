@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from depthsi.cli import main
+import depthsi
+from depthsi.cli import VERBS, main
 from depthsi.commands.settings import read_start
 from depthsi.config import (
     AdamWConfig,
@@ -140,3 +141,25 @@ def test_resume_needs_nothing_but_the_run(tmp_path):
     start = read_start([f"--run={tmp_path / 'run'}", "--resume"])
     assert start.settings == nyu()
     assert read_start(["nyu", "--run", str(tmp_path / "run"), "--resume"]).settings is None
+
+
+def test_a_misspelt_command_names_the_one_that_was_meant(capsys):
+    for word, words in (
+        ("trian", "There is no command 'trian'; did you mean 'train'?"),
+        ("photo.jpg", "the commands are prepare, train,"),
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            main([word])
+        assert stopped.value.code == 2
+        assert words in capsys.readouterr().err
+
+
+def test_the_commands_are_those_of_the_help(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "{" + ",".join(VERBS) + "}" in capsys.readouterr().out.replace("\n", "")
+
+
+def test_the_version(capsys):
+    main(["--version"])
+    assert capsys.readouterr().out == f"depthsi {depthsi.__version__}\n"
