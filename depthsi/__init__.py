@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     )
     from depthsi.metrics import DepthMetrics, depth_metrics
     from depthsi.models import CoarseNet, FineNet, TwoScaleNet
-    from depthsi.predictor import Predictor, load
+    from depthsi.predictor import Predictor, export, load
     from depthsi.weights.network_file import TrainedNetwork, read_network, write_network
 
 __version__ = "0.1.0"
@@ -36,6 +36,7 @@ _HOMES = {
     "TrainedNetwork": "weights.network_file",
     "TwoScaleNet": "models",
     "depth_metrics": "metrics",
+    "export": "predictor",
     "load": "predictor",
     "optimal_log_scale": "losses",
     "read_network": "weights.network_file",
@@ -61,6 +62,7 @@ __all__ = [
     "data",
     "depth_metrics",
     "evaluation",
+    "export",
     "geometry",
     "load",
     "losses",

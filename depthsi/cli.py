@@ -1,4 +1,4 @@
-"""The command line: `depthsi prepare | train | config | launch | evaluate | predict | info`.
+"""The command line: `depthsi prepare | train | launch | evaluate | predict | export` and others.
 
 Parses; the work is elsewhere.
 """
@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, TextIO
 
 import tyro
 
+from depthsi.commands.export_request import ExportRequest
 from depthsi.commands.info_request import InfoRequest
 from depthsi.commands.predict_request import PredictRequest
 from depthsi.commands.prepare import DataSetOptions
@@ -169,6 +170,16 @@ class Predict(PredictRequest):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Export(ExportRequest):
+    """Write a network as one file that other programs can use."""
+
+    def __call__(self) -> None:
+        from depthsi.commands.export import export
+
+        export(self)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Info(InfoRequest):
     """Show versions and devices, the layers and progress of a run, or what data is like."""
 
@@ -198,6 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             Launch,
             Evaluate,
             Predict,
+            Export,
             Info,
         )
         command = tyro.cli(

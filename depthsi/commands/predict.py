@@ -83,7 +83,8 @@ def _model_and_photos(words: Sequence[str]) -> tuple[str, Sequence[str]]:
             raise DepthsiError(f"The model comes first: depthsi predict {swapped} {model} ...")
         raise DepthsiError(
             f"{model} is neither a run (it has no config.json) nor a file of weights"
-            " (.safetensors): name one of them before the photos."
+            " (.safetensors) or an exported network (.stablehlo): name one of them before the"
+            " photos."
         )
     if not photos:
         raise DepthsiError(f"No photo was named: depthsi predict {model} PHOTO [PHOTO ...].")
