@@ -52,7 +52,8 @@ def predict(request: PredictRequest) -> int:
         for depth in predictor.stream(images()):
             photo, image = waiting.popleft()
             directory.mkdir(parents=True, exist_ok=True)
-            written = save_depth(directory, photo.stem, image, depth, kinds)
+            focal = predictor.sizes.focal_length(depth.shape)
+            written = save_depth(directory, photo.stem, image, depth, kinds, focal)
             done += 1
             bar.update()
             bar.write(" ".join(map(str, written)), file=sys.stdout)
