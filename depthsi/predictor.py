@@ -78,40 +78,46 @@ def export(
     *,
     dtype: Literal["float32", "bfloat16"] = "float32",
 ) -> None:
-    """Writes a network as one file, whole or not at all; `load` reads it again.
+    """Writes a network as one file, whole or not at all.
 
     Args:
       predictor: from `load`.
       path: of the file. One that ends in .stablehlo is a program for CPUs, GPUs and TPUs that gives
-        the predictor's output, see `depthsi.exports.artefact`; one in .safetensors has the
-        parameters by name and all outputs, see `depthsi.weights.network_file`.
-      dtype: of the numbers in .safetensors; those in .stablehlo are float32.
+        the predictor's output, see `depthsi.exports.artefact`; one in .onnx the same for other
+        runtimes, see `depthsi.exports.onnx`; one in .safetensors has the parameters by name and
+        all outputs, see `depthsi.weights.network_file`. `load` reads the first and the last.
+      dtype: of the numbers in .safetensors; those in the others are float32.
 
     Raises:
-      DepthsiError: another ending; bfloat16 for .stablehlo; the network is itself an exported one.
+      DepthsiError: another ending; bfloat16 for one of the others; the network is itself an
+        exported one; jax2onnx is not installed, which .onnx needs.
       OSError: the file cannot be written.
 
     Example:
       >>> predictor = depthsi.load("runs/rooms")  # doctest: +SKIP
       >>> depthsi.export(predictor, "rooms.stablehlo")  # doctest: +SKIP
     """
-    suffix = Path(path).suffix
-    if isinstance(predictor.network, ExportedNetwork):
+    network, output, suffix = predictor.network, predictor.output, Path(path).suffix
+    assert output is not None
+    if isinstance(network, ExportedNetwork):
         raise DepthsiError(
             "The network is an exported one already, without parameters to write: export the run"
             " or the file of weights it was made from."
         )
-    if suffix not in _READERS:
-        raise DepthsiError(f"{path} must end in one of {', '.join(sorted(_READERS))}.")
-    if suffix != SUFFIX:
-        write_network(path, predictor.network, dtype)
-        return
-    if dtype != "float32":
+    if dtype != "float32" and suffix in (SUFFIX, ".onnx"):
         raise DepthsiError(f"{path} is to have {dtype} numbers, which only .safetensors can have.")
-    from depthsi.exports.stablehlo import write_stablehlo
+    if suffix == SUFFIX:
+        from depthsi.exports.stablehlo import write_stablehlo
 
-    assert predictor.output is not None
-    write_stablehlo(path, predictor.network, predictor.output)
+        write_stablehlo(path, network, output)
+    elif suffix == ".onnx":
+        from depthsi.exports.onnx import write_onnx
+
+        write_onnx(path, network, output)
+    elif suffix == ".safetensors":
+        write_network(path, network, dtype)
+    else:
+        raise DepthsiError(f"{path} must end in .stablehlo, .safetensors or .onnx.")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -1,6 +1,7 @@
 """Exported networks: the same depth as the network itself, and nothing else is believed."""
 
 import dataclasses
+import hashlib
 import json
 import os
 import subprocess
@@ -170,8 +171,11 @@ def members(file):
 
 
 def rewritten(path, metadata, program, packing=zipfile.ZIP_STORED, **more):
+    """A file whose checksums are right, whatever it holds."""
+    checksum = {"sha256": hashlib.sha256(program).hexdigest()}
     with zipfile.ZipFile(path, "w", packing) as archive:
-        archive.writestr("metadata.json", json.dumps(metadata))
+        text = metadata | checksum if isinstance(metadata, dict) else metadata
+        archive.writestr("metadata.json", json.dumps(text))
         archive.writestr("model.stablehlo", program)
         for name, data in more.items():
             archive.writestr(name, data)
@@ -233,6 +237,18 @@ def test_files_that_are_no_artefacts_are_refused(file, tmp_path):
     refused(rewritten(path, [], program), "not an object")
     for damaged in (b"", bytes(100), program[:1000], program[:-1000], b"\xff" * 1000):
         refused(rewritten(path, metadata, damaged), "damaged|another function")
+
+
+def test_every_changed_byte_of_a_program_is_noticed(file, tmp_path):
+    """MLIR's reader does not survive all of them."""
+    metadata, program = members(file)
+    for _ in range(30):
+        changed = bytearray(program)
+        changed[RNG.integers(len(changed))] ^= 1 << RNG.integers(8)
+        with zipfile.ZipFile(tmp_path / "a.stablehlo", "w") as archive:
+            archive.writestr("metadata.json", json.dumps(metadata))
+            archive.writestr("model.stablehlo", changed)
+        refused(tmp_path / "a.stablehlo", "does not have the checksum")
 
 
 def exported(function, *shapes):
@@ -305,7 +321,7 @@ def test_the_command_writes_both_formats(network, file, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--out", "a.onnx"], "must end in .stablehlo or .safetensors"),
+        (["--out", "a.zip"], "must end in .stablehlo, .safetensors or .onnx"),
         (["--out", "a.zip", "--format", "stablehlo"], "must end in .stablehlo, as"),
         (["--out", "a.stablehlo", "--format", "safetensors"], "must end in .safetensors, as"),
         (["--out", "a.stablehlo", "--dtype", "bfloat16"], "--dtype bfloat16 is for"),
@@ -322,10 +338,39 @@ def test_mistakes_are_said_in_a_sentence(words, said, tmp_path, monkeypatch, cap
 
 def test_python_refuses_other_endings_and_types(network, tmp_path):
     predictor = depthsi.Predictor(network)
-    with pytest.raises(depthsi.DepthsiError, match="must end in one of"):
-        depthsi.export(predictor, tmp_path / "a.onnx")
+    with pytest.raises(depthsi.DepthsiError, match="must end in"):
+        depthsi.export(predictor, tmp_path / "a.zip")
     with pytest.raises(depthsi.DepthsiError, match=r"only \.safetensors"):
         depthsi.export(predictor, tmp_path / "a.stablehlo", dtype="bfloat16")
+
+
+def test_onnx_says_where_it_can_be_made(network, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jax2onnx", None)
+    with pytest.raises(depthsi.DepthsiError, match=r"jax2onnx.* environment of its own"):
+        depthsi.export(depthsi.Predictor(network), tmp_path / "a.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "settings", [SETTINGS, UNetConfig(size="small"), HourglassConfig(size="small")]
+)
+def test_onnx_predicts_as_the_network_does(settings, tmp_path):
+    """Where jax2onnx is installed, which is not among what the other tests need."""
+    pytest.importorskip("jax2onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    predictor, sizes = depthsi.Predictor(small_network(settings)), settings.sizes
+    with jax.numpy_rank_promotion("allow"):  # jax2onnx relies on it
+        depthsi.export(predictor, tmp_path / "a.onnx")
+    session = runtime.InferenceSession(tmp_path / "a.onnx")
+    assert session.get_inputs()[0].shape == ["b", *sizes.image, 3]
+    described = json.loads(session.get_modelmeta().custom_metadata_map["depthsi"])
+    assert described["step"] == 3
+    images = np.stack(photos(*[sizes.image] * 3))
+    (metres,) = session.run([predictor.output], {"images": images})
+    crop = centre(images, np.ones(images.shape[:3], np.float32), sizes).image
+    expected = jax.jit(predictor.log_depth)(crop)
+    assert np.ptp(np.log(metres)) > 1e-4
+    np.testing.assert_allclose(np.log(metres), expected, atol=1e-5)
 
 
 def test_windows_are_put_where_the_crop_is():

@@ -16,14 +16,14 @@ class ExportRequest:
     model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL")]
     """A run or a file of weights."""
     out: Annotated[str, tyro.conf.arg(metavar="FILE")]
-    """The file to write, which ends in .stablehlo or .safetensors."""
-    format: Literal["stablehlo", "safetensors"] | None = None
+    """The file to write, which ends in .stablehlo, .safetensors or .onnx."""
+    format: Literal["stablehlo", "safetensors", "onnx"] | None = None
     """stablehlo: a program of images to metres for CPUs, GPUs and TPUs. safetensors: the parameters
-    by name. Default: what FILE ends in."""
+    by name. onnx: the program for other runtimes, needs jax2onnx. Default: what FILE ends in."""
     checkpoint: str = "newest"
     """Which checkpoint of a run: newest, best, or a step."""
     output: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """Which map stablehlo is to give, such as coarse. Default: the best trained one."""
+    """Which map a program is to give, such as coarse. Default: the best trained one."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Of the numbers in safetensors; bfloat16 halves the file."""
 
@@ -35,13 +35,14 @@ class ExportRequest:
         """
         ending = Path(self.out).suffix
         kind = self.format or ending.removeprefix(".")
-        if kind not in ("stablehlo", "safetensors"):
-            raise DepthsiError(f"--out {self.out} must end in .stablehlo or .safetensors.")
+        if kind not in ("stablehlo", "safetensors", "onnx"):
+            raise DepthsiError(f"--out {self.out} must end in .stablehlo, .safetensors or .onnx.")
         if ending != f".{kind}":
             raise DepthsiError(f"--out {self.out} must end in .{kind}, as --format {kind} says.")
-        if kind == "stablehlo" and self.dtype != "float32":
+        if kind != "safetensors" and self.dtype != "float32":
             raise DepthsiError(f"--dtype {self.dtype} is for --format safetensors only.")
         if kind == "safetensors" and self.output is not None:
             raise DepthsiError(
-                f"--output {self.output} is for --format stablehlo: safetensors has every output."
+                f"--output {self.output} is for --format stablehlo or onnx: safetensors has every"
+                " output."
             )

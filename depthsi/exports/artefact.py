@@ -1,8 +1,8 @@
-"""An exported network: one file that holds the compiled-for-anything program and what it is.
+"""An exported network: one file with a program for every platform, and what it is.
 
 The file, `NAME.stablehlo`, is a zip archive of two members, both stored without compression:
 
-  metadata.json     a JSON object, described at `describe`
+  metadata.json     a JSON object, described at `describe`, with the SHA-256 of the program
   model.stablehlo   a function as `jax.export` serialises it; needs no pickle, and no package but
                     JAX: `jax.export.deserialize(bytearray(data)).call(images)`
 
@@ -15,6 +15,7 @@ Nothing here imports Flax or makes a network.
 """
 
 import dataclasses
+import hashlib
 import io
 import json
 import zipfile
@@ -103,7 +104,6 @@ def describe(
         "sizes": _plain_sizes(sizes),
         "input": {"axes": ["b", *sizes.image, 3], "type": "uint8", "unit": "RGB, 0..255"},
         "outputs": {output: {"axes": ["b", *sizes.output], "type": "float32", "unit": "metres"}},
-        "platforms": list(PLATFORMS),
         "step": step,
         "about": dict(about),
         "licence": about.get(
@@ -125,7 +125,7 @@ def write_artefact(path: PathLike, program: bytes, metadata: Mapping[str, Any]) 
     Raises:
       OSError: the file cannot be written.
     """
-    text = json.dumps(metadata, indent=2)
+    text = json.dumps({**metadata, "sha256": hashlib.sha256(program).hexdigest()}, indent=2)
     with zipfile.ZipFile(buffer := io.BytesIO(), "w", zipfile.ZIP_STORED) as archive:
         for name, data in ((METADATA, text.encode()), (PROGRAM, program)):
             archive.writestr(zipfile.ZipInfo(name), data)  # without the time: the same bytes again
@@ -135,8 +135,10 @@ def write_artefact(path: PathLike, program: bytes, metadata: Mapping[str, Any]) 
 def read_artefact(path: PathLike) -> ExportedNetwork:
     """The network that `write_artefact` wrote.
 
-    The program is checked before it runs: it must have the images and maps that its settings have,
-    and call nothing outside itself. It is a program all the same, which can take time and memory.
+    The program is checked before it runs: it must be the one that was written, have the images and
+    maps that its settings have, and call nothing outside itself. Whoever forges all of this can
+    still write a program that never ends or that the compiler does not survive: load files of
+    people you trust.
 
     Raises:
       DepthsiError: missing, damaged, of a later version, or not what it says it is.
@@ -158,6 +160,10 @@ def read_artefact(path: PathLike) -> ExportedNetwork:
         raise DepthsiError(f"{path} has the outputs {list(outputs)!r:.200}: {ADVICE}.")
     if metadata.get("sizes") != _plain_sizes(settings.sizes):
         raise DepthsiError(f"{path} has sizes that are not those of its settings: {ADVICE}.")
+    if metadata.get("sha256") != hashlib.sha256(program).hexdigest():
+        raise DepthsiError(
+            f"{path} is damaged: its program does not have the checksum saved with it."
+        )
     with decoding(path):
         exported = export.deserialize(bytearray(program))
     _check_signature(path, exported, settings.sizes)

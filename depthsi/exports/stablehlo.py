@@ -1,20 +1,16 @@
 """A trained network as StableHLO, in the file that `depthsi.exports.artefact` describes."""
 
 import dataclasses
-from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 from jax import export
 from jax.extend.mlir import ir, passmanager
 from jax.extend.mlir.dialects import stablehlo
 
 import depthsi
-from depthsi.augment import centre
 from depthsi.exports.artefact import PLATFORMS, describe, write_artefact
+from depthsi.exports.function import image_function
 from depthsi.files import PathLike
-from depthsi.models.factory import make_model
 from depthsi.weights.network_file import TrainedNetwork
 
 
@@ -40,16 +36,7 @@ def write_stablehlo(path: PathLike, network: TrainedNetwork, output: str) -> Non
 
 
 def _program(network: TrainedNetwork, output: str) -> bytes:
-    sizes, model = network.settings.sizes, make_model(network.settings)
-    params = jax.tree.map(np.asarray, dict(network.params))
-
-    def metres(images: jax.Array) -> Any:
-        pixels = centre(images, jnp.ones(images.shape[:3]), sizes).image
-        log_depth = model.apply({"params": params}, pixels, output=output)
-        return jnp.exp(jnp.asarray(log_depth))
-
-    (batch,) = export.symbolic_shape("b")
-    images = jax.ShapeDtypeStruct((batch, *sizes.image, 3), np.uint8)
+    metres, images = image_function(network, output)
     exported = export.export(jax.jit(metres), platforms=PLATFORMS)(images)
     module = _without_places(exported.mlir_module_serialized)
     return bytes(dataclasses.replace(exported, mlir_module_serialized=module).serialize())
@@ -58,7 +45,7 @@ def _program(network: TrainedNetwork, output: str) -> bytes:
 def _without_places(module: bytes) -> bytes:
     """The same program without the lines of source it stems from, with paths of this machine.
 
-    It is readable for the versions of XLA of the 12 weeks before this one.
+    It uses operations that StableHLO had 12 weeks before this version, so that others read it.
     """
     oldest = stablehlo.StablehloCompatibilityRequirement.WEEK_12
     with ir.Context() as context:
