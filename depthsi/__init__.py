@@ -7,7 +7,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from depthsi import data, evaluation, geometry, losses, metrics, models, training, viz
+    from depthsi import (
+        config,
+        data,
+        evaluation,
+        geometry,
+        losses,
+        metrics,
+        models,
+        presets,
+        training,
+        viz,
+    )
+    from depthsi.api import Training, evaluate, train
     from depthsi.config import Config
     from depthsi.errors import DepthsiError, DepthsiWarning
     from depthsi.losses import (
@@ -34,8 +46,10 @@ _HOMES = {
     "FineNet": "models",
     "Predictor": "predictor",
     "TrainedNetwork": "weights.network_file",
+    "Training": "api",
     "TwoScaleNet": "models",
     "depth_metrics": "metrics",
+    "evaluate": "api",
     "export": "predictor",
     "load": "predictor",
     "optimal_log_scale": "losses",
@@ -45,9 +59,23 @@ _HOMES = {
     "scale_invariant_closed": "losses",
     "scale_invariant_loss": "losses",
     "scale_invariant_pairwise": "losses",
+    "train": "api",
     "write_network": "weights.network_file",
 }
-_PACKAGES = ("data", "evaluation", "geometry", "losses", "metrics", "models", "training", "viz")
+_PACKAGES = frozenset(
+    [
+        "config",
+        "data",
+        "evaluation",
+        "geometry",
+        "losses",
+        "metrics",
+        "models",
+        "presets",
+        "training",
+        "viz",
+    ]
+)
 __all__ = [
     "CoarseNet",
     "Config",
@@ -57,10 +85,13 @@ __all__ = [
     "FineNet",
     "Predictor",
     "TrainedNetwork",
+    "Training",
     "TwoScaleNet",
     "__version__",
+    "config",
     "data",
     "depth_metrics",
+    "evaluate",
     "evaluation",
     "export",
     "geometry",
@@ -69,12 +100,14 @@ __all__ = [
     "metrics",
     "models",
     "optimal_log_scale",
+    "presets",
     "read_network",
     "reduce_images",
     "scale_invariant_alpha",
     "scale_invariant_closed",
     "scale_invariant_loss",
     "scale_invariant_pairwise",
+    "train",
     "training",
     "viz",
     "write_network",

@@ -145,11 +145,11 @@ class Launch:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Evaluate(EvaluationRequest):
-    """Score a run, or depth maps predicted elsewhere, under a named protocol."""
+    """Score a network, or depth maps predicted elsewhere, under a named protocol."""
 
     what: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN | PREDICTIONS")]
-    """Directory of a run; or predictions: a folder with a depth file for each image, or one .npy,
-    .npz or .mat file with all maps."""
+    """Directory of a run, or a file of weights (.safetensors); or predictions: a folder with a
+    depth file for each image, or one .npy, .npz or .mat file with all maps."""
 
     def __call__(self) -> None:
         from depthsi.evaluation.evaluate import evaluate_and_report

@@ -7,7 +7,7 @@ import dataclasses
 import math
 from typing import Literal
 
-from depthsi.data.settings import Folder, Prepared
+from depthsi.data.settings import CustomData, Folder, Prepared
 from depthsi.errors import DepthsiError, require_at_least
 from depthsi.losses.settings import (
     BerhuConfig,
@@ -39,6 +39,7 @@ __all__ = [
     "ComputeConfig",
     "Config",
     "CustomConfig",
+    "CustomData",
     "DataConfig",
     "EigenFergus2015Config",
     "Folder",
@@ -63,7 +64,7 @@ __all__ = [
     "UNetConfig",
 ]
 
-DataConfig = Rooms | Folder | Prepared
+DataConfig = Rooms | Folder | Prepared | CustomData
 HIGHER_IS_BETTER = ("d1", "d2", "d3")  # of the numbers of an evaluation
 LOWER_IS_BETTER = (
     "abs_rel",
@@ -117,7 +118,7 @@ class _Optimiser:
     rate_schedule: Literal["constant", "cosine"] = "constant"
     """constant as in the paper; cosine: the rate falls to 0 over each stage."""
     warmup: int = 0
-    """Steps over which the rate rises from 0 at the start of each stage."""
+    """Steps over which the rate rises from 0 at the start of each stage, fewer than it has."""
     clip: float = 0.0
     """Largest global norm of a gradient; 0 leaves gradients as they are."""
 

@@ -3,6 +3,7 @@
 import multiprocessing
 import signal
 import warnings
+from collections.abc import Iterable
 
 
 class DepthsiError(Exception):
@@ -41,6 +42,13 @@ def warn_once(about: str, message: str) -> None:
     if about not in _warned and multiprocessing.parent_process() is None:
         _warned.add(about)
         warnings.warn(message, DepthsiWarning, stacklevel=2)
+
+
+def first_few(names: Iterable[str], limit: int = 10) -> str:
+    """The first names for a message, and how many more there are, however many that is."""
+    names = list(names)
+    more = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {more} more" if more > 0 else "")
 
 
 def require_at_least(section: str, settings: object, **least: float | int) -> None:

@@ -22,8 +22,8 @@ from depthsi.errors import DepthsiError
 from depthsi.exports.artefact import SUFFIX, ExportedNetwork, read_artefact
 from depthsi.geometry import Geometry
 from depthsi.inference import make_window_network, predict_depths
-from depthsi.runs import RunDirectory
-from depthsi.weights.network_file import TrainedNetwork, read_network, write_network
+from depthsi.training.checkpoints import trained
+from depthsi.weights.network_file import TrainedNetwork, write_network
 
 ImageLike = str | os.PathLike[str] | Image.Image | np.ndarray | jax.Array
 
@@ -50,26 +50,16 @@ def load(
       (480, 640)
     """
     path = Path(model)
-    if path.suffix in _READERS:
-        if checkpoint != "newest":
-            raise DepthsiError(f"{path} is one network, without checkpoints to choose from.")
-        network = _READERS[path.suffix](path)
-    else:
-        from depthsi.training.checkpoints.trained import trained_network
-
-        network = trained_network(RunDirectory(path), str(checkpoint))
-    return Predictor(network, output)
+    if path.suffix != SUFFIX:
+        return Predictor(trained.trained_network(path, str(checkpoint)), output)
+    if checkpoint != "newest":
+        raise DepthsiError(f"{path} is an exported network, without checkpoints to choose from.")
+    return Predictor(read_artefact(path), output)
 
 
 def is_model(path: str | os.PathLike[str]) -> bool:
-    """Whether `load` could take `path` for a run, a file of weights or an exported network."""
-    return Path(path).suffix in _READERS or (Path(path) / "config.json").is_file()
-
-
-_READERS: dict[str, Callable[[Path], TrainedNetwork | ExportedNetwork]] = {
-    ".safetensors": read_network,
-    SUFFIX: read_artefact,
-}
+    """Whether `load` takes `path` for a run, a file of weights or an exported network."""
+    return Path(path).suffix == SUFFIX or trained.is_model(path)
 
 
 def export(
@@ -247,28 +237,4 @@ def as_rgb(image: ImageLike) -> UInt8[np.ndarray, "H W 3"]:
         return images.read_image(image, exif=True)
     if isinstance(image, Image.Image):
         return images.as_rgb(ImageOps.exif_transpose(image))
-    array = np.asarray(image)
-    if array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
-        raise DepthsiError(
-            f"An image must have shape (H, W, 3), not {array.shape}{_remedy(array)}."
-        )
-    if array.dtype == np.uint8:
-        return np.ascontiguousarray(array)
-    if array.dtype.kind != "f":
-        raise DepthsiError(f"An image must be uint8 (0..255) or floats (0..1), not {array.dtype}.")
-    if not (array.min() >= 0 and array.max() <= 1):  # NaN fails too
-        raise DepthsiError(
-            f"An image of floats must lie in 0..1, but this one spans {array.min():g} to"
-            f" {array.max():g}: convert 0..255 to uint8, and undo any other normalisation."
-        )
-    return np.round(array * 255).astype(np.uint8)
-
-
-def _remedy(array: np.ndarray) -> str:
-    if array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1):
-        return ": repeat a grey image three times along a last axis"
-    if array.ndim == 3 and array.shape[0] == 3:
-        return ": move the channels last, image.transpose(1, 2, 0)"
-    if array.ndim == 3 and array.shape[2] == 4:
-        return ": drop the alpha channel, image[..., :3]"
-    return ": give several images to predictor.batch" if array.ndim == 4 else ""
+    return images.image_uint8(np.asarray(image))

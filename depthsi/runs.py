@@ -18,6 +18,11 @@ from depthsi.files import append_text, check_no_links_outside, write_bytes, writ
 LOCK_FILE = ".lock"  # held by a training, see depthsi.training.processes.run_lock
 
 
+def is_run(path: str | os.PathLike[str]) -> bool:
+    """Whether `path` is the directory of a run."""
+    return (Path(path) / "config.json").exists()
+
+
 class RunDirectory:
     """Names inside one run's directory, and its small files."""
 

@@ -202,9 +202,18 @@ def test_batches_depend_on_the_keys_alone_and_mask_extremes_is_used():
     assert np.mean(plain.valid) - np.mean(both.valid) > 0.1
 
 
-def test_missing_depth_of_every_kind_is_invalid():
+@pytest.mark.slow
+@pytest.mark.parametrize("missing", [0, -0.0, -1, np.nan, np.inf, -np.inf])
+def test_missing_depth_of_every_kind_is_invalid(missing):
+    """Everywhere, and at each second cell; in the centre crop as in a random view."""
     image, depth = picture()
-    depth[:] = np.resize([0, -1, np.nan, np.inf], depth.shape)
-    batch = centre(image[None], depth[None], nyu())
-    assert not np.any(batch.valid)
-    assert np.all(np.isfinite(batch.log_depth))
+    depth[:] = missing
+    for batch in (centre(image[None], depth[None], nyu()), apply_view(view(), image, depth, nyu())):
+        assert not np.any(batch.valid)
+        assert np.all(np.isfinite(batch.log_depth))
+    depth[:, 13::8] = 2.0  # the crop begins in column 8, its cells in column 5 of that
+    for batch in (centre(image[None], depth[None], nyu()), apply_view(view(), image, depth, nyu())):
+        expected = np.broadcast_to(np.arange(74) % 2 == 0, batch.valid.shape)
+        np.testing.assert_array_equal(batch.valid, expected)
+        np.testing.assert_allclose(np.asarray(batch.log_depth)[expected], np.log(2.0), rtol=1e-6)
+        assert np.all(np.isfinite(batch.log_depth))

@@ -18,7 +18,7 @@ from depthsi.config_json import to_dict
 from depthsi.errors import DepthsiError, DepthsiWarning
 from depthsi.metrics import METRICS
 from depthsi.training.checkpoints.digests import digests
-from depthsi.training.checkpoints.record import DamagedError
+from depthsi.training.checkpoints.record import DamagedError, check_same_digests, describe
 from depthsi.training.checkpoints.store import Checkpoints
 from depthsi.training.state import State
 
@@ -85,25 +85,36 @@ def test_the_record_says_what_it_is_of(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("best", "scores", "expected"),
+    ("best", "scores", "expected", "the_best"),
     [
-        ("rmse_log_si", {1: 0.5, 2: 0.2, 3: 0.4, 4: 0.3, 5: 0.3}, [2, 4, 5]),
-        ("d1", {1: 0.5, 2: 0.2, 3: 0.4, 4: 0.3, 5: 0.3}, [1, 4, 5]),
-        ("rmse", {1: 0.2, 2: float("nan"), 3: 0.2, 4: 0.3, 5: 0.3}, [1, 4, 5]),
-        ("rmse", {1: 0.5, 2: 0.4, 3: 0.3, 4: 0.2, 5: 0.1}, [4, 5]),
+        ("rmse_log_si", {1: 0.5, 2: 0.2, 3: 0.4, 4: 0.3, 5: 0.3}, [2, 4, 5], 2),
+        ("d1", {1: 0.5, 2: 0.2, 3: 0.4, 4: 0.3, 5: 0.3}, [1, 4, 5], 1),
+        ("rmse", {1: 0.2, 2: float("nan"), 3: 0.2, 4: 0.3, 5: 0.3}, [1, 4, 5], 1),
+        ("rmse", {1: 0.5, 2: 0.4, 3: 0.3, 4: 0.2, 5: 0.1}, [4, 5], 5),
     ],
 )
-def test_the_newest_and_the_best_are_kept(tmp_path, best, scores, expected):
+def test_the_newest_and_the_best_are_kept(tmp_path, best, scores, expected, the_best):
     config = Config(schedule=ScheduleConfig(keep=2, best=best))
     saved(tmp_path, [1, 2, 3], config, scores)
     with Checkpoints(tmp_path, config) as checkpoints:  # a resumed run knows the scores again
         for step in (4, 5):
             checkpoints.save(step, state(step), "coarse", {best: scores[step]})
-        assert checkpoints.best == expected[0] or checkpoints.best == 5
+        assert checkpoints.best == the_best
         assert checkpoints.improves({best: -1.0}) != (best in HIGHER_IS_BETTER)
         assert not checkpoints.improves({best: scores[checkpoints.best]})
         assert not checkpoints.improves({})
     assert kept(tmp_path) == expected
+
+
+@pytest.mark.parametrize("score", [None, float("nan"), float("inf")])
+def test_without_a_number_there_is_no_best(tmp_path, score):
+    """No checkpoint is kept for it, and the first number is an improvement."""
+    scores = None if score is None else dict.fromkeys((1, 2, 3), score)
+    saved(tmp_path, [1, 2, 3], scores=scores)
+    with Checkpoints(tmp_path, CONFIG) as checkpoints:
+        assert checkpoints.best is None
+        assert checkpoints.improves({CONFIG.schedule.best: 1e9})
+    assert kept(tmp_path) == [2, 3]
 
 
 def test_the_names_of_the_best_are_those_of_the_evaluation():
@@ -195,6 +206,16 @@ def test_checksums_stay_as_they_were_defined(shape):
     assert digests({"x": jnp.asarray(words)}) == {"x": oracle(words)}
     floats = words.view(np.float32) if shape else words
     assert digests({"x": jnp.asarray(floats)}) == {"x": oracle(words)}
+
+
+def test_both_checksums_are_compared():
+    arrays = {"x": jnp.arange(5.0)}
+    check_same_digests(describe(arrays), arrays)
+    for word in (0, 1):
+        saved_as = describe(arrays)
+        saved_as["x"]["digests"][word] ^= 1
+        with pytest.raises(DamagedError, match="x does not have the checksum it was saved with"):
+            check_same_digests(saved_as, arrays)
 
 
 def flip(file, position, bit):

@@ -178,6 +178,7 @@ def test_importing_depthsi_initialises_no_backend():
         (["--augment.rotation", "nan"], "augment.rotation is nan"),
         (["--augment.flip", "7"], "augment.flip is 7.0"),
         (["--seed", "-1"], "seed is -1"),
+        (["--optim.warmup", "10"], "--optim.warmup is 10 steps, but the stage fine has 10"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_before_anything_is_written(

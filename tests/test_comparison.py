@@ -106,7 +106,7 @@ def test_every_layer_has_a_rate_and_muon_has_its_matrices(kind, optimiser):
         # heads and what reads a single map are no matrices worth making orthogonal
         if name.endswith("kernel"):
             assert ("/conv" in name) == (min(leaf.shape[2:]) > 1), name
-    assert RATES[f"{kind}/"].learning_rate == 0.01
+    assert RATES[f"{kind}/"] == (0.01, 1e-4)  # learning rate, weight decay
     assert all(RATES[group] == rate for group, rate in PAPER_RATES.items())
 
 

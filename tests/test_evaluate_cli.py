@@ -245,17 +245,21 @@ def test_wrong_units_are_named_and_nothing_is_written(truth, capsys, tmp_path):
         assert words in refusal(capsys, made, "--data", truth, "--out", out)
     made = predictions(truth, tmp_path / "png", lambda depth: depth * 256, ".png")
     assert "which would suit 256" in refusal(capsys, made, "--data", truth, "--out", out)
-    error = refusal(capsys, made, "--data", truth, "--out", out, "--units-per-metre", 1000)
-    assert "1/3.91 of the true depth" in error
-    assert "give --units-per-metre 256" in error
     assert not out.exists()
+    # a unit that is given is believed, and the doubt stands with the table
+    printed = evaluated(capsys, made, "--data", truth, "--out", out, "--units-per-metre", 1000)
+    assert "1/3.91 of the true depth" in printed
+    assert "give --units-per-metre 256" in printed
 
 
 @pytest.mark.slow
 def test_mistakes(run, truth, capsys, tmp_path):
     made = predictions(truth, tmp_path / "made", lambda depth: depth)
     assert "no config.json. If it holds predictions" in refusal(capsys, made)
-    assert "is a run, which has its own data" in refusal(capsys, run, "--data", truth)
+    assert "no split 'tset'" in refusal(capsys, run, "--data", truth, "--split", "tset")
+    weights = run / "weights.safetensors"
+    assert "is a network without data of its own" in refusal(capsys, weights)
+    assert "without checkpoints to choose" in refusal(capsys, weights, "--checkpoint", "best")
     assert "Did you mean 'nyu_bts'?" in refusal(capsys, run, "--protocol", "nyu-bts")
     assert "Did you mean 'garg'?" in refusal(capsys, run, "--crop", "grag")
     assert "'kb' takes 352x1216" in refusal(capsys, run, "--crop", "kb")

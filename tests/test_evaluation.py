@@ -12,7 +12,7 @@ from depthsi.config import UNetConfig
 from depthsi.data.folder.source import FolderSource
 from depthsi.data.pipeline import InMemory, ordered_batches
 from depthsi.errors import DepthsiError
-from depthsi.geometry import Crop, kitti, nyu
+from depthsi.geometry import CROPS, Crop, kitti, nyu
 from depthsi.inference import make_predictor
 from depthsi.metrics import METRICS
 from depthsi.metrics.alignment import align
@@ -153,6 +153,39 @@ def test_crops_are_cut_to_what_the_network_covers():
         evaluated_region(crop["kb"], kitti(), (184, 612))
     with pytest.raises(DepthsiError, match=r"'garg' takes rows 0\.\.0 .* pictures of 1x9 do not"):
         cropped_region(crop["garg"], (1, 9))
+
+
+def test_the_map_of_the_baselines_stands_beside_the_same_pixels_of_the_truth():
+    depth, rng = np.arange(24.0).reshape(4, 6), np.random.default_rng(0)
+    truth = rng.uniform(1, 2, (2, 4, 6)).astype(np.float32)
+    batch = np.zeros((2, 4, 6, 3), np.uint8), truth
+    ((maps, true),) = map_batches(depth, [batch], Crop(1, 4, 2, 5))
+    np.testing.assert_array_equal(maps, [depth[1:4, 2:5]] * 2)
+    np.testing.assert_array_equal(true, truth[:, 1:4, 2:5])
+
+
+def test_densedepth_limits_cells_of_a_network_before_it_interpolates_them():
+    """Cells of 4 m and 40 m side by side: 5/8 of the way is 7.75 m, not the limit of 10 m."""
+    cells = np.where(np.arange(74) < 40, 4.0, 40.0).astype(np.float32) * np.ones((1, 55, 1), "f4")
+    batch = np.zeros((1, 240, 320, 3), np.uint8), np.ones((1, 240, 320), np.float32)
+    rules = PROTOCOLS["densedepth_nyu"]
+    ((maps, _),) = cell_batches(lambda image: jnp.asarray(cells), [batch], nyu(), rules)
+    np.testing.assert_allclose(maps[0, 0, 156:164], [4, 4, 4.75, 6.25, 7.75, 9.25, 10, 10])
+
+
+def test_crops_that_reach_beyond_a_picture_are_refused(monkeypatch):
+    outside = (Crop(0, 5, 0, 5), Crop(-1, 4, 0, 5), Crop(0, 4, 0, 6), Crop(0, 4, -1, 5))
+    for beyond in (*outside, Crop(2, 2, 0, 5), Crop(0, 4, 3, 3)):  # the last two are empty
+        monkeypatch.setitem(CROPS, "beyond", lambda size, box=beyond: box)
+        with pytest.raises(DepthsiError, match="which pictures of 4x5 do not have"):
+            cropped_region(dataclasses.replace(PLAIN, crop="beyond"), (4, 5))
+    # inside the picture, but in its margin that the network does not predict: rows 10..230
+    for margin in (Crop(0, 10, 0, 320), Crop(230, 240, 0, 320), Crop(0, 240, 0, 12)):
+        monkeypatch.setitem(CROPS, "beyond", lambda size, box=margin: box)
+        with pytest.raises(DepthsiError, match="lies outside what the network covers"):
+            evaluated_region(dataclasses.replace(PLAIN, crop="beyond"), nyu(), (240, 320))
+    with pytest.raises(DepthsiError, match=r"needs pictures of \(240, 320\), not \(240, 321\)"):
+        evaluated_region(EIGEN, nyu(), (240, 321))
 
 
 @pytest.mark.slow

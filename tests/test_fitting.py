@@ -94,6 +94,24 @@ def test_fit_to_averages_the_image_when_it_shrinks():
     assert np.abs(fitted[2:-2, 2:-2].astype(float) - 100).max() < 15
 
 
+def test_fit_to_interpolates_along_a_line_over_what_a_pixel_covers():
+    """A bright column at half the size: a triangle two pixels wide to each side of a centre."""
+    image = np.zeros((32, 64, 3), np.uint8)
+    image[:, 20] = 200
+    fitted, _ = fit_to(image, depth_map(32, 64), (16, 32))
+    expected = np.zeros(32)
+    expected[9:11] = 200 * 0.25 / 2, 200 * 0.75 / 2
+    np.testing.assert_array_equal(fitted, np.broadcast_to(expected[:, None], (16, 32, 3)))
+
+
+@pytest.mark.parametrize(("given", "size"), [((20, 31), (7, 30)), ((42, 55), (19, 25))])
+def test_rounding_takes_nothing_from_beyond_the_border(given, size):
+    """Here the covered region begins an ulp outside of the picture as floats have it."""
+    image, fitted = fit_to(picture(*given), depth_map(*given), size)
+    assert (image.shape, fitted.shape) == ((*size, 3), size)
+    assert np.all(fitted > 0)
+
+
 def test_fit_to_refuses_misuse():
     with pytest.raises(ValueError, match="same size"):
         fit_to(picture(4, 5), depth_map(4, 6), (2, 2))

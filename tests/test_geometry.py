@@ -73,11 +73,25 @@ def test_the_region_of_a_centre_crop_is_the_named_crop():
         ("garg", (370, 1224), (151, 366, 43, 1180)),
         ("eigen_kitti", (370, 1224), (122, 337, 43, 1180)),
         ("kb", (375, 1242), (23, 375, 13, 1229)),
+        ("kb", (375, 1241), (23, 375, 12, 1228)),
+        ("kb", (352, 1216), (0, 352, 0, 1216)),
         ("none", (3, 4), (0, 3, 0, 4)),
     ],
 )
 def test_named_crops(name, size, box):
     assert tuple(crop(name, size)) == box
+
+
+@pytest.mark.parametrize(
+    ("name", "shares"),
+    [
+        ("garg", (0.40810811, 0.99189189, 0.03594771, 0.96405229)),
+        ("eigen_kitti", (0.3324324, 0.91351351, 0.0359477, 0.96405229)),
+    ],
+)
+def test_shares_have_all_their_published_digits(name, shares):
+    """As in the evaluations of Garg et al. and Godard et al., in pixels of a huge picture."""
+    assert crop(name, (10**9, 10**9)) == pytest.approx([1e9 * share for share in shares], abs=1)
 
 
 @pytest.mark.parametrize("name", ["eigen2014_nyu", "nyu_toolbox"])
@@ -95,6 +109,8 @@ def test_crops_at_other_sizes_keep_the_pixels_whose_centres_are_inside(name, siz
         (lambda: crop("eigen", (480, 640)), "No crop is called 'eigen'"),
         (lambda: crop("nyu_toolbox", (375, 1242)), "375x1242"),
         (lambda: crop("kb", (185, 612)), "352x1216"),
+        (lambda: crop("kb", (351, 1242)), "the picture has 351x1242"),
+        (lambda: crop("kb", (375, 1215)), "the picture has 375x1215"),
         (lambda: crop("none", (0, 4)), "at least 1x1"),
         (lambda: geometry("make3d"), "No geometry is called 'make3d'"),
         (lambda: geometry("nyu", "D"), "No geometry variant"),

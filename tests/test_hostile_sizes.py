@@ -11,7 +11,6 @@ import h5py
 import numpy as np
 import OpenEXR
 import pytest
-from depthsi.training.checkpoints.weight_files import read_arrays
 from scipy import io as scipy_io
 from test_cli import refusal
 from test_portable_maps import pairs
@@ -23,6 +22,7 @@ from depthsi.data.formats.matlab import read_mat
 from depthsi.datasets.nyu_fastdepth.data_set import read_pair
 from depthsi.errors import DepthsiError
 from depthsi.evaluation.map_files import open_predictions
+from depthsi.weights.arrays import read_arrays
 
 LITTLE = 2**29  # bytes that a refusal may take
 SENTENCE = 2000  # characters that it may have

@@ -125,6 +125,79 @@ def test_calibration_of_the_object_benchmark(tmp_path):
         object_matrix(file)
 
 
+OBJECT = {
+    "P2": "2 0 3 4 0 2 5 6 0 0 1 7",
+    "R0_rect": "0 1 0 0 0 1 1 0 0",
+    "Tr_velo_to_cam": "1 0 0 10 0 1 0 20 0 0 1 30",
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "numbers", "words"),
+    [
+        ("P2", "-2 0 3 4 0 -2 5 6 0 0 1 7", "P2 is not of a rectified camera"),
+        ("P2", "0 0 3 4 0 0 5 6 0 0 1 7", "P2 is not of a rectified camera"),
+        ("P2", "2 0 3 4 0 2.1 5 6 0 0 1 7", "P2 is not of a rectified camera"),
+        ("P2", "2 0 3 4 0 2 5 6 0 0 2 7", "P2 is not of a rectified camera"),
+        ("P2", "2 0.1 3 4 0 2 5 6 0 0 1 7", "P2 is not of a rectified camera"),
+        ("P2", "2 0 3 4 0.1 2 5 6 0 0 1 7", "P2 is not of a rectified camera"),
+        ("P2", "2 0 3 4 0 2 5 6 0.1 0 1 7", "P2 is not of a rectified camera"),
+        ("P2", "2 0 3 4 0 2 5 6 0 0.1 1 7", "P2 is not of a rectified camera"),
+        ("P2", "2 0 3 1e6 0 2 5 6 0 0 1 7", "line 1: P2 has a number that is not finite or over"),
+        ("P2", "2 0 3 4 0 2 5 6 0 0 1 7 8", "P2 has 13 numbers instead of 12"),
+        ("R0_rect", "0 1.001 0 0 0 1 1 0 0", "R0_rect is not a rotation"),
+        ("R0_rect", "0 1 0 0 0.002 1 1 0 0", "R0_rect is not a rotation"),
+        ("R0_rect", "1 0 0 0 1 0 0 0 -1", "R0_rect is not a rotation"),
+        ("Tr_velo_to_cam", "1 0 0 10 0 1 0 20 0 0 -1 30", "Tr_velo_to_cam is not a rotation"),
+    ],
+)
+def test_calibration_that_no_camera_has_is_refused(tmp_path, key, numbers, words):
+    file = tmp_path / "000000.txt"
+    file.write_text(
+        "\n".join(f"{name}: {text}" for name, text in (OBJECT | {key: numbers}).items())
+    )
+    with refused(f"000000.txt.*{words}"):
+        object_matrix(file)
+
+
+def test_calibration_has_rounded_numbers_and_large_ones(tmp_path):
+    """A rotation of the published digits, and what is no more than unusual."""
+    file = tmp_path / "000000.txt"
+    for key, numbers in (
+        ("R0_rect", "0 1.0004 0 0 0 1 1 0 0"),
+        ("P2", "2 0 3 999999 0 2 5 6 0 0 1 7"),
+    ):
+        file.write_text("\n".join(f"{k}: {v}" for k, v in (OBJECT | {key: numbers}).items()))
+        assert object_matrix(file).shape == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("size", "good"),
+    [
+        ("1 1", True),
+        ("10000 10000", True),
+        ("0 40", False),
+        ("100 0", False),
+        ("10001 40", False),
+        ("100 10001", False),
+        ("100 -1", False),
+    ],
+)
+def test_calibration_of_a_size(tmp_path, size, good):
+    """Width first, as the file has it."""
+    write_calibration(tmp_path)
+    file = tmp_path / "calib_cam_to_cam.txt"
+    lines = file.read_text().splitlines()
+    lines = [f"S_rect_02: {size}" if line.startswith("S_rect_02") else line for line in lines]
+    file.write_text("\n".join(lines))
+    if good:
+        width, height = map(int, size.split())
+        assert read_camera(tmp_path, "image_02").size == (height, width)
+    else:
+        with refused("S_rect_02 is no size"):
+            read_camera(tmp_path, "image_02")
+
+
 def test_motion(tmp_path):
     file = tmp_path / "0000000000.txt"
     for speed, acceleration, stationary in (
@@ -164,18 +237,28 @@ def test_timestamps(tmp_path):
     assert sweep.before == pytest.approx(0.051, abs=1e-12)
     assert sweep.after == pytest.approx(0.040, abs=1e-12)
     good = [stamp(frame, 0) for frame in range(3)]
+    write_timestamps(tmp_path, timestamps=[*good[:2], stamp(2, 123)])
+    sweep = read_timestamps(tmp_path).sweep(2)
+    assert (sweep.before, sweep.after) == pytest.approx((0.051000123, 0.039999877), abs=1e-12)
     for lines, words in (
         (good[:2], r"timestamps.txt, line 3: there is no timestamp of this frame but ''"),
         ([*good[:2], ""], r"timestamps.txt, line 3: there is no timestamp"),
         ([*good[:2], "NaT"], r"line 3: .* but 'NaT'"),
         ([*good[:2], good[2].replace("-09-", "-19-")], "line 3: .* but '2011-19-26"),
         ([*good[:2], good[1]], r"timestamps.txt, line 3: .* is not between start"),
+        ([*good[:2], stamp(2, -51_000_000)], "line 3: .* is not between start"),
+        ([*good[:2], stamp(2, 40_000_000)], "line 3: .* is not between start"),
+        ([*good[:2], good[2] + "0"], "line 3: there is no timestamp of this frame but '2011"),
     ):
         write_timestamps(tmp_path, timestamps=lines)
         stamps = read_timestamps(tmp_path)
         assert stamps.sweep(1).before == pytest.approx(0.051, abs=1e-12)
         with refused(words):
             stamps.sweep(2)
+    write_timestamps(tmp_path)
+    for frame in (3, 4, 5):
+        with refused(f"line {frame + 1}: there is no timestamp of this frame but ''"):
+            read_timestamps(tmp_path).sweep(frame)
     (tmp_path / "timestamps_end.txt").unlink()
     with refused("timestamps_end.txt does not exist"):
         read_timestamps(tmp_path)

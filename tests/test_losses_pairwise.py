@@ -177,6 +177,20 @@ def test_sampled_pairs_of_an_image_without_a_valid_pixel():
     np.testing.assert_array_equal(gradient[0], 0)
 
 
+def test_draws_in_an_empty_image_and_at_the_last_pixel():
+    """The guards of empty images, for every place a draw may take: none outside, none NaN."""
+    valid = jnp.array([[False] * 4, [False, False, False, True]])
+    left, right = sample_pairs(20, jax.random.key(0), valid)
+    for places in (left, right):
+        assert places.shape == (2, 20)
+        assert int(jnp.min(places)) >= 0
+        assert int(jnp.max(places[0])) <= 3
+        np.testing.assert_array_equal(places[1], 3)
+    d = jnp.where(valid, 1.0, jnp.nan)[:, None]
+    loss = functools.partial(pairwise_loss, where=valid[:, None], pairs=5, key=jax.random.key(1))
+    np.testing.assert_allclose(loss(d, d * 0, penalty=lambda x: jnp.exp(-x) + 1), [0, 1])
+
+
 def test_refused_options():
     x = jnp.zeros((2, 3, 4))
     with pytest.raises(ValueError, match=r"`penalty` must be one of square, abs, huber.*'l1'"):

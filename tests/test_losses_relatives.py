@@ -176,6 +176,20 @@ def test_gradient_matching_and_eigen_fergus_by_hand():
     np.testing.assert_allclose(losses.eigen_fergus_2015(d, zero, where=where), expected, rtol=1e-6)
 
 
+def test_steps_of_a_ramp_and_beside_a_masked_pixel():
+    """A ramp of slope 1 over 16 columns has (c - 1) steps of 16/c in c columns, c = 16, 8, 4, 2."""
+    ramp = jnp.broadcast_to(jnp.arange(16.0), (16, 16))
+    expected = 15 / 16 + 2 * 7 / 8 + 4 * 3 / 4 + 8 * 1 / 2
+    got = jax.jit(losses.gradient_matching)(ramp, jnp.zeros_like(ramp))
+    np.testing.assert_allclose(got, expected, rtol=1e-6)
+    # 0 1 x 2: the step of 1 among three pixels; every second pixel is 0 and x, every fourth is 0
+    row, where = jnp.array([[0.0, 1.0, 5.0, 2.0]]), jnp.array([[True, True, False, True]])
+    got = jax.jit(losses.gradient_matching)(row, jnp.zeros_like(row), where=where)
+    np.testing.assert_allclose(got, 1 / 3, rtol=1e-6)
+    got = jax.jit(losses.eigen_fergus_2015)(2 * row, jnp.zeros_like(row), where=where)
+    np.testing.assert_allclose(got, 4 * (5 / 3 - 0.5 + 1 / 3), rtol=1e-6)
+
+
 @pytest.mark.slow
 def test_gradient_matching_at_four_scales():
     """Steps of 1, 2, 4 and 8 pixels: a ramp of slope 1 counts its step at each scale."""
@@ -276,3 +290,23 @@ def test_ranking_draws_800_pairs_and_takes_2_percent_for_equal():
         assert 0.4 * cost < float(got[0]) < 0.6 * cost
         again = losses.ranking_loss(predictions, targets, key=key, pairs=800, tolerance=0.02)
         np.testing.assert_array_equal(got, again)
+
+
+def test_published_constants():
+    """Defaults of the ranking loss and the least deviation that SSI divides by, 1e-6."""
+    parameters = inspect.signature(losses.ranking_loss).parameters
+    assert (parameters["pairs"].default, parameters["tolerance"].default) == (800, 0.02)
+    assert inspect.signature(losses.gradient_matching).parameters["scales"].default == 4
+    # mean deviations 4e-7 and 0 both count as 1e-6: differences 0, 0, 0, 1 and the trimmed 1
+    p = jnp.array([[0.0, 1e-6, -1e-6, 0.0, 0.0]])
+    trimmed = jax.jit(losses.ssi_trimmed)(p, jnp.zeros_like(p))
+    np.testing.assert_allclose(trimmed, 1 / 10, rtol=1e-6)
+
+
+def test_silog_of_a_batch_by_hand():
+    """d = 1 and 3 in one image, 5 and 7 in the next: means 2 and 6, of all four 4; squares 84/4."""
+    d = jnp.array([[[1.0, 3.0]], [[5.0, 7.0]]])
+    images = [10 * math.sqrt(5 - 0.85 * 4), 10 * math.sqrt(37 - 0.85 * 36)]
+    for pooling, expected in (("image", images), ("batch", 10 * math.sqrt(21 - 0.85 * 16))):
+        loss = jax.jit(functools.partial(losses.silog_bts, pooling=pooling))
+        np.testing.assert_allclose(loss(d, jnp.zeros_like(d)), expected, rtol=1e-6)

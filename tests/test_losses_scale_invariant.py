@@ -296,3 +296,19 @@ def test_refused_options():
         reduce_images(jnp.zeros(2), jnp.zeros(2), "mean")
     with pytest.raises(ValueError, match=r"`values` \(2,\) and `counts` \(1,\)"):
         reduce_images(jnp.zeros(2), jnp.zeros(1))
+
+
+def test_every_form_of_the_training_loss_by_hand():
+    """d = 1, 2, 6: mean of squares 41/3, mean 3; a single pixel of d = 2 has 4 (1 - lam)."""
+    d = jnp.array([[1.0, 2.0, 6.0], [9.0, 2.0, 9.0]])[:, None]
+    where = jnp.array([[True, True, True], [False, True, False]])[:, None]
+
+    @jax.jit
+    def losses(d):
+        return [
+            scale_invariant_loss(d, jnp.zeros_like(d), where=where, lam=0.3, form=form)
+            for form in ("centred", "alpha", "pairwise", "closed")
+        ]
+
+    for found in losses(d):
+        np.testing.assert_allclose(found, [41 / 3 - 0.3 * 9, 4 * 0.7], rtol=1e-6)

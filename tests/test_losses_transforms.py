@@ -216,6 +216,15 @@ def test_few_images_over_many_devices(reduction):
     np.testing.assert_allclose(jax.jit(spread)(*images), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize(("reduction", "expected"), [("image", 2), ("pixel", 2), ("authors", 2)])
+def test_sums_and_weights_of_devices_are_added_not_averaged(reduction, expected):
+    """Losses 1, 2, 3 with one pixel each and an empty image: their mean, 6/3, from four devices."""
+    values, counts = jnp.array([1.0, 2.0, 3.0, 7.0]), jnp.array([1.0, 1.0, 1.0, 0.0])
+    reduce = functools.partial(losses.reduce_images, reduction=reduction, axis_name="a")
+    found = jax.vmap(reduce, axis_name="a")(values, counts)
+    np.testing.assert_allclose(found, np.full(4, expected), rtol=1e-6)
+
+
 @pytest.mark.slow
 def test_a_stream_of_tiles_merges_to_the_whole_image():
     """Tiles in any order, empty ones included: the moments, metrics and gradient of the whole."""

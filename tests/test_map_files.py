@@ -9,8 +9,9 @@ from scipy import io
 
 from depthsi.data.formats.matlab import read_mat
 from depthsi.errors import DepthsiError
-from depthsi.evaluation.map_checks import check_units, in_box, whole_numbers_problem
+from depthsi.evaluation.map_checks import check_units, unit_doubt, whole_numbers_problem
 from depthsi.evaluation.map_files import metres, open_predictions
+from depthsi.evaluation.placing import in_box, shown_part
 from depthsi.geometry import Crop
 
 NAMES = ("rgb/0001.jpg", "rgb/0002.jpg")
@@ -69,6 +70,8 @@ def test_one_file_with_all_maps(suffix, tmp_path):
     np.testing.assert_array_equal(np.stack([found.stored(0), found.stored(1)]), MAPS)
     with pytest.raises(DepthsiError, match=r"holds 2 maps, but there are 3 pictures"):
         open_predictions(path, (*NAMES, "rgb/0003.jpg"), variable=variable)
+    with pytest.raises(DepthsiError, match=r"holds 2 maps, but there are 1 pictures"):
+        open_predictions(path, NAMES[:1], variable=variable)
 
 
 def test_names_decide_by_as_much_of_the_path_as_there_is(tmp_path):
@@ -262,3 +265,68 @@ def test_whole_numbers_need_their_unit():
     assert "which would suit 1000." in str(error)
     assert "suit 256." in str(whole_numbers_problem(pairs(lambda d: d * 256), "x", "uint16"))
     assert "suit" not in str(whole_numbers_problem([], "x", "uint16"))
+
+
+def with_holes(maps, hole):
+    """`hole` in a third of the predictions, and in the truth of other pixels."""
+    holed = []
+    for predicted, true in maps:
+        predicted, true = predicted.copy(), true.copy()
+        predicted[:, :10], true[:, 10:14] = hole, 0
+        holed.append((predicted, true))
+    return holed
+
+
+@pytest.mark.parametrize("hole", [0.0, -1.0, np.nan, np.inf])
+def test_units_are_judged_where_there_are_predictions(hole):
+    """A third of the pixels without depth hides no wrong unit, and makes none of a right one."""
+    right = with_holes(pairs(lambda depth: depth), hole)
+    inverse = with_holes(pairs(lambda depth: 3 / depth), hole)
+    check_units(right, "maps")
+    with pytest.raises(DepthsiError, match="millimetres"):
+        check_units(with_holes(pairs(lambda depth: depth * 1000), hole), "maps")
+    with pytest.raises(DepthsiError, match="fall where the true depth rises"):
+        check_units(inverse, "maps")
+
+
+def exact(change, count=3):
+    """Predictions that are `change` of the true depth, without any noise."""
+    true = np.random.default_rng(1).uniform(1, 9, (count, 20, 30))
+    return [(change(each), each) for each in true]
+
+
+def test_where_the_refusals_begin():
+    """A factor within 1.5 of a usual one, but over 1.5 itself; 1.2 for a unit taken for another."""
+    for factor, refused in (
+        (1.49, False),
+        (10 / 1.49, True),
+        (10 / 1.51, False),
+        (1000 * 1.49, True),
+        (1000 * 1.51, False),
+        (1 / (10 * 1.49), True),
+        (1 / (10 * 1.51), False),
+    ):
+        maps = exact(lambda depth, factor=factor: factor * depth)
+        assert bool(unit_doubt(maps, "maps")) == refused, factor
+    # given as 1/256 m, it would be 1000 a metre if it were 3.9 times too large
+    for factor, refused in ((1000 / 256 * 1.19, True), (1000 / 256 * 1.21, False)):
+        maps = exact(lambda depth, factor=factor: factor * depth)
+        assert bool(unit_doubt(maps, "maps", 256.0)) == refused, factor
+    rng = np.random.default_rng(2)
+    t, noise = rng.normal(size=(2, 100, 100))
+    noise -= t * np.mean(t * noise) / np.mean(t * t)
+    for correlation, refused in ((-0.24, False), (-0.26, True)):
+        share = correlation / np.sqrt(1 - correlation**2) * noise.std() / t.std()
+        maps = [(np.exp((share * t + noise) / 9), np.exp(t))]
+        if refused:
+            with pytest.raises(DepthsiError, match=r"logarithms -0\.26"):
+                check_units(maps, "maps", factors=False)
+        else:
+            check_units(maps, "maps", factors=False)
+
+
+def test_how_far_proportions_may_differ():
+    """Resizing undoes 2 %: 100x101 and 100x102 for 100x100 pixels, not 100x103."""
+    size, box = (100, 100), Crop(0, 100, 0, 100)
+    for width, fits in ((101, True), (102, True), (103, False), (98, False), (99, True)):
+        assert shown_part((100, width), size, box) == ("picture" if fits else None)

@@ -17,10 +17,12 @@ from depthsi.metrics import (
     PAPER_METRICS,
     DepthMetrics,
     ImageScores,
+    ImageTerms,
     depth_metrics,
     image_terms,
     valid_pixels,
 )
+from depthsi.metrics.terms import TERMS
 
 HOW = ("image", "pixel")
 GARBAGE = (np.nan, np.inf, -np.inf, 0.0, -1.0, 3e38)
@@ -49,36 +51,53 @@ def assert_close(actual, expected, rtol=2e-6, atol=1e-7):
         np.testing.assert_allclose(actual[name], expected[name], rtol, atol, err_msg=name)
 
 
+# y/y* = 1.25, 1, 1/2, 2: the first is not "less than 1.25", the last two miss every threshold.
+# abs_rel (0.25 + 0 + 0.5 + 1)/4 = 0.4375;  sq_rel (0.0625 + 0 + 4/4 + 16/4)/4 = 1.265625
+# rmse sqrt((0.0625 + 0 + 4 + 16)/4) = sqrt(5.015625)
+# d = ln 1.25, 0, -ln 2, ln 2: mean(d) = ln(1.25)/4, mean(d^2) = (ln(1.25)^2 + 2 ln(2)^2)/4
+#   = (0.0497930 + 0.9609060)/4 = 0.2526748, minus mean(d)^2 = 0.0031121 gives 0.2495627
+LITERAL = {
+    "d1": 0.25,
+    "d2": 0.5,
+    "d3": 0.5,
+    "abs_rel": 0.4375,
+    "sq_rel": 1.265625,
+    "rmse": math.sqrt(5.015625),
+    "rmse_log": 0.5026677,
+    "rmse_log_si": 0.4995625,
+    # |y - y*| = 0.25, 0, 2, 4;  log10 of the ratios 0.0969100, 0, 0.3010300, 0.3010300
+    "mae": 1.5625,
+    "log10": 0.1747425,
+    "silog": 49.95625,
+    # ((y - y*)/y*)^2 = 0.0625, 0, 0.25, 1: not sq_rel
+    "sq_rel_squared": 0.328125,
+    # 1000/y - 1000/y* = -200, 0, 250, -125 per km: squares 40000, 0, 62500, 15625
+    "irmse": math.sqrt(29531.25),
+    "imae": 143.75,
+    # mean(d)^2 / mean(d^2) = 0.0031121 / 0.2526748
+    "scale_share": 0.0123165,
+}
+
+
 @pytest.mark.slow
 def test_literal_image(metrics):
-    # y/y* = 1.25, 1, 1/2, 2: the first is not "less than 1.25", the last two miss every threshold.
-    # abs_rel (0.25 + 0 + 0.5 + 1)/4 = 0.4375;  sq_rel (0.0625 + 0 + 4/4 + 16/4)/4 = 1.265625
-    # rmse sqrt((0.0625 + 0 + 4 + 16)/4) = sqrt(5.015625)
-    # d = ln 1.25, 0, -ln 2, ln 2: mean(d) = ln(1.25)/4, mean(d^2) = (ln(1.25)^2 + 2 ln(2)^2)/4
-    #   = (0.0497930 + 0.9609060)/4 = 0.2526748, minus mean(d)^2 = 0.0031121 gives 0.2495627
     got = metrics(jnp.array([[1.25, 2.0, 2.0, 8.0]]), jnp.array([[1.0, 2.0, 4.0, 4.0]]))
-    expected = {
-        "d1": 0.25,
-        "d2": 0.5,
-        "d3": 0.5,
-        "abs_rel": 0.4375,
-        "sq_rel": 1.265625,
-        "rmse": math.sqrt(5.015625),
-        "rmse_log": 0.5026677,
-        "rmse_log_si": 0.4995625,
-        # |y - y*| = 0.25, 0, 2, 4;  log10 of the ratios 0.0969100, 0, 0.3010300, 0.3010300
-        "mae": 1.5625,
-        "log10": 0.1747425,
-        "silog": 49.95625,
-        # ((y - y*)/y*)^2 = 0.0625, 0, 0.25, 1: not sq_rel
-        "sq_rel_squared": 0.328125,
-        # 1000/y - 1000/y* = -200, 0, 250, -125 per km: squares 40000, 0, 62500, 15625
-        "irmse": math.sqrt(29531.25),
-        "imae": 143.75,
-        # mean(d)^2 / mean(d^2) = 0.0031121 / 0.2526748
-        "scale_share": 0.0123165,
-    }
-    assert_close(got, expected, rtol=1e-6)
+    assert_close(got, LITERAL, rtol=1e-6)
+
+
+def test_literal_images_with_what_does_not_count_and_what_cannot_be_scored():
+    """The same pixels beside a missing and a masked one; and an image with an unusable pixel."""
+    predictions = jnp.array([[[1.25, 2.0, 2.0, 8.0, -1.0, 0.0]], [[1.0, 0.0, 1.0, 1.0, 1.0, 1.0]]])
+    targets = jnp.array([[[1.0, 2.0, 4.0, 4.0, 0.0, 3.0]]] * 2)
+    where = jnp.arange(6) < 5
+    got = jax.jit(depth_metrics)(predictions, targets, where=where)
+    assert_close({name: value[0] for name, value in got.items()}, LITERAL, rtol=1e-6)
+    assert all(np.isnan(value[1]) for value in got.values())
+    terms = jax.jit(image_terms)(predictions, targets, where=where)
+    assert (terms.pixels.tolist(), terms.unusable.tolist()) == ([4, 4], [0, 1])
+    assert valid_pixels(targets, where=where)[0, 0].tolist() == [True] * 4 + [False] * 2
+    perfect = jax.jit(depth_metrics)(targets, targets, where=where)
+    assert perfect["scale_share"].tolist() == [0, 0]
 
 
 @pytest.mark.slow
@@ -138,6 +157,18 @@ def test_missing_depth_is_replaced_before_the_arithmetic():
     for name in METRICS:
         slope = jax.grad(lambda *depth, name=name: depth_metrics(*depth)[name], (0, 1))(*dirty)
         assert np.all(np.isfinite(slope)), name
+
+
+def test_huge_values_outside_the_mask_have_no_gradient():
+    """Their square overflows: replaced after the arithmetic, it would give inf times 0."""
+    targets, where = jnp.array([[2.0, 3.0, 4.0]]), jnp.array([[True, True, False]])
+
+    def total(predictions):
+        return sum(depth_metrics(predictions, targets, where=where).values())
+
+    slope = jax.jit(jax.grad(total))(jnp.array([[1.0, 5.0, 3e38]]))
+    assert np.all(np.isfinite(slope))
+    assert slope[0, 2] == 0
 
 
 @pytest.mark.slow
@@ -329,6 +360,36 @@ def test_the_host_total_keeps_counting_where_float32_stops():
     assert batch.merge(start).pixels - 2.0**40 == 7 * 30
     for total in (DepthMetrics.empty(), start.merge(batch), batch.merge(start)):
         assert all(leaf.dtype == np.float64 for leaf in jax.tree.leaves(total))
+
+
+def some_terms(unusable=(0, 0, 0)):
+    """Of images with 2, 3 and no valid pixels; every mean written down, most of them 4, 9 and 0."""
+    means = dict.fromkeys(TERMS, (4.0, 9.0, 0.0)) | {"abs_rel": (0.1, 0.3, 0.0)}
+    means |= {"scale": (1.0, 8.0, 0.0), "square_inverse": (1e-6, 4e-6, 0.0)}
+    return ImageTerms(
+        pixels=jnp.array([2, 3, 0]),
+        unusable=jnp.array(unusable),
+        means={name: jnp.array(values) for name, values in means.items()},
+    )
+
+
+def test_the_numbers_of_two_images_by_hand():
+    """Two of three images count: the mean of their numbers, or of their 2 + 3 pixels."""
+    total = DepthMetrics.from_terms(some_terms())
+    scores = ImageScores.from_terms([some_terms()])
+    assert (int(total.images), int(total.pixels), int(total.unusable)) == (2, 5, 0)
+    twice = total.merge(total)
+    assert (int(twice.images), int(twice.pixels)) == (4, 10)
+    image = {"rmse": (2 + 3) / 2, "abs_rel": 0.2, "silog": 250, "irmse": 1.5}
+    image |= {"scale_share": (1 / 4 + 8 / 9) / 2, "log10": 6.5 / math.log(10)}
+    pixel = {"rmse": math.sqrt((2 * 4 + 3 * 9) / 5), "abs_rel": (2 * 0.1 + 3 * 0.3) / 5}
+    pixel |= {"scale_share": (2 * 1 + 3 * 8) / (2 * 4 + 3 * 9), "imae": 1000 * 7.0}
+    for found in (total, twice, scores):
+        for how, expected in (("image", image), ("pixel", pixel)):
+            numbers = found.compute(how)
+            for name, value in expected.items():
+                assert numbers[name] == pytest.approx(value, rel=1e-6), (how, name)
+    assert int(DepthMetrics.from_terms(some_terms((2, 1, 0))).unusable) == 3
 
 
 def test_a_set_without_a_valid_pixel_is_refused():

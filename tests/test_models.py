@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from depthsi.compilation import jit
-from depthsi.config import TwoScaleConfig
+from depthsi.config import HourglassConfig, TwoScaleConfig, UNetConfig
 from depthsi.errors import DepthsiError
 from depthsi.geometry import Window, geometry
 from depthsi.models import FineNet, TwoScaleNet, make_model
 from depthsi.models.initialisers import initial_params
-from depthsi.models.layers import local_response_norm, max_pool
+from depthsi.models.layers import local_response_norm, max_pool, scaled_width
 from depthsi.presets import from_scratch
 
 SMALL = from_scratch(width=0.0625)
@@ -183,6 +183,23 @@ def test_dropout_switches_off_a_share_of_fc6_in_training_only(initialisers):
 
 
 @pytest.mark.slow
+def test_the_numbers_of_the_examples_reach_dropout():
+    """What is dropped belongs to the number of the example, wherever it stands in the batch."""
+    model, variables, image = small_network()
+
+    @jit
+    def coarse(image, **how):
+        rngs = {"dropout": jax.random.key(0)}
+        return model.apply(variables, image, train=True, output="coarse", rngs=rngs, **how)
+
+    usual = np.asarray(coarse(image))
+    turned = np.asarray(coarse(image[::-1], examples=jnp.array([1, 0])))
+    np.testing.assert_allclose(turned[::-1], usual, atol=1e-5)
+    others = np.asarray(coarse(image, examples=jnp.array([1, 0])))
+    assert np.all(np.abs(others - usual).max((1, 2)) > 1e-3)
+
+
+@pytest.mark.slow
 def test_the_fine_stage_sees_the_coarse_map_as_at_test_time():
     model, variables, image = small_network()
     rngs = {"dropout": jax.random.key(0)}
@@ -213,8 +230,8 @@ def test_kitti_fine_network_sees_the_bottom_rows_only():
     ],
 )
 def test_max_pool_and_its_gradient_equal_the_plain_one(window):
-    # distinct values: every maximum is unique
-    x = jax.random.permutation(jax.random.key(0), jnp.arange(2 * 14 * 17 * 3.0))
+    # distinct values: every maximum is unique; most are negative, so that no padding is one
+    x = jax.random.permutation(jax.random.key(0), jnp.arange(2 * 14 * 17 * 3.0)) - 1400
     x = x.reshape(2, 14, 17, 3)
     weights = jax.random.normal(jax.random.key(1), (2, *window.output((14, 17)), 3))
 
@@ -298,6 +315,24 @@ def test_bfloat16_gives_float32_gradients_near_the_exact_ones(output):
         assert a @ b > 0.9 * np.linalg.norm(a) * np.linalg.norm(b)
 
 
+def test_widths_are_rounded_to_the_nearest():
+    assert [scaled_width(n, 0.03) for n in (96, 256, 384, 4096)] == [3, 8, 12, 123]
+    assert [scaled_width(64, width, least=4) for width in (1.0, 0.1, 0.03)] == [64, 6, 4]
+    assert scaled_width(96, 0.001) == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (UNetConfig(), r"`output` \(='depth'\) must be 'unet'"),
+        (HourglassConfig(), r"`output` \(='depth'\) must be 'hourglass'"),
+    ],
+)
+def test_outputs_that_no_network_has_are_refused(config, words):
+    with pytest.raises(ValueError, match=words):
+        make_model(config).apply({}, jnp.zeros((1, 228, 304, 3)), output="depth")
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -305,6 +340,8 @@ def test_bfloat16_gives_float32_gradients_near_the_exact_ones(output):
         ({"width": float("nan")}, "width"),
         ({"dropout": 1.0}, "dropout"),
         ({"log_std": 0.0}, "log_std"),
+        ({"log_mean": float("inf")}, "log_mean is inf"),
+        ({"coarse_input_std": -1.0}, "coarse_input_std is -1.0"),
     ],
 )
 def test_impossible_settings_are_refused(changes, words):

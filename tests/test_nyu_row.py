@@ -18,7 +18,7 @@ from depthsi.data.folder.source import FolderSource
 from depthsi.errors import DepthsiError, StoppedError
 from depthsi.runs import RunDirectory
 from depthsi.training.checkpoints.store import Checkpoints
-from depthsi.training.stages import make_stages
+from depthsi.training.stages import check_warmup, make_stages
 from depthsi.training.state import State
 from experiments.nyu_row import record
 from experiments.nyu_row import run as nyu_row
@@ -60,6 +60,10 @@ def test_the_configurations_that_follow_from_the_settings():
     assert kept.augment != rooms.augment  # a new room needs no variation
     unet = pairs_config(Settings("data", kind="unet"), "")
     assert [stage.name for stage in make_stages(unet)] == ["unet"]
+    assert pairs_config(Settings("data"), "").optim.warmup == 20
+    for make in (rooms_config, lambda settings: pairs_config(settings, "")):
+        for optimiser in ("muon", "adamw"):
+            check_warmup(make(Settings("data", optimiser=optimiser, **TINY)))
 
 
 @pytest.mark.parametrize("name", ["two_scale", "unet"])

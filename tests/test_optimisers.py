@@ -1,5 +1,7 @@
 """Updates of the optimiser against the paper's rates and SGD written out in NumPy."""
 
+import dataclasses
+import math
 from typing import Any
 
 import jax
@@ -49,14 +51,24 @@ def test_the_table_names_every_layer_of_the_networks():
     assert layers == set(RATES)
 
 
+SGD = {
+    "the defaults": {},
+    "others": {"momentum": 0.5, "learning_rate": 0.7, "weight_decay": 3.0},
+    "no momentum": {"momentum": 0.0},
+}
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("how", SGD)
 @pytest.mark.parametrize("jitted", [False, True])
-def test_sgd_steps_equal_momentum_written_out(jitted):
-    optimizer = ten_steps(SgdConfig())
-    params, gradients = small(0), [small(seed) for seed in (1, 2, 3)]
+def test_sgd_steps_equal_momentum_written_out(jitted, how):
+    config = SgdConfig(**SGD[how])
+    optimizer = ten_steps(config)
+    params, gradients = small(0), [small(seed) for seed in (1, 2, 3, 4)]
     state = optimizer.init(params)
     update = jax.jit(optimizer.update) if jitted else optimizer.update
     expected = jax.tree.map(np.float64, params)
+    momentum, factor = (0.5, 0.7) if how == "others" else (0.9 if how != "no momentum" else 0, 1)
     trace = jax.tree.map(np.zeros_like, expected)
     for gradient in gradients:
         updates, state = update(gradient, state, params)
@@ -65,9 +77,10 @@ def test_sgd_steps_equal_momentum_written_out(jitted):
             for kind in ("kernel", "bias"):
                 g = np.float64(gradient[network][layer][kind])
                 if kind == "kernel":
-                    g = g + decay * expected[network][layer][kind]
-                trace[network][layer][kind] = 0.9 * trace[network][layer][kind] + g
-                expected[network][layer][kind] -= rate * trace[network][layer][kind]
+                    times = 3 if how == "others" else 1
+                    g = g + times * decay * expected[network][layer][kind]
+                trace[network][layer][kind] = momentum * trace[network][layer][kind] + g
+                expected[network][layer][kind] -= factor * rate * trace[network][layer][kind]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-6), params, expected)
 
 
@@ -154,6 +167,97 @@ def test_schedules():
     np.testing.assert_allclose(np.array([rising(54), rising(104)]), [1, 0], atol=1e-6)
     constant = rate_schedule(SgdConfig(learning_rate=2.0), 100)
     assert constant(0) == constant(99) == 2.0
+
+
+STEPS, LENGTH = 12, 12  # updates looked at, and steps of the stage
+
+
+def rate_of(update, schedule, warmup, peak=0.3):
+    """The rate written out: from 0 along a line, then as it is, or along half a cosine to 0."""
+    if update < warmup:
+        return peak * update / warmup
+    if schedule == "constant":
+        return peak
+    return peak * (1 + math.cos(math.pi * (update - warmup) / (LENGTH - warmup))) / 2
+
+
+def sgd_directions(gradients, params, decays, momentum=0.8):
+    """What the rate multiplies in each update."""
+    trace = np.zeros_like(params)
+    for gradient in gradients:
+        trace = momentum * trace + gradient + decays * params
+        yield trace
+
+
+def adamw_directions(gradients, params, decays):
+    """Kingma and Ba's Algorithm 1, with the decay of Loshchilov and Hutter's Algorithm 2."""
+    first, second = np.zeros_like(params), np.zeros_like(params)
+    for t, gradient in enumerate(gradients, 1):
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.999 * second + 0.001 * gradient**2
+        scaled = first / (1 - 0.9**t) / (np.sqrt(second / (1 - 0.999**t)) + 1e-8)
+        yield scaled + decays * params
+
+
+def muon_directions(gradients, params, decays):
+    """Jordan et al.: Nesterov momentum, then five steps of a quintic iteration."""
+    first = np.zeros_like(params)
+    for t, gradient in enumerate(gradients, 1):
+        first = 0.95 * first + 0.05 * gradient
+        ahead = 0.95 * first / (1 - 0.95 ** (t + 1)) + 0.05 * gradient / (1 - 0.95**t)
+        x = ahead.reshape(-1, ahead.shape[-1])
+        x = x / np.linalg.norm(x)
+        for _ in range(5):
+            a = x @ x.T
+            x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
+        yield x.reshape(params.shape) + decays * params
+
+
+WRITTEN_OUT = {
+    # settings, layer: (directions, factor on the rate, weight decay of the kernel)
+    "sgd": (
+        SgdConfig(momentum=0.8, learning_rate=0.3, weight_decay=2.0),
+        {"conv2": (sgd_directions, 0.001, 1e-3), "fc6": (sgd_directions, 0.1, 2e-4)},
+    ),
+    "adamw": (
+        AdamWConfig(learning_rate=0.3, weight_decay=0.05),
+        {"conv2": (adamw_directions, 1, 0.05), "fc6": (adamw_directions, 1, 0.05)},
+    ),
+    "muon": (
+        MuonConfig(learning_rate=0.3, weight_decay=0.05, adamw_rate_factor=0.2),
+        {"conv2": (muon_directions, 1, 0.05), "fc6": (adamw_directions, 0.2, 0.05)},
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("warmup", [0, 3])
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+@pytest.mark.parametrize("name", WRITTEN_OUT)
+def test_each_update_has_the_rate_of_its_step(name, schedule, warmup):
+    """In float64, for a kernel of each kind and a bias, at fixed parameters."""
+    config, layers = WRITTEN_OUT[name]
+    config = dataclasses.replace(config, rate_schedule=schedule, warmup=warmup)
+    optimizer: Any = make_optimizer(config, LENGTH)
+    params = convolution_and_full(0)
+    gradients = [convolution_and_full(seed) for seed in range(1, STEPS + 1)]
+    state, update, found = optimizer.init(params), jax.jit(optimizer.update), []
+    for gradient in gradients:
+        updates, state = update(gradient, state, params)
+        found.append(updates["coarse"])
+    for layer, (directions, factor, decay) in layers.items():
+        for kind in ("kernel", "bias"):
+            seen = [np.float64(gradient["coarse"][layer][kind]) for gradient in gradients]
+            start = np.float64(params["coarse"][layer][kind])
+            if kind == "bias":
+                decay = 0.0
+                if directions is muon_directions:
+                    directions, factor = adamw_directions, config.adamw_rate_factor
+            expected = directions(seen, start, decay)
+            for k, direction in enumerate(expected):
+                wanted = -factor * rate_of(k, schedule, warmup) * direction
+                tolerance = 1e-5 * np.abs(direction).max()
+                np.testing.assert_allclose(found[k][layer][kind], wanted, rtol=0, atol=tolerance)
 
 
 @pytest.mark.slow

@@ -161,10 +161,17 @@ def alone():
 
 
 @pytest.mark.slow
+@small_networks()
 def test_training_moves_and_is_random(alone):
     losses = [float(step["loss"]) for step in alone[0]]
     assert np.mean(losses[-6:]) < 0.8 * np.mean(losses[:6])
     assert len(set(losses)) == STEPS
+    # at the same parameters and images it is the step that makes the difference
+    stage, batch = make_stages(CONFIG)[0], [x[0] for x in batches(1)]
+    step, state = jax.jit(make_train_step(CONFIG, stage)), first_state(stage)
+    at = [step(state.replace(step=jnp.int32(n)), *batch)[1]["loss"] for n in (0, 1, 2, 0)]
+    assert len({float(loss) for loss in at}) == 3
+    assert at[0] == at[3]
 
 
 @pytest.mark.slow

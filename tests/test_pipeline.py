@@ -130,6 +130,37 @@ def test_scenes_are_evened_as_counted_by_hand():
     assert all(140 < first[scene] < 260 for scene in "xyz")  # 200 expected, deviation 11.5
 
 
+def test_an_evened_pass_is_made_of_philox_numbers_too():
+    """One for each sample, by which those of a scene are walked round; then one for each place."""
+    for seed, which in ((0, 0), (5, 3)):
+        draws = philox(seed, which)
+        keys = [next(draws) for _ in SCENES]
+        chosen = []
+        for scene in "xyz":
+            members = sorted(
+                (i for i, at in enumerate(SCENES) if at == scene), key=keys.__getitem__
+            )
+            chosen += [members[k % len(members)] for k in range(4)]
+        places = [next(draws) for _ in chosen]
+        expected = [i for _, i in sorted(zip(places, chosen, strict=True))]
+        order = Order(len(SCENES), seed, scenes=SCENES, even_scenes=4)
+        assert order.numbers(12 * which, 12).tolist() == expected
+
+
+def test_the_passes_on_either_side_of_a_border_are_shuffled_once(monkeypatch):
+    shuffled, plain = [], Order._shuffled
+
+    def counted(order, which):
+        shuffled.append(which)
+        return plain(order, which)
+
+    monkeypatch.setattr(Order, "_shuffled", counted)
+    order = Order(10, 0)
+    for first in (8, 4, 9, 12, 18, 14, 19):
+        order.numbers(first, 4)
+    assert shuffled == [0, 1, 2]
+
+
 def test_a_small_scene_repeats_its_samples_almost_equally():
     order = Order(3, 0, scenes=["a"] * 3, even_scenes=5)
     twice = Counter()
@@ -156,6 +187,13 @@ def test_batches_follow_the_order_from_any_step(pairs):
     expected = Order(7, 1).numbers(0, 24).reshape(6, 4).tolist()
     assert taken(6, pairs, 4, 1) == expected
     assert taken(2, pairs, 4, 1, first_step=4) == expected[4:]
+
+
+def test_batches_follow_the_order_of_evened_scenes():
+    pairs = InMemory(*Numbered().arrays(), Numbered.scenes)
+    order = Order(7, 1, scenes=Numbered.scenes, even_scenes=2)
+    assert taken(3, pairs, 4, 1, even_scenes=2) == order.numbers(0, 12).reshape(3, 4).tolist()
+    assert taken(3, pairs, 4, 1) != taken(3, pairs, 4, 1, even_scenes=2)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 6])

@@ -37,7 +37,7 @@ def read_ply(path):
 
 def project(positions, focal, centre):
     """Rows and columns of points, by the pinhole camera in float64."""
-    x, y, z = np.float64(positions).T
+    x, y, z = np.asarray(positions, np.float64).T
     return focal * y / z + centre[0], focal * x / z + centre[1]
 
 

@@ -374,3 +374,13 @@ def test_shards_are_even_and_limited(monkeypatch):
         assert len(sizes) == number
         assert sum(sizes) == count
         assert max(sizes) - min(sizes) <= 1
+
+
+def test_a_long_list_of_frames_left_out_is_cut_short(tmp_path):
+    said = []
+    data = data_set({"train": 2600}, bad=range(100, 123), size=(3, 4))
+    directory = prepare(data, tmp_path, on_bad="skip", report=said.append)
+    lines = said[-1].splitlines()
+    assert lines[1] == "23 frames were left out:"
+    assert lines[2] == "  Küche 100, left: file 100 is damaged."
+    assert lines[22:] == [f"  and 3 more; all are in {directory / 'preparation.json'}."]

@@ -1,18 +1,24 @@
 """Reading prepared data back: sizes, threads, processes, and every way to spoil the directory."""
 
+import hashlib
+import io
 import json
 import pickle
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from PIL import Image
 from prepared_pictures import data_set, record
 
 from depthsi.config import Prepared
 from depthsi.data.fitting import fit_to
 from depthsi.data.prepared import shards
 from depthsi.data.prepared.prepare import prepare
+from depthsi.data.prepared.records import decode_png
 from depthsi.data.prepared.source import PreparedSource
 from depthsi.data.samples import Source
 from depthsi.errors import DepthsiError
@@ -227,3 +233,129 @@ def test_other_number_of_records_than_the_index_says(copy):
     file.write_text(json.dumps(lengths), encoding="utf-8")
     with pytest.raises(DepthsiError, match=r"index\.csv lists 7 samples of split train, but .* 6"):
         PreparedSource(copy, "train")
+
+
+def rewritten(file, change):
+    """The JSON of `file`, changed in place."""
+    values = json.loads(file.read_text(encoding="utf-8"))
+    change(values)
+    file.write_text(json.dumps(values), encoding="utf-8")
+
+
+def name_class(key, *place):
+    def change(values):
+        for part in place:
+            values = values.setdefault(part, {})
+        values[key] = "strangers_module.Foo"
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("features.json", name_class("pythonClassName")),
+        ("features.json", name_class("type")),
+        ("features.json", name_class("python_class_name", "more")),
+        ("features.json", name_class("pythonClassName", "featuresDict", "features", "image")),
+        ("dataset_info.json", name_class("pythonClassName", "features")),
+        ("dataset_info.json", name_class("python_class_name", "features", "featuresDict")),
+    ],
+)
+def test_nothing_that_a_description_names_is_imported(copy, monkeypatch, file, change):
+    (copy / "strangers_module.py").write_text("open('imported', 'w')")
+    monkeypatch.syspath_prepend(copy)
+    monkeypatch.chdir(copy)
+    rewritten(copy / file, change)
+    with pytest.raises(DepthsiError, match=rf"{file} names the class 'strangers_module\.Foo', whi"):
+        PreparedSource(copy, "train")
+    assert not (copy / "imported").exists()
+    assert "strangers_module" not in sys.modules
+
+
+def sign(directory, change):
+    """Changes the summary as a stranger would, with a new checksum."""
+
+    def signed(values):
+        change(values)
+        values["index_sha256"] = hashlib.sha256((directory / "index.csv").read_bytes()).hexdigest()
+        del values["sha256"]
+        values["sha256"] = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+    rewritten(directory / "preparation.json", signed)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("name", "../toys", r"the name '\.\./toys'"),
+        ("name", 3, "the name 3"),
+        ("depth_names", [], r"the depth maps \[\]"),
+        ("depth_names", [3], r"the depth maps \[3\]"),
+        ("depth_names", None, "the depth maps None"),
+        ("size", [0, 8], r"the size \[0, 8\]"),
+        ("size", [6], r"the size \[6\]"),
+        ("size", 6, "has no len"),
+        ("units_per_metre", 0, "0 units per metre"),
+        ("units_per_metre", "many", "could not convert"),
+    ],
+)
+def test_a_summary_signed_anew_is_checked_all_the_same(copy, key, value, words):
+    sign(copy, lambda values: values.update({key: value}))
+    with pytest.raises(DepthsiError, match=rf"preparation\.json cannot be used \(.*{words}"):
+        PreparedSource(copy, "train")
+
+
+def test_an_index_signed_anew_is_checked_all_the_same(copy):
+    for text in ("name,split\na,train\n", "name,split,scene\na,train\n", 'name,split\n"'):
+        (copy / "index.csv").write_text(text)
+        sign(copy, lambda values: None)
+        with pytest.raises(DepthsiError, match=r"index\.csv cannot be used \(not every row has"):
+            PreparedSource(copy, "train")
+
+
+@pytest.mark.parametrize(
+    "lengths", [["-1", "8"], ["x"], [[]], None, ["1000000000000000"], ["7", "1000000000000000"]]
+)
+def test_impossible_numbers_of_records_are_refused(copy, lengths):
+    def change(values):
+        values["splits"][0]["shardLengths"] = lengths
+
+    rewritten(copy / "dataset_info.json", change)
+    with pytest.raises(DepthsiError, match=r"cannot be read|the records are 10+7?; prepare"):
+        PreparedSource(copy, "train")
+
+
+def test_an_image_is_read_as_png_and_nothing_else():
+    buffer = io.BytesIO()
+    for kind in ("EPS", "TIFF", "JPEG"):
+        Image.new("RGB", (4, 4)).save(buffer, kind)
+        with pytest.raises(SyntaxError, match="not a PNG file"):
+            decode_png("a", buffer.getvalue())
+        buffer = io.BytesIO()
+    Image.new("L", (4, 4)).save(buffer, "PNG")
+    with pytest.raises(ValueError, match="an image of Pillow's mode L"):
+        decode_png("a", buffer.getvalue())
+
+
+@pytest.mark.slow
+def test_the_working_directory_holds_no_modules(made, copy):
+    (copy / "depthsi").mkdir()
+    for name in ("cv2", "tensorflow", "numpy"):
+        (copy / f"{name}.py").write_text(f"open('{name} was imported', 'w')")
+    found = subprocess.run(
+        [sys.executable, "-m", "depthsi", "info", "."], cwd=copy, capture_output=True, check=False
+    )
+    assert not list(copy.glob("*was imported"))
+    assert (found.returncode, found.stderr.decode()[:9]) == (0, ""), found.stderr.decode()[-800:]
+    assert b".: 7 train, 3 test" in found.stdout
+
+
+def test_messages_stay_short_however_many_names_a_stranger_invents(copy):
+    rows = [f"{i},split{i},s{i}" for i in range(500)]
+    (copy / "index.csv").write_text("\n".join(["name,split,scene", *rows]) + "\n")
+    sign(copy, lambda values: values.update(depth_names=[f"d{i}" for i in range(500)]))
+    with pytest.raises(DepthsiError, match=r"no split 'val'; .*split9 \(1\) and 490 more\.$"):
+        PreparedSource(copy, "val")
+    with pytest.raises(DepthsiError, match=r"no depth map 'depth'; .*d8, d9 and 490 more\.$"):
+        PreparedSource(copy, "split3", depth="depth")

@@ -26,7 +26,7 @@ from depthsi.training.state import abstract_state
 
 PACKAGE = Path(__file__).parent.parent
 SETTINGS = """
-    --model.width 0.02 --data.kind folder --optim.kind sgd --optim.weight-decay 0
+    --model.width 0.02 --data.kind folder --optim.kind sgd --optim.weight-decay 0 --optim.warmup 1
     --augment.scale 1 1 --augment.rotation 0 --loss.reduction pixel
     --schedule.batch-size 4 --schedule.coarse-samples 12 --schedule.fine-samples 8
     --schedule.log-every 1 --schedule.eval-every 3 --schedule.save-every 2 --schedule.keep 9

@@ -3,13 +3,20 @@
 import dataclasses
 import math
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from depthsi.errors import DepthsiError
-from depthsi.evaluation.map_checks import resized
+from depthsi.evaluation.placing import resized
 from depthsi.geometry import nyu
-from depthsi.metrics.compare import cell_batches, score
+from depthsi.metrics.compare import (
+    cell_batches,
+    comparable,
+    compare_and_count,
+    score,
+    upsample_cells,
+)
 from depthsi.metrics.protocols import (
     ALIGNMENTS,
     DEFAULT_PROTOCOLS,
@@ -101,13 +108,18 @@ def test_rules_as_published():
         ),
     }
     assert list(PROTOCOLS) == list(table)
+    kitti = {"eigen2014_kitti", "garg_kitti", "kitti_benchmark", "monodepth2_median"}
     for name, (size, box, caps, clamp, resize, truth, alignment, how) in table.items():
         rules = PROTOCOLS[name]
+        assert rules.name == name
         assert tuple(cropped_region(rules, size)) == box
         assert (rules.min_depth, rules.max_depth) == caps
         assert (rules.clamp, rules.resize, rules.truth) == (clamp, resize, truth)
+        assert rules.clamp_first == (name == "densedepth_nyu")
+        assert rules.invalid == "source"
         assert (rules.alignment, rules.aggregation) == (alignment, how)
-        assert rules.data_set == ("kitti" if size == street else "nyu")
+        assert rules.data_set == ("kitti" if name in kitti else "nyu")
+        assert rules.pictures == (None if name in kitti else (480, 640))
         assert rules.source
         assert rules.unsure
         assert rules.truth in TRUTHS
@@ -115,6 +127,73 @@ def test_rules_as_published():
         "nyu": "eigen2014_nyu",
         "kitti": "eigen2014_kitti",
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "box"),
+    [
+        # int(0.40810811 h), int(0.99189189 h), int(0.03594771 w), int(0.96405229 w)
+        ("garg_kitti", (370, 1224), (151, 366, 43, 1180)),
+        ("monodepth2_median", (376, 1241), (153, 372, 44, 1196)),
+        # int(0.3324324 h), int(0.91351351 h), int(0.0359477 w), int(0.96405229 w)
+        ("eigen2014_kitti", (370, 1224), (122, 337, 43, 1180)),
+        ("eigen2014_kitti", (374, 1238), (124, 341, 44, 1193)),
+        # the last 352 rows, the middle 1216 columns, int((w - 1216) / 2) from the left
+        ("kitti_benchmark", (370, 1224), (18, 370, 4, 1220)),
+        ("kitti_benchmark", (376, 1241), (24, 376, 12, 1228)),
+        ("kitti_benchmark", (352, 1216), (0, 352, 0, 1216)),
+    ],
+)
+def test_crops_at_other_sizes_of_kitti(name, size, box):
+    assert tuple(cropped_region(PROTOCOLS[name], size)) == box
+
+
+def test_the_benchmark_crop_needs_its_own_size():
+    for size in ((351, 1216), (352, 1215)):
+        with pytest.raises(DepthsiError, match=rf"'kb' takes 352x1216 .* {size[0]}x{size[1]}"):
+            cropped_region(PROTOCOLS["kitti_benchmark"], size)
+
+
+TRUE = (1e-3, 2e-3, 5.0, 10.0, 20.0, 40.0, 80.0, 100.0)
+GIVEN = (0.0, -1.0, 5.0, math.inf, 200.0, 30.0, 3.0, 0.01)
+EVERYWHERE, UP_TO_10, UP_TO_80 = "11111111", "01100000", "01111100"
+STREET = (1e-3, 1e-3, 5.0, 80.0, 80.0, 30.0, 3.0, 0.01)
+# of what counts, 5, 20 and 40 m have positive and finite predictions, 5, 200 and 30: 20/30
+MEDIAN = (1e-3, 1e-3, 10 / 3, 80.0, 80.0, 20.0, 2.0, 0.02 / 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "counted", "expected"),
+    [
+        ("eigen2014_nyu", EVERYWHERE, GIVEN),
+        ("nyu_bts", UP_TO_10, (1e-3, 1e-3, 5.0, 10.0, 10.0, 10.0, 3.0, 0.01)),
+        ("densedepth_nyu", EVERYWHERE, (0.1, 0.1, 5.0, 10.0, 10.0, 10.0, 3.0, 0.1)),
+        ("eigen2014_kitti", UP_TO_80, STREET),
+        ("garg_kitti", UP_TO_80, STREET),
+        ("kitti_benchmark", EVERYWHERE, GIVEN),
+        ("monodepth2_median", UP_TO_80, MEDIAN),
+    ],
+)
+def test_rules_at_work(name, counted, expected):
+    """Strict caps, limits and the median, on eight pixels with predictions that are none."""
+    true, given = (np.array([[each]], np.float32) for each in (TRUE, GIVEN))
+    maps, where = comparable(given, true, PROTOCOLS[name])
+    np.testing.assert_allclose(np.asarray(maps)[0, 0], expected, rtol=1e-6)
+    assert "".join(str(int(each)) for each in np.asarray(where)[0, 0]) == counted
+    terms, clamped = compare_and_count(given, true, PROTOCOLS[name])
+    bad = [k for k, each in enumerate(GIVEN) if not 0 < each < math.inf and counted[k] == "1"]
+    limited = PROTOCOLS[name].clamp is not None
+    assert (int(terms.unusable[0]), int(clamped[0])) == ((0, len(bad)) if limited else (3, 0))
+    assert int(terms.pixels[0]) == counted.count("1")
+
+
+def test_choices_of_what_becomes_of_invalid_predictions():
+    true, given = (np.array([[each]], np.float32) for each in (TRUE, GIVEN))
+    given[0, 0, 2] = np.nan
+    rules = PROTOCOLS["garg_kitti"]
+    for invalid, unusable, clamped in (("source", 1, 2), ("clamp", 0, 3), ("refuse", 3, 0)):
+        terms, count = compare_and_count(given, true, rules.with_changes(invalid=invalid))
+        assert (int(terms.unusable[0]), int(count[0])) == (unusable, clamped)
 
 
 def scene(seed=0):
@@ -191,6 +270,10 @@ def test_unknown_names_get_a_suggestion():
     with pytest.raises(DepthsiError, match="No alignment is called 'mean'"):
         PROTOCOLS["nyu_bts"].with_changes(alignment="mean")
     assert protocol("garg_kitti") is PROTOCOLS["garg_kitti"]
+    with pytest.raises(DepthsiError, match="No resize is called 'linear'"):
+        PROTOCOLS["nyu_bts"].with_changes(resize="linear")
+    with pytest.raises(DepthsiError, match="No invalid is called 'drop'"):
+        PROTOCOLS["nyu_bts"].with_changes(invalid="drop")
 
 
 def test_rules_that_cannot_be():
@@ -222,3 +305,40 @@ def test_resizing_of_maps_by_hand():
     values = np.random.default_rng(0).uniform(1, 5, (5, 7))
     zoomed = np.asarray(ndimage.zoom(values, 3, order=1, mode="nearest", grid_mode=True))
     np.testing.assert_allclose(resized(values, (15, 21), "bilinear"), zoomed, rtol=1e-12)
+    # with aligned corners: the centres of both ends on each other, the others evenly between
+    np.testing.assert_allclose(
+        resized(np.array([[1.0, 4.0]]), (3, 4), "bilinear_corners"), [[1, 2, 3, 4]] * 3
+    )
+    aligned = np.asarray(ndimage.zoom(values, 3, order=1, mode="nearest"))
+    np.testing.assert_allclose(resized(values, (15, 21), "bilinear_corners"), aligned, rtol=1e-12)
+
+
+def test_cells_with_aligned_corners():
+    from scipy import ndimage
+
+    cells = np.random.default_rng(0).uniform(1, 5, (1, 3, 5)).astype(np.float32)
+    aligned = np.asarray(ndimage.zoom(cells[0], 4, order=1, mode="nearest"))
+    np.testing.assert_allclose(
+        upsample_cells(jnp.asarray(cells), "bilinear_corners")[0], aligned, rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("resize", ["nearest", "bilinear", "bilinear_corners"])
+@pytest.mark.parametrize("hole", [0.0, -2.0, np.inf, -np.inf, np.nan])
+def test_what_an_invalid_pixel_is_mixed_with_is_as_invalid(resize, hole):
+    depth = np.full((4, 5), 3.0)
+    depth[1, 2] = hole
+    wide = resized(depth, (8, 10), resize)
+    marked = np.zeros((4, 5))
+    marked[1, 2] = 1
+    touched = resized(1 + marked, (8, 10), resize) > 1
+    assert touched.sum() >= 4
+    assert np.all(wide[~touched] == 3)
+    kept = 0.0 if hole == -2 else hole
+    np.testing.assert_array_equal(wide[touched], np.full(touched.sum(), kept))
+    # of a map that will be scaled and shifted, every finite value is one
+    if np.isfinite(hole):
+        mixed = resized(depth, (8, 10), resize, usable=np.isfinite)
+        np.testing.assert_allclose(
+            mixed, 3 + (hole - 3) * (resized(1 + marked, (8, 10), resize) - 1)
+        )

@@ -148,10 +148,21 @@ def stopped_and_resumed(path, config, data, monkeypatch, stop):
 
 @pytest.mark.parametrize(
     ("farthest", "per_metre"),
-    [(9.999, 6000), (65.535, 1000), (65.6, 512), (80.0, 512), (200.0, 256), (1000.0, 64)],
+    [
+        (9.999, 6000),
+        (65.535, 1000),
+        (65.536, 512),
+        (65.6, 512),
+        (80.0, 512),
+        (200.0, 256),
+        (1000.0, 64),
+    ],
 )
 def test_depth_as_counts(farthest, per_metre):
     depth = np.random.default_rng(0).uniform(0.3, farthest, (20, 30)).astype(np.float32)
+    # what a product in float32 would round to the wrong side of half a count
+    half_counts = (np.linspace(0.6, 0.99, 300) * farthest * per_metre // 1 + 0.5) / per_metre
+    depth[10:] = half_counts.reshape(10, 30)
     depth[0, 0], depth[0, 1:6] = farthest, [0, -2, np.nan, np.inf, 1e-6]
     counts, given = to_counts(depth)
     assert given == per_metre
@@ -207,6 +218,8 @@ class Wrapped:
 @pytest.mark.parametrize("on_demand", [False, True])
 def test_what_is_placed_is_read_back(shape, on_demand):
     data, devices = pairs(6, (8, 10)), math.prod(shape)
+    farther = np.array([1, 1, 2, 3, 4, 6])[:, None, None]  # with other counts per metre
+    data.depths[:] = np.round(farther * np.float64(data.depths), 3)
     grid = np.array(jax.devices()[:devices]).reshape(shape)
     mesh = jax.sharding.Mesh(grid, ("data", "model"))
     placed = place(OnDemand(Wrapped(data)) if on_demand else data, (8, 10), mesh)

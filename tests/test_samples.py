@@ -41,6 +41,8 @@ def test_valid_sample_is_returned_as_it_is():
         (picture(4, 5), depth_map(4, 5).astype(np.uint16), "depth is uint16 (4, 5)"),
         (picture(4, 5), depth_map(4, 5)[..., None], "depth is float32 (4, 5, 1)"),
         (picture(4, 5), depth_map(5, 4), "image is 4x5 pixels but its depth 5x4"),
+        (picture(4, 5), depth_map(4, 6), "image is 4x5 pixels but its depth 4x6"),
+        (picture(4, 5), depth_map(3, 5), "image is 4x5 pixels but its depth 3x5"),
         (picture(4, 5), np.zeros((4, 5), np.float32), "no pixel has a valid depth"),
         (picture(4, 5), np.full((4, 5), np.nan, np.float32), "no pixel has a valid depth"),
         (picture(4, 5), np.full((4, 5), np.inf, np.float32), "no pixel has a valid depth"),
@@ -104,3 +106,18 @@ def test_a_folder_with_depth_smaller_than_its_images_says_so_too(tmp_path, name)
     write_index(tmp_path, [("a.png", name, "train", "")])
     with pytest.raises(DepthsiError, match=r"row 2: a\.png: .* image\.resize\(\(32, 24\)"):
         FolderSource(tmp_path, "train")[0]
+
+
+def test_the_bounds_of_the_unit_and_of_most():
+    """Over 1000 m or under 1 mm, not at them, and in more than half of the pixels, not in half."""
+
+    def judged(*values):
+        validate_sample(Sample(picture(1, len(values)), np.array([values], np.float32), "a"))
+
+    judged(1000.0, 1000.0, 1000.0)
+    judged(0.001, 0.001, 0.001)
+    judged(3.0, 3.0, 1001.0, 1001.0)
+    judged(3.0, 3.0, 0.0009, 0.0009)
+    for wrong in (np.nextafter(np.float32(1000), np.float32(1001)), np.float32(0.0009999)):
+        with pytest.raises(DepthsiError, match="correct the unit"):
+            judged(wrong, wrong, wrong, 3.0)

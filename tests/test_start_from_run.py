@@ -81,6 +81,13 @@ def test_the_report_names_what_was_left():
         take_weights(own, {"x": jnp.ones(3)}, "elsewhere")
 
 
+@pytest.mark.parametrize("dtype", [np.float16, jnp.bfloat16, np.float64])
+def test_parameters_keep_their_type(dtype):
+    taken, _ = take_weights(params(0.0), {"coarse/conv1/kernel": np.ones((3, 4), dtype)}, "a file")
+    assert {leaf.dtype for leaf in jax.tree.leaves(taken)} == {np.dtype(np.float32)}
+    np.testing.assert_array_equal(taken["coarse"]["conv1"]["kernel"], np.ones((3, 4)))
+
+
 def test_nothing_is_done_unless_asked():
     own = params(0.0)
     assert warm_start(own, InitConfig()) == (own, "")

@@ -2,9 +2,13 @@
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
+import jax
+import numpy as np
 import pytest
 
+from depthsi.training.processes import stopping
 from depthsi.training.processes.stopping import stop_requests
 
 ASKING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -38,6 +42,73 @@ def test_a_closed_terminal_may_say_so_several_times():
         for _ in range(3):
             os.kill(os.getpid(), signal.SIGHUP)
         assert stop.due() == signal.SIGHUP
+    with stop_requests() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert stop.due() == signal.SIGTERM
+
+
+def test_several_processes_heed_the_largest_signal_of_the_step_before(monkeypatch):
+    """The exchange is among all devices of all processes, here four of one."""
+    monkeypatch.setattr("jax.process_count", lambda: 2)
+    with stop_requests() as stop:
+        assert stop.due() == 0
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.due() == 0  # nobody knew after the step before
+        assert stop.due() == signal.SIGTERM
+        assert stop.due() == signal.SIGTERM
+    devices = jax.devices()
+    of_each = [0, signal.SIGINT, signal.SIGTERM, 0]
+    split, largest = stopping._maximum()
+    parts = [
+        jax.device_put(np.array([n], np.int32), d) for n, d in zip(of_each, devices, strict=True)
+    ]
+    given = jax.make_array_from_single_device_arrays((len(devices),), split, parts)
+    assert largest(given) == signal.SIGTERM
+
+
+def test_a_thread_leaves_signals_alone():
+    """Python lets only the main thread handle them."""
+    before = [signal.getsignal(each) for each in ASKING]
+
+    def train():
+        with stop_requests() as stop:
+            return stop.due(), [signal.getsignal(each) for each in ASKING]
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(train).result() == (0, before)
+
+
+def test_a_handler_that_is_not_of_python_is_replaced_by_the_usual_one(monkeypatch):
+    """As that of jax.distributed, for which Python says None and which it cannot put back."""
+    install = signal.signal
+
+    def says_none(number, handler):
+        before = install(number, handler)
+        return None if number == signal.SIGTERM else before
+
+    monkeypatch.setattr("signal.signal", says_none)
+    with stop_requests():
+        pass
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_terminal_that_is_gone_is_written_to_no_more(monkeypatch):
+    """Its streams lead to nothing, so that a message before the state is saved cannot fail."""
+    primary, secondary = os.openpty()
+    kept = os.dup(2)
+    try:
+        os.dup2(secondary, 2)
+        with stop_requests() as stop:
+            monkeypatch.setattr("os.isatty", lambda stream: False)
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.due() == signal.SIGHUP
+            same = os.path.samestat(os.fstat(2), os.stat(os.devnull))
+    finally:
+        os.dup2(kept, 2)
+        for each in (primary, secondary, kept):
+            os.close(each)
+    assert same
 
 
 def test_what_nohup_ignores_stays_ignored():

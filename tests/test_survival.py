@@ -26,6 +26,7 @@ from killed_runs import (
 )
 
 from depthsi.cli import main
+from depthsi.config import ComputeConfig
 from depthsi.training.checkpoints.store import Checkpoints
 from depthsi.training.processes import hang
 
@@ -429,6 +430,11 @@ def test_the_watch_gives_up_only_when_nothing_happens(monkeypatch):
     assert watched(monkeypatch, 0.0, idle) == []
     if watched(monkeypatch, limit, busy):  # once more, should this process have had to wait itself
         assert watched(monkeypatch, 20 * limit, busy) == []
+
+
+def test_compiling_and_saving_may_take_as_much_longer_as_the_help_says():
+    assert hang.PATIENCE == 3
+    assert ComputeConfig().hang_minutes == 10
 
 
 def test_the_exit_does_not_depend_on_somebody_reading_the_message():

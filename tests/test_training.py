@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +19,8 @@ from depthsi.config import (
     ScaleInvariantConfig,
     ScheduleConfig,
     SgdConfig,
+    TwoScaleConfig,
+    UNetConfig,
 )
 from depthsi.data.pipeline import InMemory, training_batches
 from depthsi.errors import DepthsiError
@@ -26,10 +29,11 @@ from depthsi.presets import from_scratch
 from depthsi.runs import RunDirectory
 from depthsi.training import loop, steps
 from depthsi.training.checkpoints.store import Checkpoints
+from depthsi.training.checkpoints.trained import trained_outputs
 from depthsi.training.loop import train
 from depthsi.training.loss import make_loss
 from depthsi.training.parallel import make_mesh
-from depthsi.training.stages import Stage, make_stages, stage_of
+from depthsi.training.stages import Stage, check_warmup, make_stages, stage_of
 from depthsi.training.state import abstract_state, enter_stage, initial_state
 from depthsi.training.steps import make_train_step
 
@@ -84,6 +88,40 @@ def test_the_checkpoint_between_stages_belongs_to_the_first():
     assert [stage_of(stages, step) for step in (0, 1, 3, 4, 5)] == [coarse] * 3 + [fine] * 2
     with pytest.raises(DepthsiError, match="step 6 lies beyond the schedule's 5"):
         stage_of(stages, 6)
+
+
+def test_a_network_counts_as_trained_when_its_stage_has_begun():
+    config = Config(schedule=ScheduleConfig(batch_size=1, coarse_samples=3, fine_samples=2))
+    found = [trained_outputs(config, step) for step in range(6)]
+    assert found == [("coarse",)] * 4 + [("coarse", "fine")] * 2
+
+
+@pytest.mark.parametrize(
+    ("model", "coarse", "fine", "words"),
+    [
+        (TwoScaleConfig(), 20, 100, r"stage coarse has 5 .*below 5, or raise --schedule\.coarse-"),
+        (
+            TwoScaleConfig(),
+            100,
+            17,
+            r"stage fine has 5 .*below 5, or raise --schedule\.fine-samples",
+        ),
+        (UNetConfig(), 8, 12, r"stage unet has 5 .*below 5, or raise --schedule\.coarse-samples"),
+    ],
+)
+def test_a_warmup_as_long_as_a_stage_is_refused(model, coarse, fine, words):
+    """At the start: otherwise the rate would not do what was asked for, in whichever stage."""
+    schedule = ScheduleConfig(batch_size=4, coarse_samples=coarse, fine_samples=fine)
+    for warmup in (5, 6):
+        config = Config(model=model, schedule=schedule, optim=SgdConfig(warmup=warmup))
+        with pytest.raises(
+            DepthsiError, match=rf"--optim\.warmup is {warmup} steps, but the {words}"
+        ):
+            check_warmup(config)
+    for warmup in (0, 4):
+        check_warmup(dataclasses.replace(config, optim=SgdConfig(warmup=warmup)))
+    short = ScheduleConfig(batch_size=4, coarse_samples=1, fine_samples=0)
+    check_warmup(Config(schedule=short))
 
 
 @pytest.mark.slow
@@ -174,6 +212,77 @@ def test_batches_depend_on_seed_and_step_alone():
     np.testing.assert_array_equal(np.sort(np.concatenate(first)[:10, 0]), np.arange(10))
     other = next(training_batches(data, 4, 8))[0]
     assert np.any(other != first[0])
+
+
+class Number(nn.Module):
+    """Another number for each image."""
+
+    layer: str
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(1, kernel_init=nn.initializers.ones, name=self.layer)(x)
+
+
+class TwoNumbers(nn.Module):
+    """In the place of both networks: what they predict everywhere, from the mean colour."""
+
+    cells: tuple[int, int]
+
+    @nn.compact
+    def __call__(self, image, *, train=False, output="fine", examples=None):
+        del train, examples
+        coarse = Number("fc7", name="coarse")(image.mean((1, 2, 3))[:, None] / 100)
+        fine = Number("conv3", name="fine")(jax.lax.stop_gradient(coarse))
+        x = fine if output == "fine" else coarse
+        return jnp.broadcast_to(x[:, :, None], (len(image), *self.cells))
+
+
+@pytest.fixture
+def two_numbers(monkeypatch):
+    def make(config, **_):
+        return TwoNumbers(config.sizes.output)
+
+    for module in ("steps", "state"):
+        monkeypatch.setattr(f"depthsi.training.{module}.make_model", make)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("two_numbers")
+def test_a_batch_without_known_depth_changes_nothing():
+    config = dataclasses.replace(CONFIG, optim=SgdConfig(weight_decay=0.0))
+    stage = make_stages(config)[0]
+    state = initial_state(config, stage)
+    image, depth = np.zeros((4, 228, 304, 3), np.uint8), np.full((4, 228, 304), np.nan, np.float32)
+    after, metrics = jax.jit(make_train_step(config, stage))(state, image, depth)
+    assert_equal_trees(after.params, state.params)
+    assert (metrics["loss"], metrics["valid_share"], metrics["gradient_norm"]) == (0, 0, 0)
+    assert after.step == 1
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("two_numbers")
+def test_the_rates_of_both_stages_are_logged_and_used(tmp_path):
+    """Written out: two steps of warm-up, then half a cosine, in each stage from its own start."""
+    config = dataclasses.replace(
+        CONFIG,
+        optim=SgdConfig(
+            learning_rate=0.02, momentum=0.0, weight_decay=0.0, rate_schedule="cosine", warmup=2
+        ),
+        augment=STILL,
+    )
+    run = RunDirectory(tmp_path / "run")
+    run.create(config)
+    train(config, run, pairs(), None)
+    lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+    expected = []
+    for steps_of in (6, 4):
+        falling = [0.5 + 0.5 * np.cos(np.pi * k / (steps_of - 2)) for k in range(steps_of - 2)]
+        expected += [0.0, 0.01, *(0.02 * np.array(falling))]
+    np.testing.assert_allclose([line["learning_rate"] for line in lines], expected, rtol=1e-6)
+    paper = np.repeat([0.1, 0.001], [6, 4])  # of coarse/fc7 and fine/conv3
+    changes = [line["update_norm"] / line["gradient_norm"] for line in lines]
+    np.testing.assert_allclose(changes, paper * expected, rtol=1e-5)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +47,7 @@ def disparity(oracle):
     return lambda p, t, w, **options: oracle(np.exp(-p), np.exp(-t), w, **options)
 
 
-def midas(predictions, targets, where, value=oracles.ssi):
+def midas(predictions, targets, where, value: Any = oracles.ssi):
     scale, shift = oracles.scale_shift(predictions, targets, where)
     aligned = scale * predictions + shift
     return value(predictions, targets, where) + 0.5 * oracles.gradient_matching(
@@ -158,7 +159,7 @@ TRAINED += [EigenFergus2015Config(), PairwiseConfig(), RankingConfig(), SumConfi
 def test_a_few_steps_with_each_loss(settings):
     """The first loss is that of the network's map; repeated on one batch, it falls."""
     config = Config(
-        augment=AugmentConfig(scale=(1, 1), rotation=0, colour=(1, 1), flip=0),
+        augment=AugmentConfig(scale=(1.0, 1.0), rotation=0.0, colour=(1.0, 1.0), flip=0.0),
         model=from_scratch(width=0.02, dropout=0.0, log_mean=0.8),
         loss=dataclasses.replace(settings, multiplier=2.0),
         optim=SgdConfig(learning_rate=0.02, momentum=0.0, weight_decay=0.0),

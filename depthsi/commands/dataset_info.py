@@ -1,6 +1,5 @@
 """What `depthsi info` says about data."""
 
-import functools
 import json
 import sys
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from depthsi.data.greatest_value import GreatestValue, greatest_value
 from depthsi.data.prepared.metadata import is_prepared
 from depthsi.data.samples import Sample, Source, validate_sample
 from depthsi.data.statistics import Statistics, coarse_histogram, merge, sample_statistics, summary
-from depthsi.errors import DepthsiError
+from depthsi.errors import DepthsiError, first_few
 from depthsi.output import can_encode, printable
 from depthsi.viz.data_sheet import save_data_sheet, save_histogram
 from depthsi.viz.depth_maps import require_matplotlib
@@ -27,6 +26,7 @@ ROOMS = 64  # of each split, where no limit says more
 SHOWN = 6  # pictures of a split on the contact sheet
 BARS = " ▁▂▃▄▅▆▇█"
 ASCII_BARS = " .:-=+*%#"  # where the output has no blocks
+MOST_SPLITS = 20
 COLUMNS = 40  # of a histogram; more would show how coarsely depth is stored
 
 
@@ -72,13 +72,30 @@ def _open_splits(request: InfoRequest) -> dict[str, Source]:
         return {split: RoomsSource(split, request.limit or ROOMS, 0) for split in SPLITS}
     if is_prepared(Path(request.what)):
         return _prepared_splits(request.what)
+    return _folder_splits(request)
+
+
+def _folder_splits(request: InfoRequest) -> dict[str, Source]:
+    from depthsi.data.folder.shares import Shares
     from depthsi.data.folder.source import ALL, FolderSource
 
-    opened = functools.partial(FolderSource, request.what, pattern=request.pattern)
-    everything = opened(ALL, units_per_metre=request.units_per_metre or None)
-    units = everything.assumed_units
-    named = sorted((split for split in everything.splits if split), key=_place)
-    return {split: opened(split, units_per_metre=units) for split in named} or {ALL: everything}
+    source = FolderSource(
+        request.what,
+        ALL,
+        pattern=request.pattern,
+        units_per_metre=request.units_per_metre or None,
+        coding=request.depth_coding,
+        shares=Shares(request.val_share, request.test_share),
+    )
+    named = sorted((split for split in source.splits if split), key=_place)
+    if len(named) > MOST_SPLITS:
+        raise DepthsiError(
+            f"{request.what} has {len(named)} splits ({first_few(named, 3)}), more than the"
+            f" {MOST_SPLITS} that are shown: correct the column or the field that gives the split."
+        )
+    for sentence in source.notes():
+        print(printable(sentence))
+    return {split: source.of_split(split) for split in named} or {ALL: source}
 
 
 def _place(split: str) -> tuple[int, str]:

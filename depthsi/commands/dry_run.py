@@ -7,7 +7,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from depthsi.config import Config, DataConfig, Rooms, TwoScaleConfig
+from depthsi.config import Config, CustomData, DataConfig, Rooms, TwoScaleConfig
 from depthsi.runs import RunDirectory
 from depthsi.training.checkpoints.start_from_run import check_coarse_convs, check_init
 from depthsi.training.costs import (
@@ -20,7 +20,7 @@ from depthsi.training.costs import (
 )
 from depthsi.training.parallel import DATA, MODEL, make_mesh
 from depthsi.training.processes.cluster import Cluster, join_cluster
-from depthsi.training.stages import make_stages
+from depthsi.training.stages import check_warmup, make_stages
 from depthsi.training.state import abstract_state
 
 
@@ -43,6 +43,7 @@ def dry_run(
         else:
             run.check_new()
         mesh = make_mesh(config.schedule.batch_size, config.compute)
+        check_warmup(config)
         check_init(config.init)
         check_coarse_convs(config)
         say = print if jax.process_index() == 0 else _nothing
@@ -112,6 +113,8 @@ def _data(data: DataConfig, *, watched: bool) -> str:
     where = ", kept in device memory" if data.resident else ""
     if isinstance(data, Rooms):
         return f"{data.train} rooms, drawn at the start{where}{val}"
+    if isinstance(data, CustomData):
+        return f"samples that a program gives ({data.name}){where}{val}"
     if not data.root:
         return f"{data.kind}, but its directory is not set yet: name it with --data.root"
     missing = "" if Path(data.root).is_dir() else " (which is no directory yet)"

@@ -23,13 +23,13 @@ class NyuDepthV2Labeled:
     splits: Source = ""
     """splits.mat, or a text file with the indices of the training pairs, counted from 1.
     Default: splits.mat beside the source."""
-    val_scenes: int = 0
-    """Training scenes that become the split val."""
+    val_scenes: int | None = None
+    """Training scenes that become the split val. Default: a tenth, where there is no val yet."""
 
     def open(self) -> "DataSet":
         from depthsi.datasets.nyu_depth_v2_labeled import open_nyu_depth_v2_labeled
 
-        return open_nyu_depth_v2_labeled(**vars(self))
+        return open_nyu_depth_v2_labeled(**dict(vars(self), val_scenes=self.val_scenes or 0))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,8 +41,8 @@ class NyuDepthV2Raw:
     scenes: Source = ""
     """Text file with "scene split" on each line; other scenes are left out.
     Default: every scene is for training."""
-    val_scenes: int = 0
-    """Training scenes that become the split val."""
+    val_scenes: int | None = None
+    """Training scenes that become the split val. Default: a tenth, where there is no val yet."""
     z_of: Literal["depth", "colour"] = "depth"
     """The camera whose z is stored: depth as in the data set's toolbox, or colour."""
     mask_extremes: bool = True
@@ -51,7 +51,7 @@ class NyuDepthV2Raw:
     def open(self) -> "DataSet":
         from depthsi.datasets.nyu_depth_v2_raw import open_nyu_depth_v2_raw
 
-        return open_nyu_depth_v2_raw(**vars(self))
+        return open_nyu_depth_v2_raw(**dict(vars(self), val_scenes=self.val_scenes or 0))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,13 +60,13 @@ class NyuFastdepth:
 
     source: Source
     """Directory with train/<scene>/*.h5 and val/official/*.h5."""
-    val_scenes: int = 0
-    """Training scenes that become the split val."""
+    val_scenes: int | None = None
+    """Training scenes that become the split val. Default: a tenth, where there is no val yet."""
 
     def open(self) -> "DataSet":
         from depthsi.datasets.nyu_fastdepth import open_nyu_fastdepth
 
-        return open_nyu_fastdepth(**vars(self))
+        return open_nyu_fastdepth(**dict(vars(self), val_scenes=self.val_scenes or 0))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,8 +91,8 @@ class KittiDepth:
     """Left, right or both; not for lists."""
     drop_stationary: bool = True
     """Leave out pictures of a waiting car; not for lists."""
-    val_scenes: int = 0
-    """Training drives that become the split val."""
+    val_scenes: int | None = None
+    """Training drives that become the split val. Default: a tenth, where there is no val yet."""
 
     def open(self, size: tuple[int, int] | None = None) -> "DataSet":
         from depthsi.datasets.kitti_depth import open_kitti_depth
@@ -107,7 +107,7 @@ class KittiDepth:
             cameras=self.cameras,
             size=size,
             drop_stationary=self.drop_stationary,
-            val_scenes=self.val_scenes,
+            val_scenes=self.val_scenes or 0,
         )
 
 
@@ -152,15 +152,48 @@ def prepare(
     from depthsi.data.prepared.frame_changes import fit_frames
     from depthsi.data.prepared.prepare import prepare as prepare_data_set
 
-    for name in ("source", "splits", "scenes", "annotated"):
-        path = getattr(options, name, "")
-        if path and not Path(path).exists():
-            raise DepthsiError(f"--{name} {path} does not exist; check its name.")
+    _check_paths(options)
     # Scans are projected at the size itself, which keeps more points than resizing their maps.
     data_set = options.open(size) if isinstance(options, KittiDepth) else options.open()
+    if getattr(options, "val_scenes", 0) is None:
+        data_set = _with_val(data_set)
     if size not in (None, data_set.size):
         data_set = fit_frames(data_set, size)
     directory = prepare_data_set(data_set, data_dir, on_bad=on_bad)
     preset = {"kitti_depth": "kitti", "rooms": "rooms"}.get(data_set.name, "nyu")
     print(f"Next: depthsi train {preset} --data.kind prepared --data.root {directory} --run DIR")
     return directory
+
+
+def _check_paths(options: DataSetOptions) -> None:
+    labelled = isinstance(options, NyuDepthV2Labeled)
+    files = {"splits": "splits.mat or a text file", "scenes": "a text file"}
+    files |= dict.fromkeys(("train_list", "val_list", "test_list"), "a text file")
+    directories = {"source": "the directory of the data set", "annotated": "the directory of maps"}
+    if labelled:
+        files["source"] = "the file nyu_depth_v2_labeled.mat"
+        del directories["source"]
+    for name, wanted in (files | directories).items():
+        path = Path(getattr(options, name, ""))
+        flag = f"--{name.replace('_', '-')} {path}"
+        if not getattr(options, name, ""):
+            continue
+        if not path.exists():
+            raise DepthsiError(f"{flag} does not exist; check its name.")
+        if path.is_dir() == (name in files):
+            sort = "directory" if path.is_dir() else "file"
+            raise DepthsiError(f"{flag} is a {sort}; give {wanted}.")
+
+
+def _with_val(data_set: "DataSet") -> "DataSet":
+    """The data set with a split "val", without which training would have to go unwatched."""
+    from depthsi.data.prepared.frame_changes import hold_out_scenes, scenes_to_hold_out
+
+    count = scenes_to_hold_out(data_set.frames)
+    if count:
+        print(f"The split val: {count} of the training scenes, held out (--val-scenes 0: none).")
+    elif all(frame.split != "val" for frame in data_set.frames):
+        print(
+            "No split val, for want of a second training scene: train with --schedule.eval-every 0."
+        )
+    return dataclasses.replace(data_set, frames=hold_out_scenes(data_set.frames, count))

@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 Size = tuple[int, int]
 
 
+def check_shares(prefix: str, val: float, test: float) -> None:
+    """Raises DepthsiError for shares of val and test that leave nothing for training."""
+    if not (val >= 0 and test >= 0 and val + test < 1):
+        raise DepthsiError(
+            f"{prefix}val_share is {val:g} and {prefix}test_share {test:g}; both must be at least"
+            " 0, and together less than 1."
+        )
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Stored:
     """What settings of data on disk have in common."""
@@ -63,7 +72,7 @@ class Folder(_Stored):
     """A folder of images with depth, listed in its index.csv or paired by their names."""
 
     kind: Literal["folder"] = "folder"
-    """rooms, folder or prepared; each kind has settings of its own."""
+    """rooms, folder, prepared or custom; each kind has settings of its own."""
     root: str = ""
     """The folder."""
     pattern: str = ""
@@ -71,6 +80,18 @@ class Folder(_Stored):
     '{split}/rgb/{name}.jpg -> {split}/depth/{name}.png', which is also the default."""
     units_per_metre: float = 0.0
     """Value for one metre in depth files of whole numbers, where no index says; 0: guess it."""
+    depth_coding: Literal["auto", "plain", "sunrgbd"] = "auto"
+    """sunrgbd: depth of SUN RGB-D, whose bits are rotated; auto: where the unit is guessed, this
+    coding is recognised as well."""
+    val_share: float = 0.0
+    """Part of the scenes of a folder without splits that becomes val, chosen by their names; of the
+    images, if no scenes are known."""
+    test_share: float = 0.0
+    """The same for test; the rest is train."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_shares("data.", self.val_share, self.test_share)
 
     def open(self, split: str, size: Size | None = None) -> "Source":
         """The pairs of `split`, without bad ones if `on_bad` is "skip".
@@ -83,6 +104,7 @@ class Folder(_Stored):
           DepthsiError: no folder is named, or whatever `FolderSource` refuses.
         """
         from depthsi.data.bad_samples import usable_samples
+        from depthsi.data.folder.shares import Shares
         from depthsi.data.folder.source import FolderSource
 
         if not self.root:
@@ -97,6 +119,8 @@ class Folder(_Stored):
             pattern=self.pattern,
             units_per_metre=self.units_per_metre or None,
             limits=self._limits(),
+            coding=self.depth_coding,
+            shares=Shares(self.val_share, self.test_share),
         )
         return usable_samples(source, self.on_bad, split)
 
@@ -106,7 +130,7 @@ class Prepared(_Stored):
     """A data set that `depthsi prepare` stored."""
 
     kind: Literal["prepared"] = "prepared"
-    """rooms, folder or prepared; each kind has settings of its own."""
+    """rooms, folder, prepared or custom; each kind has settings of its own."""
     root: str = ""
     """The directory that depthsi prepare printed, or one above it."""
     depth: str = ""
@@ -134,3 +158,32 @@ class Prepared(_Stored):
             self.root, split, size=size, depth=self.depth or None, limits=self._limits()
         )
         return usable_samples(source, self.on_bad, split)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CustomData:
+    """Samples that a program gives to `depthsi.train` itself."""
+
+    kind: Literal["custom"] = "custom"
+    """rooms, folder, prepared or custom; each kind has settings of its own."""
+    name: str = ""
+    """Name of what was given, for the record."""
+    even_scenes: int = 0
+    """Samples of each scene in one pass over the training data, 1200 in the paper; 0: all once."""
+    resident: bool = False
+    """Keep the training pairs in device memory, depth in 16 bits, and sample them there."""
+
+    endless: ClassVar[bool] = False
+    workers: ClassVar[int] = 0
+
+    def __post_init__(self) -> None:
+        require_at_least("data", self, even_scenes=0)
+
+    def open(self, split: str, size: Size | None = None) -> "Source":
+        """Raises DepthsiError: only the program that trained the run has its samples."""
+        del size
+        raise DepthsiError(
+            f"The samples of {split} were given by a program ({self.name}) and not stored: train it"
+            " from Python, with depthsi.train(config, train=SAMPLES), and evaluate it on other data"
+            " with --data."
+        )

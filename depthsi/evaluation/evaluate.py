@@ -8,37 +8,30 @@ from depthsi.evaluation.of_run import evaluate_run
 from depthsi.evaluation.report import Evaluation, terminal, write
 from depthsi.evaluation.request import EvaluationRequest
 from depthsi.files import check_no_links_outside
+from depthsi.runs import is_run
+from depthsi.training.checkpoints.trained import is_model
 from depthsi.viz.depth_maps import require_matplotlib
 
 
-def is_run(path: str) -> bool:
-    """Whether `path` is the directory of a run."""
-    return (Path(path) / "config.json").exists()
-
-
 def evaluate(request: EvaluationRequest) -> Evaluation:
-    """Scores a run, or depth maps predicted elsewhere; writes nothing.
+    """Scores a run, a file of weights, or depth maps predicted elsewhere; writes nothing.
 
     Raises:
       DepthsiError: whatever cannot be evaluated, in one sentence.
     """
-    run = is_run(request.what)
-    if request.data and run:
+    if is_model(request.what):
+        return evaluate_run(request)
+    if request.mirrored:
         raise DepthsiError(
-            f"{request.what} is a run, which has its own data: leave out --data, or give a folder"
-            " of predictions in its place."
-        )
-    if request.mirrored and not run:
-        raise DepthsiError(
-            f"--mirrored needs a network that sees mirrored pictures, but {request.what} is no run:"
+            f"--mirrored needs a network that sees mirrored images, but {request.what} is no run:"
             " leave it out."
         )
-    if not request.data and not run:
+    if not request.data:
         raise DepthsiError(
             f"{request.what} holds no run: there is no config.json. If it holds predictions, say"
             " what of: --data, a folder, prepared data or a run."
         )
-    return evaluate_run(request) if run else evaluate_predictions(request)
+    return evaluate_predictions(request)
 
 
 def evaluate_and_report(request: EvaluationRequest) -> Evaluation:
@@ -48,7 +41,8 @@ def evaluate_and_report(request: EvaluationRequest) -> Evaluation:
       DepthsiError: as `evaluate`, or matplotlib is not installed.
     """
     require_matplotlib()
-    out = Path(request.out or (request.what if is_run(request.what) else "evaluation"))
+    own = is_run(request.what) and not request.data
+    out = Path(request.out or (request.what if own else "evaluation"))
     check_no_links_outside(out)
     found = evaluate(request)
     files = write(found, out)  # before anything is printed, which may fail

@@ -3,7 +3,7 @@
 A file `NAME.png`, `.npy`, `.npz`, `.mat` (or any other depth file) belongs to the picture whose
 path inside its data set is `NAME` or ends in `/NAME`, endings apart. One file may hold all maps in
 the order of the pictures: (N, h, w) in `.npy` and `.npz`, (h, w, N) in `.mat`. Whole numbers need
-their unit; missing depth is 0, negative, NaN or inf.
+their unit, unless the truth gives it. 0, negative, NaN and inf are no depth.
 """
 
 import os
@@ -21,7 +21,6 @@ from depthsi.data.formats.matlab import read_mat
 from depthsi.data.formats.numpy_files import array_in_npz
 from depthsi.errors import DepthsiError
 from depthsi.files import decoding
-from depthsi.valid import valid_depth
 
 SUFFIXES = (*DEPTH_SUFFIXES, ".mat")
 NAME = "{name}"
@@ -150,7 +149,7 @@ def open_predictions(
 
 
 def metres(stored: np.ndarray, units_per_metre: float | int | None) -> Float64[np.ndarray, "h w"]:
-    """Stored numbers in metres, NaN where depth is missing.
+    """Stored numbers in metres; what is no depth stays what it is, for a protocol to judge.
 
     Args:
       stored: (h, w).
@@ -162,8 +161,7 @@ def metres(stored: np.ndarray, units_per_metre: float | int | None) -> Float64[n
     low, high = UNITS_PER_METRE
     if units_per_metre is not None and not low <= units_per_metre <= high:
         raise DepthsiError(f"{units_per_metre:g} units per metre make no sense; correct them.")
-    values = np.asarray(stored, np.float64) / (units_per_metre or 1.0)
-    return np.where(valid_depth(values), values, np.nan)
+    return np.asarray(stored, np.float64) / (units_per_metre or 1.0)
 
 
 def _depth_files(root: Path, pattern: str) -> list[tuple[str, Path]]:

@@ -1,119 +1,51 @@
 """The evaluation of depth maps predicted elsewhere."""
 
+import dataclasses
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
-from depthsi.data.bad_samples import READERS
 from depthsi.data.prepared.metadata import is_prepared
 from depthsi.data.samples import Source, size_text
 from depthsi.errors import DepthsiError
-from depthsi.evaluation.contact_sheet import ComparedImage
-from depthsi.evaluation.map_checks import check_units, in_box, whole_numbers_problem
-from depthsi.evaluation.map_files import Predictions, metres, open_predictions
-from depthsi.evaluation.of_run import STORED, picture_names
-from depthsi.evaluation.report import Evaluation
+from depthsi.evaluation.compared_maps import ComparedMaps
+from depthsi.evaluation.of_run import STORED
+from depthsi.evaluation.report import Evaluation, clamped_notes
 from depthsi.evaluation.request import EvaluationRequest
-from depthsi.evaluation.rules import rules
 from depthsi.metrics import ImageScores
 from depthsi.metrics.baselines import constant_depth, mean_depth
-from depthsi.metrics.compare import Compared, comparable, map_batches, score
-from depthsi.metrics.protocols import DEFAULT_PROTOCOLS, PROTOCOLS, TRUTHS
-from depthsi.metrics.regions import cropped_region, describe
+from depthsi.metrics.compare import map_batches, score
+from depthsi.metrics.protocols import PROTOCOLS, TRUTHS
+from depthsi.metrics.regions import describe
 from depthsi.runs import RunDirectory
 
-CHECKED = 16  # pictures that the unit is checked on, evenly spread
 ROW = "predictions"
-
-
-class Compare:
-    """Predictions beside the pictures of a split."""
-
-    def __init__(self, request: EvaluationRequest) -> None:
-        self.request = request
-        self.source = open_truth(request.data, request.split, request.protocol)
-        size = self.source[0].depth.shape
-        street = size[1] > 2 * size[0]
-        self.protocol = rules(request, DEFAULT_PROTOCOLS["kitti" if street else "nyu"])
-        self.size, self.box = size, cropped_region(self.protocol, size)
-        self.names = picture_names(self.source, request.split)
-        self.predictions: Predictions = open_predictions(
-            request.what, self.names, pattern=request.pattern, variable=request.variable
-        )
-
-    def compared_image(self, index: int, *, raw: bool = False) -> ComparedImage:
-        """The picture, the prediction and the truth of the compared pixels; metres, or as stored
-        if `raw`."""
-        sample = self.source[index]
-        size = (sample.depth.shape[0], sample.depth.shape[1])
-        box = self.box if size == self.size else cropped_region(self.protocol, size)
-        stored = self.predictions.stored(index)
-        depth = metres(stored, None if raw else self.request.units)
-        place = self.predictions.place(index)
-        predicted = in_box(depth, size, box, self.protocol.resize, place)
-        inside = np.s_[box.top : box.bottom, box.left : box.right]
-        return ComparedImage(
-            sample.image[inside], predicted.astype(np.float32), sample.depth[inside]
-        )
-
-    def check(self) -> None:
-        """Refuses a wrong or missing unit before everything is read."""
-        request, count = self.request, len(self.names)
-        chosen = np.unique(np.linspace(0, count - 1, min(CHECKED, count)).round().astype(int))
-        stored = self.predictions.stored(0)
-        raw = stored.dtype.kind != "f" and request.units is None
-        examples = [self.compared_image(int(index), raw=raw) for index in chosen]
-        pairs = [(each.predicted, each.true) for each in examples]
-        check_units(
-            pairs,
-            request.what,
-            units_per_metre=request.units,
-            factors=not raw and self.protocol.alignment == "none",
-        )
-        if raw:
-            raise whole_numbers_problem(pairs, self.predictions.place(0), str(stored.dtype))
-
-    def batches(self) -> Iterator[Compared]:
-        """One picture each, since their sizes may differ."""
-        with (
-            ThreadPoolExecutor(READERS) as pool,
-            tqdm(total=len(self.names), desc=self.request.split, unit="image", disable=None) as bar,
-        ):
-            for start in range(0, len(self.names), 4 * READERS):  # bounded, for the memory
-                some = range(start, min(start + 4 * READERS, len(self.names)))
-                for found in pool.map(self.compared_image, some):
-                    bar.update()
-                    yield found.predicted[None], found.true[None]
-
-    def shown(self, index: int) -> ComparedImage:
-        """What `compared_image` gives, with the prediction aligned and clamped."""
-        found = self.compared_image(index)
-        predicted, _ = comparable(found.predicted[None], found.true[None], self.protocol)
-        return found._replace(predicted=np.asarray(predicted[0]))
 
 
 def evaluate_predictions(request: EvaluationRequest) -> Evaluation:
     """The scores of predictions made elsewhere, and of the mean of a split's depth if asked for."""
-    compare = Compare(request)
-    compare.check()
-    scores = {ROW: score(compare.batches(), compare.protocol, edges=request.edges)}
-    _refuse_unusable(scores[ROW], compare.predictions)
-    scores |= _baselines(request, compare)
-    unused = compare.predictions.unused
+    maps = ComparedMaps(request, open_truth(request.data, request.split, request.protocol))
+    maps.check()
+    found = score(maps.batches(), maps.protocol, edges=request.edges)
+    found = dataclasses.replace(found, clamped=found.clamped + maps.clamped_first)
+    _refuse_unusable(found, maps)
+    truth = TRUTHS[maps.protocol.truth]
+    notes = [
+        describe(maps.protocol, maps.box, maps.size),
+        f"Truth: as {request.data} has it; the protocol's: {truth}.",
+        *maps.notes(),
+        *clamped_notes(ROW, found),
+    ]
     return Evaluation(
         title=f"Predictions {Path(request.what).name}",
         split=request.split,
-        names=compare.names,
-        protocol=compare.protocol,
-        notes=describe(compare.protocol, compare.box, compare.size)
-        + f"\nTruth: as {request.data} has it; the protocol's: {TRUTHS[compare.protocol.truth]}."
-        + (f"\n{unused} files of predictions belong to no picture of the split." if unused else ""),
-        scores=scores,
+        names=maps.names,
+        protocol=maps.protocol,
+        notes="\n".join(notes),
+        scores={ROW: found} | _baselines(request, maps),
         main=ROW,
-        compared_image=compare.shown,
+        compared_image=maps.shown,
         context={"predictions": request.what, "data": request.data},
         seed=request.seed,
     )
@@ -141,40 +73,49 @@ def open_truth(data: str, split: str, protocol: str) -> Source:
     return PreparedSource(data, split, depth=wanted) if wanted in stored else source
 
 
-def _baselines(request: EvaluationRequest, compare: Compare) -> dict[str, ImageScores]:
+def _baselines(request: EvaluationRequest, maps: ComparedMaps) -> dict[str, ImageScores]:
     """The scores of the mean depth of a split, pixel by pixel and overall."""
     if not request.baselines:
         return {}
     training = open_truth(request.data, request.baselines, request.protocol)
-    mean = mean_depth(_depths(training, compare))
+    mean = mean_depth(_depths(training, maps))
+    inverse = maps.protocol.alignment == "disparity"  # which is what is aligned then
     return {
         row: score(
-            map_batches(depth, _depths(compare.source, compare), compare.box),
-            compare.protocol,
+            map_batches(1 / depth if inverse else depth, _depths(maps.source, maps), maps.box),
+            maps.protocol,
             edges=request.edges,
         )
         for row, depth in (("mean predictor", mean), ("constant", constant_depth(mean)))
     }
 
 
-def _depths(source: Source, compare: Compare) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _depths(source: Source, maps: ComparedMaps) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     for index in range(len(source)):
         sample = source[index]
-        if sample.depth.shape != compare.size:
+        if sample.depth.shape != maps.size:
             raise DepthsiError(
-                f"{sample.name} is {size_text(sample.depth)}, {compare.names[0]} is "
-                f"{size_text(compare.source[0].depth)}: pictures of different sizes have no mean "
+                f"{sample.name} is {size_text(sample.depth)}, {maps.names[0]} is "
+                f"{size_text(maps.source[0].depth)}: pictures of different sizes have no mean "
                 "depth per pixel; leave out --baselines."
             )
         yield sample.image[None], sample.depth[None]
 
 
-def _refuse_unusable(scores: ImageScores, predictions: Predictions) -> None:
+def _refuse_unusable(scores: ImageScores, maps: ComparedMaps) -> None:
     bad = np.flatnonzero(scores.unusable)
-    if bad.size:
-        first = int(bad[0])
-        raise DepthsiError(
-            f"{predictions.place(first)} has no usable depth (0, negative, NaN or inf) at "
-            f"{scores.unusable[first]} of {scores.pixels[first]} compared pixels, as "
-            f"{bad.size - 1} other maps have somewhere: fill them in, or choose another crop."
-        )
+    if not bad.size:
+        return
+    first, rules = int(bad[0]), maps.protocol
+    aligned = ", aligned to the truth," if rules.affine else ""
+    if rules.clamp is None:
+        remedy = "choose a --protocol that clamps them, such as nyu_bts or garg_kitti"
+    elif rules.invalid == "refuse":
+        remedy = "leave out --invalid refuse, which clamps all but NaN"
+    else:
+        remedy = "give --invalid clamp, which sets NaN to the least depth"
+    raise DepthsiError(
+        f"{maps.predictions.place(first)}{aligned} has no usable depth (0, negative, NaN or inf) at"
+        f" {scores.unusable[first]} of {scores.pixels[first]} compared pixels, as {bad.size - 1}"
+        f" other maps have somewhere: fill them in, choose another crop, or {remedy}."
+    )

@@ -2,57 +2,102 @@
 
 import dataclasses
 import functools
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from depthsi.config import Config, Prepared
+from depthsi.config import Config, DataConfig, Folder, Prepared
 from depthsi.config_json import to_dict
 from depthsi.data.pipeline import Samples, open_samples, ordered_batches
+from depthsi.data.prepared.metadata import is_prepared
 from depthsi.data.samples import Source
 from depthsi.errors import DepthsiError
 from depthsi.evaluation.contact_sheet import ComparedImage
-from depthsi.evaluation.report import Evaluation
+from depthsi.evaluation.report import Evaluation, clamped_notes
 from depthsi.evaluation.request import EvaluationRequest
 from depthsi.evaluation.rules import rules
+from depthsi.geometry import Crop, Geometry
 from depthsi.inference import make_predictor
 from depthsi.metrics import ImageScores
 from depthsi.metrics.baselines import constant_depth
 from depthsi.metrics.compare import Predictor, cell_batches, comparable, map_batches, score
 from depthsi.metrics.protocols import DEFAULT_PROTOCOLS, TRUTHS, Protocol
 from depthsi.metrics.regions import describe, evaluated_region
-from depthsi.runs import RunDirectory
-from depthsi.training.checkpoints.trained import trained_network
+from depthsi.models.settings import ModelConfig
+from depthsi.runs import RunDirectory, is_run
+from depthsi.training.checkpoints.trained import WEIGHTS_SUFFIX, trained_network
 from depthsi.weights.network_file import TrainedNetwork
 
 BATCH = 16  # images evaluated at a time
 STORED = {"raw": "depth_raw", "lidar_x": "depth_lidar_x", "annotated": "depth_annotated"}
 
 
+@dataclasses.dataclass(frozen=True)
+class EvaluatedNetwork:
+    """A network to evaluate, with what is known of its training.
+
+    Attributes:
+      network: settings and parameters.
+      name: what the table calls it.
+      config: of its run, whose data is evaluated unless other data is named; None for a network
+        alone.
+      mean_depth: (H, W) metres, what the mean predictor of its training data predicts.
+    """
+
+    network: TrainedNetwork
+    name: str
+    config: Config | None = None
+    mean_depth: np.ndarray | None = None
+
+
 def evaluate_run(request: EvaluationRequest) -> Evaluation:
-    """The scores of a run's networks, of the last one with the true scale, and of the baselines."""
+    """The scores of a run or of a file of weights, on its own data or on what the request names."""
+    if Path(request.what).suffix == WEIGHTS_SUFFIX:
+        network = trained_network(Path(request.what), request.checkpoint)
+        return evaluate_network(request, EvaluatedNetwork(network, Path(request.what).name))
     run = RunDirectory(request.what)
     config = run.config()
-    sizes = config.model.sizes
-    protocol = rules(request, DEFAULT_PROTOCOLS[sizes.name])
-    box = evaluated_region(protocol, sizes, sizes.image)  # refuses before anything is read
-    network = trained_network(run, request.checkpoint)
-    config, source = _open_source(config, request.split, protocol)
+    _protocol(request, config.model)  # refuses before anything is read
+    network = trained_network(run.path, request.checkpoint)
+    mean = None if request.data and not run.mean_depth_file.exists() else run.mean_depth()
+    return evaluate_network(request, EvaluatedNetwork(network, run.path.name, config, mean))
+
+
+def evaluate_network(
+    request: EvaluationRequest, evaluated: EvaluatedNetwork, source: Source | None = None
+) -> Evaluation:
+    """The scores of a network's maps, of the last ones with the true scale, and of the baselines.
+
+    Args:
+      request: how to evaluate, and on which data.
+      evaluated: the network.
+      source: what to evaluate it on, in place of named data; of the network's image size.
+
+    Raises:
+      DepthsiError: no data, or other things that cannot be, in one sentence.
+    """
+    network, sizes = evaluated.network, evaluated.network.settings.sizes
+    protocol, box = _protocol(request, network.settings)
+    source, truth = _source(request, evaluated, protocol, source)
     pairs = open_samples(source, sizes.image, request.split)
 
-    notes = [describe(protocol, box, sizes.image), truth_note(protocol, config)]
+    notes = [describe(protocol, box, sizes.image), truth]
     scores, predictors = {}, _predictors(network, request.mirrored)
     if request.mirrored:
         notes.append("Mirrored too: mean log depth of each picture and of its mirror image.")
     for row, predict in predictors.items():
-        scores[row] = _score(predict, pairs, config, protocol, request.edges)
+        scores[row] = _score(predict, pairs, sizes, protocol, request.edges)
     main, predict = list(predictors.items())[-1]
     if protocol.alignment == "none":
         notes.append(f"Oracle scale: {main} with the true mean log depth of each image.")
         scaled = dataclasses.replace(protocol, alignment="log_mean")
-        scores["oracle scale"] = _score(predict, pairs, config, scaled, request.edges)
-    for row, depth in _baselines(run).items():
+        scores["oracle scale"] = _score(predict, pairs, sizes, scaled, request.edges)
+    for row, depth in _baselines(evaluated.mean_depth).items():
         maps = map_batches(depth, ordered_batches(pairs, BATCH), box)
         scores[row] = score(maps, protocol, edges=request.edges)
+    for row, found in scores.items():
+        notes += clamped_notes(row, found)
 
     def compared_image(index: int) -> ComparedImage:
         image, depth = pairs.read(np.array([index]))
@@ -62,7 +107,7 @@ def evaluate_run(request: EvaluationRequest) -> Evaluation:
         return ComparedImage(picture, np.asarray(shown[0]), truth[0])
 
     return Evaluation(
-        title=f"{run.path.name}, step {network.step}",
+        title=f"{evaluated.name}, step {network.step}",
         split=request.split,
         names=picture_names(source, request.split),
         protocol=protocol,
@@ -70,7 +115,7 @@ def evaluate_run(request: EvaluationRequest) -> Evaluation:
         scores=scores,
         main=main,
         compared_image=compared_image,
-        context={"run": to_dict(config), "step": network.step},
+        context=_context(request, evaluated),
         seed=request.seed,
     )
 
@@ -81,9 +126,9 @@ def picture_names(source: Source, split: str) -> tuple[str, ...]:
     return tuple(names or (f"{split}/{index:06d}" for index in range(len(source))))
 
 
-def truth_note(protocol: Protocol, config: Config) -> str:
+def truth_note(protocol: Protocol, data: DataConfig) -> str:
     """What the protocol's truth is, and what the data's is as far as that is known."""
-    wanted, data = TRUTHS[protocol.truth], config.data
+    wanted = TRUTHS[protocol.truth]
     if data.kind == "rooms":
         here = "rendered, camera z"
     elif not isinstance(data, Prepared) or not data.depth:
@@ -95,17 +140,72 @@ def truth_note(protocol: Protocol, config: Config) -> str:
     return f"Truth: {here}; the protocol's: {wanted}."
 
 
-def _open_source(config: Config, split: str, protocol: Protocol) -> tuple[Config, Source]:
+def _protocol(request: EvaluationRequest, settings: ModelConfig) -> tuple[Protocol, Crop]:
+    """The rules of the request and the pixels that count."""
+    sizes = settings.sizes
+    protocol = rules(request, DEFAULT_PROTOCOLS[sizes.name])
+    if protocol.alignment == "disparity":
+        raise DepthsiError(
+            f"--alignment disparity is for relative inverse depth, but {request.what} is a network"
+            " that predicts metres: give another --alignment."
+        )
+    return protocol, evaluated_region(protocol, sizes, sizes.image)
+
+
+def _source(
+    request: EvaluationRequest,
+    evaluated: EvaluatedNetwork,
+    protocol: Protocol,
+    given: Source | None,
+) -> tuple[Source, str]:
+    """What to evaluate on, and what is known of its truth."""
+    size, wanted = evaluated.network.settings.sizes.image, TRUTHS[protocol.truth]
+    if given is not None:
+        return given, f"Truth: as the samples have it; the protocol's: {wanted}."
+    if request.data:
+        data = data_settings(request.data)
+        note = f"Data: {request.data}, brought to {size[0]}x{size[1]}."
+    elif evaluated.config is not None:
+        data, note = evaluated.config.data, ""
+    else:
+        raise DepthsiError(
+            f"{request.what} is a network without data of its own: say what to evaluate it on with"
+            " --data, a folder of pairs, prepared data or a run."
+        )
+    data, source = _open_source(data, request.split, size, protocol)
+    return source, f"{note} {truth_note(protocol, data)}".strip()
+
+
+def data_settings(data: str) -> DataConfig:
+    """Of a folder of pairs, of prepared data, or of a run's data."""
+    if is_run(data):
+        return RunDirectory(data).config().data
+    return Prepared(root=data) if is_prepared(Path(data)) else Folder(root=data)
+
+
+def _open_source(
+    data: DataConfig, split: str, size: tuple[int, int], protocol: Protocol
+) -> tuple[DataConfig, Source]:
     """The split with the depth map that the protocol is defined with, if the data stores it."""
-    wanted, size = STORED.get(protocol.truth), config.model.sizes.image
-    if isinstance(config.data, Prepared) and wanted and not config.data.depth:
-        data = dataclasses.replace(config.data, depth=wanted)
+    wanted = STORED.get(protocol.truth)
+    if isinstance(data, Prepared) and wanted and not data.depth:
+        stored = dataclasses.replace(data, depth=wanted)
         try:
-            return dataclasses.replace(config, data=data), data.open(split, size)
+            return stored, stored.open(split, size)
         except DepthsiError as error:
             if "no depth map" not in str(error):
                 raise
-    return config, config.data.open(split, size)
+    return data, data.open(split, size)
+
+
+def _context(request: EvaluationRequest, evaluated: EvaluatedNetwork) -> dict[str, Any]:
+    """What belongs into the JSON beside the scores."""
+    found: dict[str, Any] = {"step": evaluated.network.step}
+    if evaluated.config is not None:
+        found["run"] = to_dict(evaluated.config)
+    else:
+        found["network"] = dataclasses.asdict(evaluated.network.settings)
+    return found | ({"data": request.data} if request.data else {})
 
 
 def _predictors(network: TrainedNetwork, mirrored: bool) -> dict[str, Predictor]:
@@ -121,13 +221,14 @@ def _predictors(network: TrainedNetwork, mirrored: bool) -> dict[str, Predictor]
 
 
 def _score(
-    predict: Predictor, pairs: Samples, config: Config, protocol: Protocol, edges: bool
+    predict: Predictor, pairs: Samples, sizes: Geometry, protocol: Protocol, edges: bool
 ) -> ImageScores:
     batches = ordered_batches(pairs, BATCH)
-    maps = cell_batches(predict, batches, config.model.sizes, protocol)
+    maps = cell_batches(predict, batches, sizes, protocol)
     return score(maps, protocol, edges=edges)
 
 
-def _baselines(run: RunDirectory) -> dict[str, np.ndarray]:
-    mean = run.mean_depth()
+def _baselines(mean: np.ndarray | None) -> dict[str, np.ndarray]:
+    if mean is None:
+        return {}
     return {"mean predictor": mean, "constant": constant_depth(mean)}

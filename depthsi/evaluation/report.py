@@ -6,6 +6,7 @@ import functools
 import io
 import json
 import math
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,17 @@ def _only(group: tuple[str, ...], values: dict[str, Any]) -> dict[str, Any]:
     return {name: values[name] for name in group if name in values}
 
 
+def clamped_notes(row: str, scores: ImageScores) -> list[str]:
+    """A line if predictions of a row were no depth and the protocol's limits made them one."""
+    images = int(np.sum(scores.clamped > 0))
+    if not images:
+        return []
+    return [
+        f"{row}: clamped although 0, negative, infinite or NaN: {scores.clamped.sum()} of"
+        f" {scores.pixels.sum()} compared pixels, in {images} of {len(scores)} pictures."
+    ]
+
+
 def terminal(evaluation: Evaluation) -> str:
     """What the command prints."""
     paper = PAPER_TABLES[evaluation.protocol.data_set]
@@ -90,6 +102,7 @@ def terminal(evaluation: Evaluation) -> str:
         [
             _heading(evaluation),
             evaluation.notes,
+            *textwrap.wrap(evaluation.protocol.unsure, 100),
             f"\n{evaluation.table(evaluation.protocol.aggregation)}\n",
             f"{LEGEND}\n\n{paper.title}:\n",
             format_table(paper.rows),
@@ -138,7 +151,11 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
         "notes": evaluation.notes,
         "intervals": {"level": 0.95, "resamples": RESAMPLES, "seed": evaluation.seed},
         "results": {
-            row: {"pixels": int(evaluation.scores[row].pixels.sum()), **values}
+            row: {
+                "pixels": int(evaluation.scores[row].pixels.sum()),
+                "clamped": int(evaluation.scores[row].clamped.sum()),
+                **values,
+            }
             | {f"{how}_intervals": evaluation.intervals[row][how] for how in AGGREGATIONS}
             for row, values in evaluation.results.items()
         },
@@ -180,11 +197,11 @@ def summary_csv(evaluation: Evaluation) -> str:
 def images_csv(evaluation: Evaluation) -> str:
     """A line for each row and picture; a number that a picture does not have is left empty."""
     metrics = [*METRICS, *evaluation.scores[evaluation.main].extras]
-    lines: list[list[Any]] = [["row", "image", "pixels", "unusable", *metrics]]
+    lines: list[list[Any]] = [["row", "image", "pixels", "unusable", "clamped", *metrics]]
     for row, scores in evaluation.scores.items():
         numbers = scores.per_image()
         for index, name in enumerate(evaluation.names):
-            counts = [int(scores.pixels[index]), int(scores.unusable[index])]
+            counts = [int(n[index]) for n in (scores.pixels, scores.unusable, scores.clamped)]
             values = (numbers[m][index] if m in numbers else np.nan for m in metrics)
             lines.append([row, name, *counts, *map(_number, values)])
     return _csv(lines)

@@ -11,10 +11,11 @@ class EvaluationRequest:
     """What to evaluate, and how. The comments below the fields are the help of the command line."""
 
     what: str
-    """Directory of a run; or predictions: a folder with a depth file for each image, or one .npy,
-    .npz or .mat file with all maps."""
+    """Directory of a run, or a file of weights (.safetensors); or predictions: a folder with a
+    depth file for each image, or one .npy, .npz or .mat file with all maps."""
     data: str = ""
-    """What predictions are of: a folder of pairs, prepared data, or a run whose data it is."""
+    """What predictions are of, or what else to evaluate a network on: a folder of pairs, prepared
+    data, or a run whose data it is."""
     split: str = "test"
     """Split of the data."""
     protocol: str = ""
@@ -22,8 +23,17 @@ class EvaluationRequest:
     monodepth2_median; none for the paper's."""
     crop: str = ""
     """Pixels that count, in place of the protocol's."""
-    alignment: Literal["", "none", "median", "log_mean", "scale_shift"] = ""
-    """What is done to each predicted map first, in place of the protocol's."""
+    alignment: Literal["", "none", "median", "log_mean", "scale_shift", "disparity"] = ""
+    """What is done to each predicted map first, in place of the protocol's: median, log_mean: one
+    factor; scale_shift: factor and offset, for relative depth (Marigold); disparity: the same
+    against 1/truth, then inverted, for relative inverse depth (MiDaS, Depth Anything)."""
+    resize: Literal["", "nearest", "bilinear", "bilinear_corners"] = ""
+    """How smaller maps become as large as the truth, in place of the protocol's: nearest pixel,
+    bilinear between pixel centres, or bilinear with aligned corners (AdaBins, ZoeDepth)."""
+    invalid: Literal["", "clamp", "refuse"] = ""
+    """What becomes of predictions of 0 m, negative, infinite or NaN; none: as the protocol's source
+    clamps the first three, and NaN is refused; clamp: NaN becomes its smallest depth too; refuse:
+    all are refused."""
     aggregation: Literal["", "image", "pixel"] = ""
     """image: mean of the images' metrics; pixel: one value over all pixels; in place of the
     protocol's."""
@@ -32,7 +42,9 @@ class EvaluationRequest:
     out: str = ""
     """Directory for the results; none for the run's, or evaluation/ for predictions."""
     units_per_metre: float = 0.0
-    """For predictions: the value for one metre, such as 1000; 0 for floats in metres."""
+    """For predictions: the value for one metre, such as 1000 for millimetres; 0 for floats in
+    metres. A value given here is believed: if depths look wrong by a usual factor, 0 refuses them
+    and any other value only says so with the table."""
     pattern: str = "{name}"
     """For predictions: how the files are named, such as {name}_depth.npy."""
     variable: str = ""

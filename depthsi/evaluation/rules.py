@@ -13,6 +13,8 @@ def rules(request: EvaluationRequest, default: Protocol) -> Protocol:
     chosen = protocol(request.protocol) if request.protocol else default
     return chosen.with_changes(
         crop=request.crop or None,
+        resize=request.resize or None,
         alignment=request.alignment or None,
+        invalid=request.invalid or None,
         aggregation=request.aggregation or None,
     )

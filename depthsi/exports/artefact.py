@@ -16,6 +16,7 @@ Nothing here imports Flax or makes a network.
 
 import dataclasses
 import hashlib
+import importlib.metadata
 import io
 import json
 import zipfile
@@ -80,7 +81,7 @@ class ExportedNetwork:
 
 
 def describe(
-    settings: ModelConfig, output: str, *, step: int, about: Mapping[str, Any], version: str
+    settings: ModelConfig, output: str, *, step: int, about: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The metadata of an exported network.
 
@@ -89,7 +90,6 @@ def describe(
       output: which of its maps the function gives.
       step: steps of training done.
       about: what else is known of the network, as plain values.
-      version: of this package.
 
     Returns:
       `format` of the file; `depthsi`, the version that wrote it; `settings` of the network and
@@ -99,7 +99,7 @@ def describe(
     sizes = settings.sizes
     return {
         "format": FORMAT,
-        "depthsi": version,
+        "depthsi": importlib.metadata.version("depthsi"),
         "settings": {"format": SETTINGS_FORMAT, "model": dataclasses.asdict(settings)},
         "sizes": _plain_sizes(sizes),
         "input": {"axes": ["b", *sizes.image, 3], "type": "uint8", "unit": "RGB, 0..255"},

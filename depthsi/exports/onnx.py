@@ -8,7 +8,6 @@ import json
 import logging
 from pathlib import Path
 
-import depthsi
 from depthsi.errors import DepthsiError
 from depthsi.exports.artefact import describe
 from depthsi.exports.function import image_function
@@ -41,13 +40,7 @@ def write_onnx(path: PathLike, network: TrainedNetwork, output: str) -> None:
     model = jax2onnx.to_onnx(
         metres, [images], model_name="depthsi", input_names=["images"], output_names=[output]
     )
-    metadata = describe(
-        network.settings,
-        output,
-        step=network.step,
-        about=network.about,
-        version=depthsi.__version__,
-    )
+    metadata = describe(network.settings, output, step=network.step, about=network.about)
     entry = model.metadata_props.add()
     entry.key, entry.value = "depthsi", json.dumps(metadata)
     write_bytes(Path(path), model.SerializeToString())

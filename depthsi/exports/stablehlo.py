@@ -7,7 +7,6 @@ from jax import export
 from jax.extend.mlir import ir, passmanager
 from jax.extend.mlir.dialects import stablehlo
 
-import depthsi
 from depthsi.exports.artefact import PLATFORMS, describe, write_artefact
 from depthsi.exports.function import image_function
 from depthsi.files import PathLike
@@ -25,13 +24,7 @@ def write_stablehlo(path: PathLike, network: TrainedNetwork, output: str) -> Non
     Raises:
       OSError: the file cannot be written.
     """
-    metadata = describe(
-        network.settings,
-        output,
-        step=network.step,
-        about=network.about,
-        version=depthsi.__version__,
-    )
+    metadata = describe(network.settings, output, step=network.step, about=network.about)
     write_artefact(path, _program(network, output), metadata)
 
 

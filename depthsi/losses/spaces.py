@@ -31,8 +31,9 @@ def in_space(loss: Callable[..., Array], space: Space) -> Callable[..., Array]:
       >>> from depthsi.losses import berhu, in_space
       >>> metres = jnp.array([[[1.0, 2.0]]])
       >>> loss = in_space(berhu, "linear")
-      >>> print(loss(jnp.log(metres + 0.5), jnp.log(metres)).round(3))  # (0.5^2 + 0.1^2) / 0.2
-      [1.3]
+      >>> value = loss(jnp.log(metres + 0.5), jnp.log(metres))[0]
+      >>> f"{value:.3f}"  # (0.5^2 + 0.1^2) / 0.2
+      '1.300'
     """
     if space not in ("log", "linear", "disparity"):
         raise ValueError(f"`space` (={space!r}) must be 'log', 'linear' or 'disparity'")
@@ -49,7 +50,7 @@ def in_space(loss: Callable[..., Array], space: Space) -> Callable[..., Array]:
     ) -> Array:
         maps = [jnp.asarray(predictions), jnp.asarray(targets)]
         if where is not None:
-            valid = as_where(where, maps[0].shape)
+            valid = jnp.asarray(as_where(where, maps[0].shape))
             maps = [jnp.where(valid, logs, 0) for logs in maps]
         return loss(*(jnp.exp(sign * logs) for logs in maps), where=where, **options)
 

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from depthsi.metrics.protocol_record import AFFINE
 from depthsi.valid import valid_depth
 
 
@@ -14,15 +15,21 @@ def align(
 ) -> Float[Array, "b h w"]:
     """Each predicted map brought to its true one by one factor, or a factor and an offset.
 
+    "disparity" is for relative inverse depth, in any unit: least squares against 1 / truth, then
+    the inverse, as MiDaS is evaluated (Ranftl et al. 2022, https://arxiv.org/abs/1907.01341). What
+    it brings to 0 or less lies infinitely far away, so that a clamp makes it the largest depth.
+
     Args:
-      predictions: (b, h, w) predicted depth in metres.
+      predictions: (b, h, w) predicted depth in metres; for "scale_shift" and "disparity" in any
+        unit, of any sign.
       targets: (b, h, w) true depth in metres.
-      where: (b, h, w), the pixels that decide; those whose prediction is not finite and positive do
-        not.
+      where: (b, h, w), the pixels that decide; those without a prediction do not: one that is
+        finite, and positive if its unit is metres.
       alignment: see `depthsi.metrics.protocols.ALIGNMENTS`.
 
     Returns:
-      (b, h, w) metres; with "scale_shift" depths may become negative.
+      (b, h, w) metres; NaN stays NaN; with "scale_shift" depths may become 0 or negative, with
+      "disparity" infinite.
 
     Example:
       >>> import jax.numpy as jnp
@@ -31,11 +38,19 @@ def align(
       >>> print(align(predictions, targets, targets > 0, "median"))
       [[[ 2.  4. 18.]]]
     """
-    where &= valid_depth(predictions)
+    where &= jnp.isfinite(predictions) if alignment in AFFINE else valid_depth(predictions)
     count = jnp.maximum(jnp.sum(where, axis=(1, 2), keepdims=True), 1)
 
     def mean(values: Array) -> Array:
-        return jnp.sum(values, axis=(1, 2), where=where, keepdims=True) / count
+        first = jnp.sum(values, axis=(1, 2), where=where, keepdims=True) / count
+        # what a long sum lost is the mean of what is left
+        return first + jnp.sum(values - first, axis=(1, 2), where=where, keepdims=True) / count
+
+    def fitted(goal: Array) -> Array:
+        centred, centred_goal = y - mean(y), goal - mean(goal)
+        spread = mean(centred**2)
+        scale = mean(centred * centred_goal) / jnp.where(spread > 0, spread, 1)
+        return scale * (predictions - mean(y)) + mean(goal)
 
     if alignment == "median":
         true, predicted = (
@@ -47,8 +62,8 @@ def align(
     if alignment == "log_mean":
         return predictions * jnp.exp(mean(jnp.log(true / y)))
     if alignment == "scale_shift":
-        centred, centred_true = y - mean(y), true - mean(true)
-        spread = mean(centred**2)
-        scale = mean(centred * centred_true) / jnp.where(spread > 0, spread, 1)
-        return scale * (predictions - mean(y)) + mean(true)
+        return fitted(true)
+    if alignment == "disparity":
+        inverse = fitted(1 / true)
+        return jnp.where(inverse <= 0, jnp.inf, 1 / inverse)
     return predictions

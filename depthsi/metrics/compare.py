@@ -11,14 +11,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Num
+from jaxtyping import Array, Bool, Float, Int, Num
 
 from depthsi.geometry import CELL_STRIDE, Crop, Geometry
 from depthsi.metrics import BOUNDARY_METRICS, DepthMetrics, ImageScores, boundary_metrics
 from depthsi.metrics.alignment import align
+from depthsi.metrics.clamping import clamped, clamped_first
 from depthsi.metrics.protocols import Protocol
 from depthsi.metrics.regions import evaluated_region
-from depthsi.metrics.terms import ImageTerms, image_terms, valid_pixels
+from depthsi.metrics.terms import ImageTerms, image_terms
+from depthsi.valid import valid_depth
 
 Batches = Iterable[tuple[np.ndarray, np.ndarray]]  # batches: uint8 (B, H, W, 3), metres (B, H, W)
 Predictor = Callable[[Any], Any]  # uint8 (B, H, W, 3) -> metres (B, h, w), one per output cell
@@ -30,7 +32,8 @@ def upsample_cells(cells: Num[Array, "b h w"], resize: str = "nearest") -> Num[A
 
     Args:
       cells: (b, h, w), one value per output cell.
-      resize: "nearest" for blocks of `CELL_STRIDE` pixels, "bilinear" between centres.
+      resize: "nearest" for blocks of `CELL_STRIDE` pixels, "bilinear" between centres,
+        "bilinear_corners" with the centres of the corner pixels on those of the corner cells.
 
     Returns:
       (b, H, W), `CELL_STRIDE` times as large.
@@ -45,7 +48,14 @@ def upsample_cells(cells: Num[Array, "b h w"], resize: str = "nearest") -> Num[A
         return jnp.repeat(jnp.repeat(cells, CELL_STRIDE, axis=1), CELL_STRIDE, axis=2)
     count, height, width = cells.shape
     shape = (count, height * CELL_STRIDE, width * CELL_STRIDE)
-    return jax.image.resize(cells, shape, "bilinear")
+    if resize == "bilinear":
+        return jax.image.resize(cells, shape, "bilinear")
+    ends = [(n, max(m - 1, 1)) for n, m in zip(shape[1:], cells.shape[1:], strict=True)]
+    scale = jnp.array([(n - 1) / last for n, last in ends])
+    # this function has pixel centres at halves: both first ones at 1/2
+    return jax.image.scale_and_translate(
+        cells, shape, (1, 2), scale, 0.5 - scale / 2, "linear", antialias=False
+    )
 
 
 @functools.partial(jax.jit, static_argnames="protocol")
@@ -60,7 +70,7 @@ def comparable(
       protocol: its crop and resizing have been seen to.
 
     Returns:
-      (b, h, w) metres, where NaN stays NaN whatever the clamp; and bool (b, h, w).
+      (b, h, w) metres, where NaN stays NaN unless the protocol clamps it too; and bool (b, h, w).
 
     Example:
       >>> import jax.numpy as jnp
@@ -71,12 +81,15 @@ def comparable(
       >>> maps.tolist(), where.tolist()  # clamped to 10 m; true depths over 10 m do not count
       ([[[1.0, 10.0]]], [[[True, False]]])
     """
-    within = (targets > protocol.min_depth) & (targets < protocol.max_depth)
-    where = valid_pixels(targets, where=within)
-    predictions = align(predictions, targets, where, protocol.alignment)
-    if protocol.clamp is not None:
-        predictions = jnp.clip(predictions, *protocol.clamp)
-    return predictions, where
+    maps, where = _aligned(predictions, targets, protocol)
+    return clamped(maps, protocol, jnp), where
+
+
+def _aligned(
+    predictions: Float[Array, "b h w"], targets: Float[Array, "b h w"], protocol: Protocol
+) -> tuple[Float[Array, "b h w"], Bool[Array, "b h w"]]:
+    where = protocol.counts(targets)
+    return align(predictions, targets, where, protocol.alignment), where
 
 
 @functools.partial(jax.jit, static_argnames="protocol")
@@ -101,8 +114,35 @@ def compare(
       >>> compare(predictions, targets, protocol("nyu_bts")).pixels.tolist()
       [1]
     """
-    predictions, where = comparable(predictions, targets, protocol)
-    return image_terms(predictions, targets, where=where)
+    return compare_and_count(predictions, targets, protocol)[0]
+
+
+@functools.partial(jax.jit, static_argnames="protocol")
+def compare_and_count(
+    predictions: Float[Array, "b h w"], targets: Float[Array, "b h w"], protocol: Protocol
+) -> tuple[ImageTerms, Int[Array, " b"]]:
+    """What `compare` gives, and how many predictions the clamp alone made usable.
+
+    Args:
+      predictions: (b, h, w) predicted depth in metres.
+      targets: (b, h, w) true depth in metres; 0, negative, NaN or inf = missing.
+      protocol: its crop and resizing have been seen to.
+
+    Returns:
+      Arrays of shape (b,): the terms, and the number of valid pixels whose prediction, aligned,
+      was not finite and positive and was clamped.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from depthsi.metrics.compare import compare_and_count
+      >>> from depthsi.metrics.protocols import protocol
+      >>> predictions, targets = jnp.array([[[0.0, 2.0, -1.0]]]), jnp.array([[[2.0, 2.0, 0.0]]])
+      >>> compare_and_count(predictions, targets, protocol("nyu_bts"))[1].tolist()
+      [1]
+    """
+    maps, where = _aligned(predictions, targets, protocol)
+    terms = image_terms(clamped(maps, protocol, jnp), targets, where=where)
+    return terms, jnp.sum(where & ~valid_depth(maps), axis=(-2, -1)) - terms.unusable
 
 
 def score(batches: Iterable[Compared], protocol: Protocol, *, edges: bool = False) -> ImageScores:
@@ -121,15 +161,17 @@ def score(batches: Iterable[Compared], protocol: Protocol, *, edges: bool = Fals
       >>> score([(targets + 1, targets)], protocol("nyu_bts")).per_image()["mae"].tolist()
       [1.0, 1.0]
     """
-    terms, rows = [], []
+    terms, counts, rows = [], [], []
     for predictions, targets in batches:
-        terms.append(compare(predictions, targets, protocol))
+        found, count = compare_and_count(predictions, targets, protocol)
+        terms.append(found)
+        counts.append(count)
         if edges:
             maps, where = comparable(predictions, targets, protocol)
             images = zip(*map(np.asarray, (maps, targets, where)), strict=True)
             rows += [boundary_metrics(y, true, where=w) for y, true, w in images]
     extras = {name: np.array([row[name] for row in rows]) for name in BOUNDARY_METRICS if edges}
-    return ImageScores.from_terms(terms, extras)
+    return ImageScores.from_terms(terms, extras, counts)
 
 
 def cell_batches(
@@ -162,7 +204,8 @@ def cell_batches(
     """
     for image, depth in batches:
         box = evaluated_region(protocol, sizes, (depth.shape[1], depth.shape[2]))
-        maps = _cells_in(predict(image), sizes, protocol.resize, box)
+        cells = clamped_first(predict(image), protocol, jnp)
+        maps = _cells_in(cells, sizes, protocol.resize, box)
         yield maps, depth[:, box.top : box.bottom, box.left : box.right]
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -19,6 +20,7 @@ class ImageScores:
     Attributes:
       pixels: number of valid pixels of each image.
       unusable: of them, those whose prediction is not finite and positive.
+      clamped: of them, those whose prediction became so only by the limits of a protocol.
       means: as in `ImageTerms`, float64.
       extras: numbers that are no means over pixels, such as `BOUNDARY_METRICS`; NaN in an image
         that has none.
@@ -36,23 +38,28 @@ class ImageScores:
 
     pixels: Int64[np.ndarray, " N"]
     unusable: Int64[np.ndarray, " N"]
+    clamped: Int64[np.ndarray, " N"]
     means: dict[str, Float64[np.ndarray, " N"]]
     extras: dict[str, Float64[np.ndarray, " N"]] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def from_terms(
-        cls, batches: Iterable[ImageTerms], extras: Mapping[str, np.ndarray] | None = None
+        cls,
+        batches: Iterable[ImageTerms],
+        extras: Mapping[str, np.ndarray] | None = None,
+        clamped: Iterable[Any] | None = None,
     ) -> "ImageScores":
         """The images of all batches, in their order.
 
         Args:
           batches: of `image_terms`, arrays of shape (b,) each.
           extras: one more number per image, (N,) over all batches; NaN where an image has none.
+          clamped: the attribute, (b,) for each batch; None for 0.
 
         Returns:
           The scores on the host, float64.
         """
-        parts = jax.device_get(list(batches))
+        parts, counts = jax.device_get((list(batches), None if clamped is None else list(clamped)))
 
         def joined(values: Iterable[np.ndarray], dtype: type) -> np.ndarray:
             return np.concatenate([np.empty(0), *(np.ravel(each) for each in values)]).astype(dtype)
@@ -60,6 +67,10 @@ class ImageScores:
         return cls(
             pixels=joined((part.pixels for part in parts), np.int64),
             unusable=joined((part.unusable for part in parts), np.int64),
+            clamped=joined(
+                (np.zeros_like(part.pixels) for part in parts) if counts is None else counts,
+                np.int64,
+            ),
             means={n: joined((part.means[n] for part in parts), np.float64) for n in TERMS},
             extras={name: np.asarray(each, np.float64) for name, each in (extras or {}).items()},
         )

@@ -18,7 +18,7 @@ class Rooms:
     """Procedural rooms: nothing to download, and exact depth at every pixel."""
 
     kind: Literal["rooms"] = "rooms"
-    """rooms, folder or prepared; each kind has settings of its own."""
+    """rooms, folder, prepared or custom; each kind has settings of its own."""
     seed: int = 0
     """Seed of the rooms."""
     train: int = 2000

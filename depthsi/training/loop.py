@@ -18,6 +18,7 @@ from depthsi.runs import RunDirectory
 from depthsi.training.checkpoints.start_from_run import take_coarse_convs, warm_start
 from depthsi.training.checkpoints.store import Checkpoints
 from depthsi.training.feeds import open_feed
+from depthsi.training.logs.callbacks import Callbacks
 from depthsi.training.logs.metrics_log import LogOptions, MetricsLog
 from depthsi.training.loss import Loss
 from depthsi.training.parallel import make_mesh, place_batch, replicated, state_sharding
@@ -36,6 +37,7 @@ def train(
     val_samples: Samples | None,
     options: LogOptions = LogOptions(),  # noqa: B008 (frozen)
     loss: Loss | None = None,
+    callbacks: Callbacks = Callbacks(),  # noqa: B008 (frozen)
 ) -> dict[str, Any]:
     """Trains every stage, from the newest checkpoint of `run` on if there is one.
 
@@ -46,6 +48,7 @@ def train(
       val_samples: samples to evaluate on along the way; None for no such evaluation.
       options: what to tell besides metrics.jsonl.
       loss: for settings of the kind custom, see `make_train_step`.
+      callbacks: what to call along the way.
 
     Returns:
       The networks' parameters after the last stage.
@@ -71,9 +74,9 @@ def train(
         on_leader(lambda: run.forget_after(step))
         with (
             open_feed(config, train_samples, mesh, step) as feed,
-            MetricsLog(config, run, checkpoints, feed, step, options) as log,
+            MetricsLog(config, run, checkpoints, feed, step, options, callbacks) as log,
         ):
-            between_steps = _BetweenSteps(config, checkpoints, log, hang, stop)
+            between_steps = _BetweenSteps(config, run, checkpoints, log, hang, stop, callbacks)
             for stage in stages:
                 if step >= stage.end:
                     continue
@@ -101,11 +104,14 @@ class _BetweenSteps:
     def __init__(
         self,
         config: Config,
+        run: RunDirectory,
         checkpoints: Checkpoints,
         log: MetricsLog,
         hang: HangWatch,
         stop: StopRequest,
+        callbacks: Callbacks,
     ) -> None:
+        self._run, self._callbacks = run, callbacks
         self._schedule, self._last = config.schedule, make_stages(config)[-1].end
         self._checkpoints, self._log, self._hang, self._stop = checkpoints, log, hang, stop
 
@@ -126,6 +132,8 @@ class _BetweenSteps:
             self._log.flush()  # what is not finite is never saved
             self._hang.alive(f"step {step}", patience=PATIENCE)
             self._checkpoints.save(step, state, stage.name, val, self._log.so_far)
+            if jax.process_index() == 0:
+                self._callbacks.on_checkpoint(step, self._run.checkpoints / str(step))
         if signal and step < self._last:
             self._checkpoints.wait()
             raise StoppedError(step, signal)

@@ -124,7 +124,7 @@ def _random(settings: PairwiseConfig | RankingConfig) -> ImageLosses:
         )
 
     def of_one(predictions: Array, targets: Array, where: Array, key: Array) -> Array:
-        drawn = {} if settings.pairs == 0 else {"key": key}
+        drawn: dict[str, Any] = {} if settings.pairs == 0 else {"key": key}
         return loss(predictions, targets, where=where, **drawn)
 
     return jax.vmap(of_one)  # each image by its own key: whatever else is in its batch

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+from collections.abc import Mapping
 from importlib import metadata
 
 import jax
@@ -18,6 +19,7 @@ from depthsi.runs import RunDirectory
 from depthsi.training.checkpoints.start_from_run import check_coarse_convs, check_init
 from depthsi.training.checkpoints.trained import trained_outputs
 from depthsi.training.feeds import check_feed
+from depthsi.training.logs.callbacks import Callbacks
 from depthsi.training.logs.metrics_log import LogOptions
 from depthsi.training.loop import train
 from depthsi.training.loss import Loss, make_loss
@@ -25,7 +27,7 @@ from depthsi.training.parallel import make_mesh, state_sharding
 from depthsi.training.processes.agreement import check_agreement, fingerprint
 from depthsi.training.processes.cluster import Cluster, join_cluster, on_leader
 from depthsi.training.processes.run_lock import run_lock
-from depthsi.training.stages import make_stages
+from depthsi.training.stages import check_warmup, make_stages
 from depthsi.training.state import abstract_state
 from depthsi.weights.network_file import TrainedNetwork, write_network
 
@@ -40,6 +42,8 @@ def train_run(
     options: LogOptions = LogOptions(),  # noqa: B008 (frozen)
     cluster: Cluster = Cluster(),  # noqa: B008 (frozen)
     loss: Loss | None = None,
+    data: Mapping[str, Source] | None = None,
+    callbacks: Callbacks = Callbacks(),  # noqa: B008 (frozen)
 ) -> RunDirectory:
     """Trains all stages into the run directory `path`.
 
@@ -51,6 +55,8 @@ def train_run(
       cluster: the processes that train together.
       loss: `f(predictions, targets, *, where) -> (b,)` of log metres (b, h, w), in place of
         `config.loss`, of which reduction and multiplier stay.
+      data: samples by split, in place of what `config.data` opens.
+      callbacks: what to call along the way.
 
     Raises:
       DepthsiError: settings, data or a directory that cannot be used, in one sentence.
@@ -94,16 +100,19 @@ def train_run(
         mesh = make_mesh(config.schedule.batch_size, config.compute)
         state_sharding(abstract_state(config, make_stages(config)[0]), mesh)
         if not resume:
+            check_warmup(config)
             check_init(config.init)
             check_coarse_convs(config)
-        sources, samples = _open(config, run)
+        sources, samples = _open(config, run, data or {})
         check_agreement(fingerprint({}, sources, {}))
         train_samples, val_samples = samples.get("train"), samples.get("val")
         check_feed(config, train_samples, mesh)
         if not resume:
             on_leader(begin)
         on_leader(describe_data)
-        params = train(config, run, train_samples, val_samples, options, loss)
+        params = train(
+            config, run, train_samples, val_samples, options, loss=loss, callbacks=callbacks
+        )
         if jax.process_index() == 0:
             steps = make_stages(config)[-1].end
             trained = TrainedNetwork(config.model, params, trained_outputs(config, steps), steps)
@@ -119,13 +128,17 @@ def _with_loss(config: Config, loss: Loss) -> Config:
     return dataclasses.replace(config, loss=custom)
 
 
-def _open(config: Config, run: RunDirectory) -> tuple[dict[str, Source], dict[str, Samples]]:
+def _open(
+    config: Config, run: RunDirectory, given: Mapping[str, Source]
+) -> tuple[dict[str, Source], dict[str, Samples]]:
     """The splits that this run still needs, by name, and what was read of them."""
     # a run on endless rooms takes no more than the mean predictor from `data.train` of them
     train = not config.data.endless or not run.mean_depth_file.exists()
     needed = {"train": train, "val": config.schedule.eval_every > 0}
     size = config.model.sizes.image
-    sources = {split: _source(config, split) for split in needed if needed[split]}
+    sources = {
+        split: given.get(split) or _source(config, split) for split in needed if needed[split]
+    }
     return sources, {split: open_samples(one, size, split) for split, one in sources.items()}
 
 

@@ -58,3 +58,15 @@ def stage_of(stages: tuple[Stage, ...], step: int) -> Stage:
         f"The checkpoint of step {step} lies beyond the schedule's {stages[-1].end} steps:"
         " use the settings the run was started with."
     )
+
+
+def check_warmup(config: Config) -> None:
+    """Raises DepthsiError unless the rate's warm-up ends before each stage of a new run does."""
+    warmup, several = config.optim.warmup, len(config.model.outputs) > 1
+    for stage in make_stages(config):
+        if warmup and warmup >= stage.steps:
+            samples = f"--schedule.{stage.name if several else 'coarse'}-samples"
+            raise DepthsiError(
+                f"--optim.warmup is {warmup} steps, but the stage {stage.name} has {stage.steps}"
+                f" in all: set it below {stage.steps}, or raise {samples}."
+            )

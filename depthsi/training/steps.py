@@ -83,7 +83,7 @@ def make_train_step(config: Config, stage: Stage, loss: Loss | None = None) -> T
     return train_step
 
 
-def _make_sums(config: Config, stage: Stage, loss: ImageLosses) -> Callable[..., _Sums]:
+def _make_sums(config: Config, stage: Stage, image_losses: ImageLosses) -> Callable[..., _Sums]:
     """(state, image, depth, numbers of the examples in the global batch) -> sums over them."""
     dtype, remat = jnp.dtype(config.compute.precision), config.compute.remat
     model, sizes = make_model(config.model, dtype=dtype, remat=remat), config.model.sizes
@@ -113,7 +113,7 @@ def _make_sums(config: Config, stage: Stage, loss: ImageLosses) -> Callable[...,
                 rngs={"dropout": dropout_key},
             )
             maps = jnp.asarray(predictions, jnp.float32)
-            values = _image_losses(maps, batch, loss, loss_keys)
+            values = _image_losses(maps, batch, image_losses, loss_keys)
             return weigh_images(values, counts, config.loss.reduction)
 
         trained = {stage.name: state.params[stage.name]}

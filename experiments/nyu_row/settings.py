@@ -126,9 +126,12 @@ def _shared(config: Config, settings: Settings, weights: str, coarse: int, fine:
         model = dataclasses.replace(model, width=settings.width)
     else:
         model = dataclasses.replace(model, size=settings.size)
+    shortest = min(-(-samples // settings.batch) for samples in (coarse, fine or coarse))
     return dataclasses.replace(
         config,
         model=model,
+        # of a stage of a few steps, with which the experiment is tried out, there is less
+        optim=dataclasses.replace(config.optim, warmup=min(config.optim.warmup, shortest - 1)),
         schedule=ScheduleConfig(
             batch_size=settings.batch,
             coarse_samples=coarse,

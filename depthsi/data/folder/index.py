@@ -7,18 +7,25 @@ Encoding UTF-8.
 
 import contextlib
 import csv
-import dataclasses
+import functools
+import operator
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path, PurePath
+from typing import NamedTuple
 
 from depthsi.data.formats.decoding import DEPTH_SUFFIXES, UNITS_PER_METRE
 from depthsi.errors import DepthsiError
 
 COLUMNS = ("rgb", "depth", "split", "depth_units_per_metre")
+# In "/RGB\n/DEPTH\n": what most paths have not, an empty one, a detour, a root, or a backslash. As
+# there may be millions, the others are not looked at one by one.
+CLOSER_LOOK = re.compile(r"/[\n./]|:/|\\").search
+DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
-@dataclasses.dataclass(frozen=True)
-class IndexRow:
+class IndexRow(NamedTuple):
     """One pair.
 
     Attributes:
@@ -77,43 +84,60 @@ def at_line(path: Path, line: int) -> Iterator[None]:
 
 
 def _rows(file: Iterator[str], path: Path) -> Iterator[IndexRow]:
-    reader = csv.DictReader(file, strict=True)
-    names = [name.strip() for name in reader.fieldnames or ()]
-    reader.fieldnames = names
+    reader = csv.reader(file, strict=True)
+    names = [name.strip() for name in next(reader, ())]
     if wrong := [name for name in COLUMNS if names.count(name) != 1]:
         raise DepthsiError(
             f"{path} must have one column {', one '.join(wrong)}, separated by commas; "
             f"its columns are: {', '.join(names) or 'none'}."
         )
-    for record in reader:
-        with at_line(path, reader.line_num):
-            if None in record or None in record.values():
+    places = [names.index(name) for name in COLUMNS]
+    scene_place = len(names) - 1 - names[::-1].index("scene") if "scene" in names else None
+    values, width, root = operator.itemgetter(*places), len(names), path.parent
+    for record in filter(None, reader):  # without empty lines
+        try:
+            if len(record) != width:
                 raise DepthsiError(
                     "the number of fields differs from the header; quote values with commas."
                 )
-            yield _row({k: v.strip() for k, v in record.items()}, reader.line_num)
+            rgb, depth, split, units = map(str.strip, values(record))
+            both = f"/{rgb}\n/{depth}\n"
+            if CLOSER_LOOK(both) or not depth.endswith(DEPTH_SUFFIXES):
+                rgb, depth = _inside(rgb, "rgb", root), _depth(_inside(depth, "depth", root))
+            scene = "" if scene_place is None else record[scene_place].strip()
+            yield IndexRow(reader.line_num, rgb, depth, split, _units(units), scene)
+        except DepthsiError as error:
+            raise DepthsiError(f"{path}, row {reader.line_num}: {error}") from error
 
 
-def _row(record: dict[str, str], line: int) -> IndexRow:
-    rgb, depth = (_inside(record[name], name) for name in ("rgb", "depth"))
-    suffix = PurePath(depth).suffix.lower()
-    if suffix not in DEPTH_SUFFIXES:
-        kinds = ", ".join(DEPTH_SUFFIXES)
-        raise DepthsiError(f"depth {depth} must end in one of {kinds}; convert it.")
-    units = _units(record["depth_units_per_metre"])
-    return IndexRow(line, rgb, depth, record["split"], units, record.get("scene", ""))
-
-
-def _inside(text: str, column: str) -> str:
+def _inside(text: str, column: str, root: Path) -> str:
     """`text` as a relative path without detours, so that each file has one spelling."""
-    path = PurePath(text)
     if not text:
         raise DepthsiError(f"{column} is empty; give a path relative to the folder.")
-    if path.anchor or ".." in path.parts:
+    if "\\" in text and not os.path.lexists(root / text):  # written on Windows
+        text = text.replace("\\", "/")
+    path = PurePath(text)
+    if path.anchor or DRIVE.match(text):
+        with contextlib.suppress(ValueError):
+            inside = path.relative_to(root.absolute()).as_posix()
+            raise DepthsiError(
+                f"{column} {text} is an absolute path, with which the folder cannot be moved;"
+                f" write {inside}, relative to the folder."
+            )
+    if path.anchor or DRIVE.match(text) or ".." in path.parts:
         raise DepthsiError(f"{column} {text} leaves the folder; give a relative path without '..'.")
     return path.as_posix()
 
 
+def _depth(path: str) -> str:
+    dot = path.rfind(".")
+    if path[dot:].lower() not in DEPTH_SUFFIXES or path[:dot].endswith("/") or not dot:
+        kinds = ", ".join(DEPTH_SUFFIXES)
+        raise DepthsiError(f"depth {path} must end in one of {kinds}; convert it.")
+    return path
+
+
+@functools.lru_cache(maxsize=1000)
 def _units(text: str) -> float | None:
     low, high = UNITS_PER_METRE
     if not text:
@@ -131,6 +155,8 @@ def _units(text: str) -> float | None:
 
 
 def _check_unique(rows: tuple[IndexRow, ...], path: Path) -> None:
+    if len({row.rgb for row in rows}) == len(rows):
+        return
     first: dict[str, int] = {}
     for row in rows:
         if first.setdefault(row.rgb, row.line) != row.line:
@@ -142,11 +168,13 @@ def _check_unique(rows: tuple[IndexRow, ...], path: Path) -> None:
 
 def check_scenes(rows: tuple[IndexRow, ...], path: Path) -> None:
     """Raises DepthsiError, naming both rows of `path`, if a scene is in two splits."""
+    # A row without a split is in nobody's training or test data.
+    rows = tuple(row for row in rows if row.scene and row.split)
+    places = {(row.scene, row.split) for row in rows}
+    if len({scene for scene, _ in places}) == len(places):
+        return
     first: dict[str, IndexRow] = {}
     for row in rows:
-        # A row without a split is in nobody's training or test data.
-        if not (row.scene and row.split):
-            continue
         other = first.setdefault(row.scene, row)
         if other.split != row.split:
             here, there = (f"row {each.line}" if each.line else each.rgb for each in (row, other))

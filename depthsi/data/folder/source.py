@@ -3,20 +3,25 @@
 See `depthsi.data.folder.index` and `depthsi.data.folder.names`.
 """
 
+import copy
 import os
 import warnings
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
 from depthsi.data.decode_all import decode_all
 from depthsi.data.fitting import fit_sample
+from depthsi.data.folder.files import existing, some_depth_files, unused_files
 from depthsi.data.folder.index import COLUMNS, IndexRow, at_line, read_index
 from depthsi.data.folder.names import EXAMPLE, find_pairs
-from depthsi.data.folder.units import guess_units
+from depthsi.data.folder.shares import Shares, group_of, share_out
+from depthsi.data.folder.units import Coding, Guess, guess_units
+from depthsi.data.formats import sun_rgbd
 from depthsi.data.formats.decoding import (
     UNITS_PER_METRE,
     read_depth,
@@ -25,9 +30,10 @@ from depthsi.data.formats.decoding import (
 )
 from depthsi.data.formats.missing import NO_LIMITS, DepthLimits
 from depthsi.data.samples import Sample
-from depthsi.errors import DepthsiError, DepthsiWarning
+from depthsi.errors import DepthsiError, DepthsiWarning, first_few
 
 ALL = "all"
+NO_SHARES = Shares()
 
 
 class FolderSource:
@@ -41,7 +47,10 @@ class FolderSource:
       names: the pictures' paths relative to the folder, unique, in the order of the index.
       scenes: what each picture shows, "" if not known.
       assumed_units: per metre, of files of whole numbers where no index says; None for none.
+      coding: of whole numbers, as it was given.
+      assumed_coding: of the files of `assumed_units`.
       splits: the splits of the folder with their numbers of pairs, "" for pairs without one.
+      pairs: those of all splits; not sent along to other processes.
     """
 
     def __init__(
@@ -53,6 +62,8 @@ class FolderSource:
         pattern: str = "",
         units_per_metre: float | int | None = None,
         limits: DepthLimits = NO_LIMITS,
+        coding: Literal[Coding, "auto"] = "auto",
+        shares: Shares = NO_SHARES,
     ) -> None:
         """Reads and checks the index, or lists the folder.
 
@@ -67,6 +78,9 @@ class FolderSource:
             one, for the usual names.
           units_per_metre: of depth files that hold whole numbers, where the index does not say.
           limits: which numbers of the files are depth.
+          coding: of 16-bit whole numbers: "sunrgbd" for that of SUN RGB-D, in millimetres unless a
+            unit is given; "auto" for what the guess of the unit finds, else "plain".
+          shares: how much of a folder without splits goes into "val" and "test".
 
         Raises:
           DepthsiError: whatever `read_index`, `find_pairs` or `guess_units` refuses, an unknown
@@ -76,16 +90,61 @@ class FolderSource:
         if not (units_per_metre is None or low <= units_per_metre <= high):
             raise DepthsiError(f"{units_per_metre:g} units per metre make no sense; correct them.")
         self.root, self.size, self.limits = Path(root), size, limits
-        self.index, rows = _list_pairs(self.root, pattern)
-        self.splits = dict(Counter(row.split for row in rows))
-        self._rows = tuple(row for row in rows if split in (ALL, row.split or ALL))
-        if not self._rows:
-            raise DepthsiError(f"{self.index} has no split {split!r}; it has {self._choices()}.")
+        self.index, self.pairs = _list_pairs(self.root, pattern)
+        self.shares = shares
+        if shares != NO_SHARES:
+            self.pairs = share_out(self.pairs, shares, self.index)
+        self.splits = dict(Counter(row.split for row in self.pairs))
+        self._choose(split)
+        self.coding: Literal[Coding, "auto"] = coding
+        self.assumed_units, self.assumed_coding = units_per_metre, coding
+        if units_per_metre is None and coding == "sunrgbd":
+            self.assumed_units = sun_rgbd.UNITS_PER_METRE
+        elif units_per_metre is None and (guess := self._guess()):
+            self.assumed_units, self.assumed_coding = guess.units_per_metre, guess.coding
+
+    def of_split(self, split: str) -> "FolderSource":
+        """Another split of the same folder, without reading its list anew; raises as `__init__`."""
+        other = copy.copy(self)
+        other.pairs = self.pairs  # which no copy gets
+        other._choose(split)
+        return other
+
+    def notes(self) -> list[str]:
+        """What a user should know about the folder besides its samples, in sentences."""
+        return [*self._note_on_shares(), *self._note_on_files()]
+
+    def _note_on_shares(self) -> list[str]:
+        if self.shares == NO_SHARES:
+            return []
+        groups = {group_of(row) for row in self.pairs}
+        what = "scenes" if len(groups) < len(self.pairs) else "images"
+        return [
+            f"{self.root}: {len(groups)} {what} are split by a hash of their names, {what} that are"
+            f" added move no other: val {self.shares.val:g}, test {self.shares.test:g} of them"
+        ]
+
+    def _note_on_files(self) -> list[str]:
+        unpaired = list(unused_files(self.root, self.pairs))
+        if not unpaired:
+            return []
+        endings = Counter(os.path.splitext(name)[1].lower() or "no ending" for name in unpaired)
+        counts = first_few((f"{each} {count}" for each, count in endings.most_common()), 6)
+        named = first_few(unpaired, 3)
+        return [f"{self.root}: {len(unpaired)} files are in no pair ({counts}): {named}"]
+
+    def _choose(self, split: str) -> None:
+        rows = [row for row in self.pairs if split in (ALL, row.split or ALL)]
+        if not rows:
+            raise DepthsiError(
+                f"{self.index} has no split {split!r}; it has {self._choices()}{self._remedy()}."
+            )
+        self._rows = tuple(existing(rows, self.root, self.index))
         self.names = tuple(row.rgb for row in self._rows)
         self.scenes = tuple(row.scene for row in self._rows)
-        for row in self._rows:
-            self._check_files(row)
-        self.assumed_units = units_per_metre or self._guess(rows)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"pairs": ()}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -105,6 +164,7 @@ class FolderSource:
                 row.units_per_metre,
                 assumed=self.assumed_units,
                 limits=self.limits,
+                sun_rgbd="sunrgbd" in (self.coding, row.units_per_metre or self.assumed_coding),
             )
             return fit_sample(Sample(image, depth, row.rgb), self.size)
 
@@ -130,28 +190,27 @@ class FolderSource:
 
     def _choices(self) -> str:
         named = [f"{name} ({count})" for name, count in self.splits.items() if name]
-        return ", ".join([*named, f"{ALL} ({sum(self.splits.values())})"])
+        return f"{first_few(named)}{', ' if named else ''}{ALL} ({sum(self.splits.values())})"
 
-    def _check_files(self, row: IndexRow) -> None:
-        for file in (self.root / row.rgb, self.root / row.depth):
-            if not os.path.isfile(file):  # unlike Path.is_file, False for impossible names as well
-                link = os.path.islink(file)
-                what = "is a link that leads to no file" if link else "does not exist"
-                with at_line(self.index, row.line):
-                    raise DepthsiError(f"{file} {what}; correct the row.")
+    def _remedy(self) -> str:
+        if self.shares != NO_SHARES:
+            count = len({group_of(row) for row in self.pairs})
+            return f"; raise --data.val-share or --data.test-share, as {count} scenes are few"
+        if set(self.splits) == {""}:
+            return "; share them out by --data.val-share 0.1 and --data.test-share 0.1"
+        return ""
 
-    def _guess(self, rows: tuple[IndexRow, ...]) -> float | None:
-        groups: dict[str, list[Path]] = {}
-        for row in rows:
-            file = self.root / row.depth
-            if row.units_per_metre is None and os.path.isfile(file):
-                groups.setdefault(row.split, []).append(file)
+    def _guess(self) -> Guess | None:
+        groups: dict[str, list[IndexRow]] = {}
+        for row in self.pairs:
+            if row.units_per_metre is None:
+                groups.setdefault(row.split, []).append(row)
         # All splits are asked, and join_cluster, or each might be read in another unit.
-        guess = guess_units(list(groups.values()), self.limits.missing)
-        if guess is None:
-            return None
-        warnings.warn(guess.sentence, DepthsiWarning, stacklevel=3)
-        return guess.units_per_metre
+        files = [some_depth_files(rows, self.root) for rows in groups.values()]
+        guess = guess_units(files, self.limits.missing, coding=self.coding)
+        if guess is not None:
+            warnings.warn(guess.sentence, DepthsiWarning, stacklevel=3)
+        return guess
 
 
 def _list_pairs(root: Path, pattern: str) -> tuple[Path, tuple[IndexRow, ...]]:

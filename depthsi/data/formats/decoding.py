@@ -14,6 +14,7 @@ from depthsi.data.formats.missing import NO_LIMITS, DepthLimits, say_if_doubtful
 from depthsi.data.formats.numpy_files import parse_npy, parse_npz
 from depthsi.data.formats.png import open_png
 from depthsi.data.formats.portable_maps import parse_portable_map
+from depthsi.data.formats.sun_rgbd import unrotated_map
 from depthsi.data.formats.tiff import parse_tiff
 from depthsi.errors import DepthsiError
 from depthsi.files import PathLike, contents, decoding
@@ -28,6 +29,7 @@ def read_depth(
     *,
     assumed: float | int | None = None,
     limits: DepthLimits = NO_LIMITS,
+    sun_rgbd: bool = False,
 ) -> Float32[np.ndarray, "h w"]:
     """Decodes a depth map to metres; every missing depth becomes 0.
 
@@ -43,6 +45,7 @@ def read_depth(
         None for a file of floats.
       assumed: the same for a file of whole numbers if `units_per_metre` is None.
       limits: which numbers are depth, by what the user says.
+      sun_rgbd: 16-bit whole numbers are in the coding of SUN RGB-D.
 
     Raises:
       DepthsiError: the file is missing, unreadable, damaged or cut short, too large, of another
@@ -58,6 +61,7 @@ def read_depth(
     if suffix == ".png" and units_per_metre is None and assumed is None:
         raise ValueError(f"`units_per_metre` (=None) must be in {low}..{high} for {path}")
     stored = stored_depth(path)
+    numbers = unrotated_map(path, stored) if sun_rgbd else stored
     whole_numbers = stored.dtype.kind != "f"
     units = assumed if units_per_metre is None and whole_numbers else units_per_metre
     if whole_numbers and units is None:
@@ -68,7 +72,7 @@ def read_depth(
             f"{units:g} per metre; leave the unit empty, or convert the file."
         )
     with np.errstate(all="ignore"):  # overflow to inf, and odd NaN, are missing depth
-        depth = (stored / np.float64(units) if whole_numbers else stored).astype(np.float32)
+        depth = (numbers / np.float64(units) if whole_numbers else stored).astype(np.float32)
     gone = limits.outside(stored, depth)
     if not limits.missing:
         gone |= (marked := unmeasured(stored))

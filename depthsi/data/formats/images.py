@@ -143,3 +143,35 @@ def _converted(opened: Opened) -> tuple[np.ndarray, list[str]]:
         if np.asarray(image.getchannel("A")).min() < 255:
             lost.append("its transparency is dropped")
     return np.array(image if image.mode == "RGB" else image.convert("RGB")), lost
+
+
+def image_uint8(array: np.ndarray) -> UInt8[np.ndarray, "H W 3"]:
+    """An RGB image (H, W, 3), uint8 in 0..255 or floats in 0..1, as uint8.
+
+    Raises:
+      DepthsiError: it is neither, and how to make it one.
+    """
+    if array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
+        raise DepthsiError(
+            f"An image must have shape (H, W, 3), not {array.shape}{_remedy(array)}."
+        )
+    if array.dtype == np.uint8:
+        return np.ascontiguousarray(array)
+    if array.dtype.kind != "f":
+        raise DepthsiError(f"An image must be uint8 (0..255) or floats (0..1), not {array.dtype}.")
+    if not (array.min() >= 0 and array.max() <= 1):  # NaN fails too
+        raise DepthsiError(
+            f"An image of floats must lie in 0..1, but this one spans {array.min():g} to"
+            f" {array.max():g}: convert 0..255 to uint8, and undo any other normalisation."
+        )
+    return np.round(array * 255).astype(np.uint8)
+
+
+def _remedy(array: np.ndarray) -> str:
+    if array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1):
+        return ": repeat a grey image three times along a last axis"
+    if array.ndim == 3 and array.shape[0] == 3:
+        return ": move the channels last, image.transpose(1, 2, 0)"
+    if array.ndim == 3 and array.shape[2] == 4:
+        return ": drop the alpha channel, image[..., :3]"
+    return ": give several images to predictor.batch" if array.ndim == 4 else ""

@@ -33,6 +33,17 @@ def hold_out_scenes(frames: tuple[Frame, ...], count: int) -> tuple[Frame, ...]:
     )
 
 
+def scenes_to_hold_out(frames: tuple[Frame, ...]) -> int:
+    """How many scenes become "val" where nobody says it: a tenth, but at least one.
+
+    None, if there is a "val" already or the training data have fewer than two scenes.
+    """
+    scenes = {frame.scene for frame in frames if frame.split == "train"} - {""}
+    if len(scenes) < 2 or any(frame.split == "val" for frame in frames):
+        return 0
+    return max(1, round(len(scenes) / 10))
+
+
 def fit_frames(data_set: DataSet, size: tuple[int, int]) -> DataSet:
     """The data set with every frame brought to `size` (H, W) pixels by `fit_to`.
 

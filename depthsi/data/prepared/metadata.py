@@ -10,7 +10,7 @@ from typing import Any
 
 from depthsi.data.prepared.frames import DataSet
 from depthsi.data.prepared.shards import Note, Shard
-from depthsi.data.prepared.stored_frames import record_features
+from depthsi.data.prepared.stored_frames import features_of
 from depthsi.errors import DepthsiError
 from depthsi.files import write_text
 
@@ -69,11 +69,36 @@ def read_metadata(directory: Path) -> tuple[dict[str, Any], list[dict[str, str]]
         index = file.read_bytes()
         if summary["index_sha256"] != hashlib.sha256(index).hexdigest():
             raise ValueError("its checksum is wrong")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        rows = list(csv.DictReader(io.StringIO(index.decode(), newline="")))
+        if any(None in row.values() or not row.keys() >= set(COLUMNS) for row in rows):
+            raise ValueError(f"not every row has {', '.join(COLUMNS)}")
+        file = directory / SUMMARY
+        _check_summary(summary)
+    except (
+        *(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError),
+        csv.Error,
+    ) as error:
         raise DepthsiError(
             f"{file} cannot be used ({error}); it is damaged or was changed: prepare again."
         ) from error
-    return summary, list(csv.DictReader(io.StringIO(index.decode(), newline="")))
+    return summary, rows
+
+
+def _check_summary(summary: dict[str, Any]) -> None:
+    """Raises ValueError, KeyError or TypeError for values `write_metadata` never writes.
+
+    A checksum is easily made anew, so a stranger's summary may say anything.
+    """
+    name, names, size = summary["name"], summary["depth_names"], summary["size"]
+    units = summary["units_per_metre"]
+    if not isinstance(name, str) or Path(name).name != name:
+        raise ValueError(f"the name {name!r:.100}")
+    if not names or not all(isinstance(each, str) for each in names):
+        raise ValueError(f"the depth maps {names!r:.100}")
+    if size is not None and (len(size) != 2 or not all(isinstance(n, int) and n > 0 for n in size)):
+        raise ValueError(f"the size {size!r:.100}")
+    if units is not None and not 0 < float(units) < float("inf"):
+        raise ValueError(f"{units!r:.100} units per metre")
 
 
 def is_prepared(path: Path) -> bool:
@@ -103,7 +128,7 @@ def _write_tfds_metadata(
         builder=identity,
         description=data_set.description,
         citation=data_set.citation,
-        features=record_features(data_set),
+        features=features_of(data_set),
         disable_shuffling=True,
     )
     info.set_file_format("array_record")

@@ -32,11 +32,12 @@ from depthsi.data.prepared.shards import (
     write_note,
     write_shard,
 )
-from depthsi.data.prepared.stored_frames import read_frame, record_features
+from depthsi.data.prepared.stored_frames import features_of, read_frame
 from depthsi.errors import DepthsiError
 from depthsi.files import locked, write_text
 
 SPLITS = ("train", "val", "test")
+LISTED = 20  # frames left out
 
 Report = Callable[[str], object]
 
@@ -151,7 +152,7 @@ def _begin(work: Path, fingerprint: str, report: Report) -> None:
 def _write_shards(data_set: DataSet, work: Path, bad: BadSamples) -> list[tuple[Shard, Note]]:
     """Writes the shards that are not there yet; returns all with their notes."""
     records, notes = work / VERSION, work / "notes"
-    serialise = record_features(data_set).serialize_example
+    serialise = features_of(data_set).serialize_example
     result = []
     with (
         ThreadPoolExecutor(os.cpu_count()) as pool,
@@ -221,5 +222,7 @@ def _summary(target: Path, notes: list[tuple[Shard, Note]]) -> str:
     ]
     if skipped:
         lines.append(f"{len(skipped)} frames were left out:")
-        lines += [f"  {key}: {text}" for key, text in skipped.items()]
+        lines += [f"  {key}: {text}" for key, text in list(skipped.items())[:LISTED]]
+        if len(skipped) > LISTED:
+            lines.append(f"  and {len(skipped) - LISTED} more; all are in {target / SUMMARY}.")
     return "\n".join(lines)

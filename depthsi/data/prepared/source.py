@@ -1,9 +1,8 @@
 """A prepared data set, as `depthsi.data.prepared.prepare` leaves it: random access to one split."""
 
-import contextlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,11 @@ from jaxtyping import Float32, UInt8
 from depthsi.data.decode_all import decode_all
 from depthsi.data.fitting import fit_sample
 from depthsi.data.formats.missing import NO_LIMITS, DepthLimits
-from depthsi.data.prepared.metadata import INDEX, SUMMARY, read_metadata
-from depthsi.data.prepared.stored_frames import TEXTS, depth_metres
+from depthsi.data.prepared.metadata import SUMMARY, read_metadata
+from depthsi.data.prepared.records import StoredRecords
+from depthsi.data.prepared.stored_frames import depth_metres
 from depthsi.data.samples import Sample
-from depthsi.errors import DepthsiError
+from depthsi.errors import DepthsiError, first_few
 
 
 class PreparedSource:
@@ -50,8 +50,8 @@ class PreparedSource:
           limits: which of the stored numbers are depth.
 
         Raises:
-          DepthsiError: not a prepared data set, or a damaged one; an unknown split or depth map,
-            with the choices.
+          DepthsiError: not a prepared data set, a damaged one, or one that names classes other than
+            those `depthsi prepare` writes; an unknown split or depth map, with the choices.
         """
         self.directory = _find(Path(directory))
         summary, rows = read_metadata(self.directory)
@@ -61,22 +61,16 @@ class PreparedSource:
         if self.depth not in summary["depth_names"]:
             raise DepthsiError(
                 f"{self.directory} has no depth map {self.depth!r}; it has "
-                f"{', '.join(summary['depth_names'])}."
+                f"{first_few(summary['depth_names'])}."
             )
         self.splits = dict(Counter(row["split"] for row in rows))
         if split not in self.splits:
-            choices = ", ".join(f"{name} ({count})" for name, count in self.splits.items())
+            choices = first_few(f"{name} ({count})" for name, count in self.splits.items())
             raise DepthsiError(f"{self.directory} has no split {split!r}; it has {choices}.")
         rows = [row for row in rows if row["split"] == split]
         self.names = tuple(row["name"] for row in rows)
         self.scenes = tuple(row["scene"] for row in rows)
-        unused = {*summary["depth_names"], *TEXTS} - {self.depth}
-        self._records, self._files = _open_records(self.directory, split, unused)
-        if len(self._records) != len(self.names):
-            raise DepthsiError(
-                f"{self.directory}: {INDEX} lists {len(self.names)} samples of split {split}, but "
-                f"the records are {len(self._records)}; prepare it again."
-            )
+        self._records = StoredRecords(self.directory, summary, split, len(rows), self.depth)
 
     def __reduce__(self) -> Any:
         return _open, (self.directory, self.split, self.size, self.depth, self.limits)
@@ -90,12 +84,11 @@ class PreparedSource:
         Raises:
           DepthsiError: a damaged file, named, or a sample that `validate_sample` refuses.
         """
-        record = self._record(index)
-        stored = record[self.depth]
+        image, stored = self._record(index)
         depth = depth_metres(stored, self._units)
         if self.limits != NO_LIMITS:
             depth = np.where(self.limits.outside(stored, depth), np.float32(0), depth)
-        return fit_sample(Sample(record["image"], depth, self.names[index]), self.size)
+        return fit_sample(Sample(image, depth, self.names[index]), self.size)
 
     def stored(self, index: int) -> np.ndarray:
         """The depth of sample `index` as it is stored.
@@ -103,13 +96,12 @@ class PreparedSource:
         Raises:
           DepthsiError: a damaged file, named.
         """
-        return self._record(index)[self.depth]
+        return self._record(index)[1]
 
-    def _record(self, index: int) -> dict[str, Any]:
+    def _record(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         if not 0 <= index < len(self):
             raise IndexError(f"sample {index} of {len(self)}")
-        with _reading(self._files[index], self.names[index]):
-            return self._records[index]
+        return self._records.read(index, self.names[index])
 
     def arrays(
         self, progress: Callable[[int], object] | None = None
@@ -149,41 +141,6 @@ def _find(directory: Path) -> Path:
         )
     if len(found) > 1:
         raise DepthsiError(
-            f"{directory} holds several prepared data sets; name one: {', '.join(map(str, found))}."
+            f"{directory} holds several prepared data sets; name one: {first_few(map(str, found))}."
         )
     return found[0]
-
-
-def _open_records(directory: Path, split: str, unused: set[str]) -> tuple[Any, tuple[str, ...]]:
-    """The records of a split without the features `unused`, and the file each record is in."""
-    import tensorflow_datasets as tfds
-
-    with _reading(directory / "dataset_info.json", "the description of the data"):
-        builder: Any = tfds.builder_from_directory(directory)
-        info = builder.info.splits[split]
-        files = [
-            file
-            for file, length in zip(info.filepaths, info.shard_lengths, strict=True)
-            for _ in range(length)
-        ]
-        skip = {name: tfds.decode.SkipDecoding() for name in unused}
-        records = builder.as_data_source(split, decoders=skip)
-    for file in dict.fromkeys(files):
-        if not os.path.isfile(file):
-            raise DepthsiError(f"{file} does not exist; prepare the data again.")
-    return records, tuple(map(str, files))
-
-
-@contextlib.contextmanager
-def _reading(file: str | os.PathLike[str], what: str) -> Iterator[None]:
-    """Names the file in whatever is raised on damaged bytes, which can be any exception."""
-    try:
-        yield
-    except (DepthsiError, MemoryError):
-        raise
-    except Exception as error:
-        reason = str(error).split("\n")[0] or type(error).__name__
-        raise DepthsiError(
-            f"{file}: {what} cannot be read ({reason}); the file is damaged: prepare the data "
-            "again."
-        ) from error

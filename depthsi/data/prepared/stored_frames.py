@@ -1,6 +1,7 @@
 """How one record of a prepared data set is stored: lossless PNG and packed depth maps."""
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,27 +16,38 @@ from depthsi.valid import valid_depth
 TEXTS = ("name", "scene")
 
 
-def record_features(data_set: DataSet) -> Any:
-    """The TFDS features of a data set's records: `image`, its depth maps, `name` and `scene`."""
+def record_features(
+    depth_names: Sequence[str], size: Sequence[int] | None, units_per_metre: float | None
+) -> Any:
+    """The TFDS features of a data set's records: `image`, its depth maps, `name` and `scene`.
+
+    Args:
+      depth_names, size, units_per_metre: as `DataSet` has them.
+    """
     import tensorflow_datasets as tfds
 
-    size = data_set.size or (None, None)
-    dtype = np.float32 if data_set.units_per_metre is None else np.uint16
+    shape = (None, None) if size is None else tuple(size)
+    dtype = np.float32 if units_per_metre is None else np.uint16
     return tfds.features.FeaturesDict(
         {
-            "image": tfds.features.Image(shape=(*size, 3), encoding_format="png"),
+            "image": tfds.features.Image(shape=(*shape, 3), encoding_format="png"),
             # Not 16-bit PNG, which TFDS reads only where OpenCV is installed.
             **{
-                name: tfds.features.Tensor(shape=size, dtype=dtype, encoding="zlib")
-                for name in data_set.depth_names
+                name: tfds.features.Tensor(shape=shape, dtype=dtype, encoding="zlib")
+                for name in depth_names
             },
             **{name: tfds.features.Text() for name in TEXTS},
         }
     )
 
 
+def features_of(data_set: DataSet) -> Any:
+    """`record_features` of a data set that is being prepared."""
+    return record_features(data_set.depth_names, data_set.size, data_set.units_per_metre)
+
+
 def read_frame(data_set: DataSet, frame: Frame) -> dict[str, Any]:
-    """Reads and checks a frame, in the form that `record_features` serialises.
+    """Reads and checks a frame, in the form that `features_of` serialises.
 
     Depth that is missing in any form (0, negative, NaN, inf) is stored as 0.
 

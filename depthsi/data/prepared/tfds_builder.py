@@ -9,7 +9,7 @@ import tensorflow_datasets as tfds
 from depthsi.data.prepared.frames import DataSet
 from depthsi.data.prepared.metadata import VERSION
 from depthsi.data.prepared.prepare import prepare
-from depthsi.data.prepared.stored_frames import read_frame, record_features
+from depthsi.data.prepared.stored_frames import features_of, read_frame
 
 
 class FramesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -43,7 +43,7 @@ class FramesBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             builder=self,
             description=self.data_set.description,
             citation=self.data_set.citation,
-            features=record_features(self.data_set),
+            features=features_of(self.data_set),
             disable_shuffling=True,
         )
 

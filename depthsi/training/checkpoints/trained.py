@@ -1,28 +1,42 @@
 """The network of a trained run, out of its checkpoints."""
 
 import math
+import os
+from pathlib import Path
 from typing import Any
 
 from depthsi.config import HIGHER_IS_BETTER, Config
 from depthsi.errors import DepthsiError
-from depthsi.runs import RunDirectory
+from depthsi.runs import RunDirectory, is_run
 from depthsi.training.stages import make_stages, stage_of
 from depthsi.weights.network_file import TrainedNetwork, read_description, read_network
 
+WEIGHTS_SUFFIX = ".safetensors"
 
-def trained_network(run: RunDirectory, checkpoint: str = "newest") -> TrainedNetwork:
-    """The network of the newest, the best or a certain checkpoint.
+
+def is_model(path: str | os.PathLike[str]) -> bool:
+    """Whether `trained_network` takes `path` for a run or a file of weights."""
+    return Path(path).suffix == WEIGHTS_SUFFIX or is_run(path)
+
+
+def trained_network(path: Path, checkpoint: str = "newest") -> TrainedNetwork:
+    """The network of a file of weights, or of the newest, the best or a certain checkpoint.
 
     The newest one of a finished run is read from its file of weights, which is quicker than from
     the checkpoint. Damaged checkpoints are warned of, and the one before is read.
 
     Args:
-      run: where.
-      checkpoint: newest, best, or a step.
+      path: the file, or the directory of a run.
+      checkpoint: of a run: newest, best, or a step.
 
     Raises:
       DepthsiError: no run there, no such checkpoint, or nothing whole.
     """
+    if path.suffix == WEIGHTS_SUFFIX:
+        if checkpoint != "newest":
+            raise DepthsiError(f"{path} is a file of weights, without checkpoints to choose from.")
+        return read_network(path)
+    run = RunDirectory(path)
     config = run.config()
     step = _wanted(run, config, checkpoint)
     if step is not None and _is_in_file(run, step):

@@ -21,6 +21,7 @@ from depthsi.output import discard_output
 from depthsi.runs import RunDirectory
 from depthsi.training.checkpoints.store import Checkpoints
 from depthsi.training.feeds import Feed, Update
+from depthsi.training.logs.callbacks import Callbacks
 from depthsi.training.logs.profiling import Profile
 from depthsi.training.logs.tensorboard import TensorBoard, check_tensorboard
 from depthsi.training.stages import Stage, make_stages
@@ -62,10 +63,11 @@ class MetricsLog:
         feed: Feed,
         step: int,
         options: LogOptions,
+        callbacks: Callbacks,
     ) -> None:
         """Begins after global step `step`, with what `feed` has waited for until now."""
         self._config, self._run, self._checkpoints = config, run, checkpoints
-        self._feed, self._options = feed, options
+        self._feed, self._options, self._callbacks = feed, options, callbacks
         self._pending: tuple[int, Stage, Any] | None = None
         self._seen = step
         self._train: dict[str, float] = {}
@@ -130,6 +132,8 @@ class MetricsLog:
     def evaluated(self, step: int, stage: Stage, metrics: dict[str, float]) -> None:
         """Logs an evaluation; the time it took does not count against the training."""
         self._val.append(self._log(step, stage, "val", metrics))
+        if self._leads:
+            self._callbacks.on_eval(step, metrics)
         self.say(
             f"{stage.name} step {step}: val rmse_log {metrics['rmse_log']:.3f},"
             f" rmse_log_si {metrics['rmse_log_si']:.3f}, d1 {metrics['d1']:.3f}"
@@ -145,6 +149,8 @@ class MetricsLog:
     def _note(self, step: int, stage: Stage, values: dict[str, float]) -> None:
         self._refuse_nonsense(step, stage, values)
         self._train = values
+        if self._leads:
+            self._callbacks.on_step(step, values)
         self._steps += 1
         self._bar.set_description(stage.name, refresh=False)
         self._bar.update()

@@ -1,0 +1,156 @@
+"""Training and evaluation from a program, with data, loss and callbacks of its own.
+
+`depthsi.train` and `depthsi.evaluate` are these functions.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from depthsi.config import Config, CustomData
+from depthsi.data.given import RandomAccess, given_source
+from depthsi.data.samples import Source
+from depthsi.errors import DepthsiError
+from depthsi.evaluation.evaluate import evaluate as _evaluate
+from depthsi.evaluation.of_run import EvaluatedNetwork, evaluate_network
+from depthsi.evaluation.report import Evaluation
+from depthsi.evaluation.request import EvaluationRequest
+from depthsi.predictor import Predictor, load
+from depthsi.runs import RunDirectory
+from depthsi.training.logs.callbacks import Callbacks
+from depthsi.training.logs.metrics_log import LogOptions
+from depthsi.training.loss import Loss
+from depthsi.training.run import train_run
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """A training that has ended.
+
+    Attributes:
+      run: its directory.
+      rows: the lines of its metrics.jsonl, of the splits train and val.
+    """
+
+    run: Path
+    rows: list[dict[str, Any]]
+
+    def predictor(self, checkpoint: str | int = "newest") -> Predictor:
+        """The trained network; see `depthsi.load`."""
+        return load(self.run, checkpoint=checkpoint)
+
+
+def train(
+    config: Config,
+    *,
+    run: str | os.PathLike[str],
+    train: RandomAccess | Source | None = None,
+    val: RandomAccess | Source | None = None,
+    loss: Loss | None = None,
+    resume: bool = False,
+    on_step: Callable[[int, Mapping[str, float]], object] | None = None,
+    on_eval: Callable[[int, Mapping[str, float]], object] | None = None,
+    on_checkpoint: Callable[[int, Path], object] | None = None,
+    tensorboard: bool = False,
+) -> Training:
+    """Trains all stages of a run.
+
+    Args:
+      config: all settings; presets are in `depthsi.presets`.
+      run: directory of the run, made, or continued with `resume`.
+      train: samples to train on, in place of `config.data`; see `depthsi.data.given.RandomAccess`.
+      val: samples to evaluate on along the way; without them, what is given as `train` is trained
+        on without evaluation.
+      loss: `f(predictions, targets, *, where) -> (b,)` of log metres (b, h, w), in place of
+        `config.loss`, of which reduction and multiplier stay. `depthsi.losses.in_space` makes one
+        of a loss of metres or disparity.
+      resume: continue the run from its newest checkpoint.
+      on_step: called with (step, metrics) after every step.
+      on_eval: called with (step, metrics) after every evaluation on `val`.
+      on_checkpoint: called with (step, directory) when a checkpoint begins to be written.
+      tensorboard: write the metrics for TensorBoard as well.
+
+    Raises:
+      DepthsiError: settings, samples or a directory that cannot be used, in one sentence.
+      StoppedError: a signal came; the state is saved, and `resume` continues.
+
+    Example:
+      >>> import dataclasses, depthsi, numpy as np
+      >>> from depthsi.presets import tiny
+      >>> image, depth = np.zeros((240, 320, 3), np.uint8), np.full((240, 320), 2.0)
+      >>> config = dataclasses.replace(tiny(), schedule=depthsi.config.ScheduleConfig(
+      ...     batch_size=4, coarse_samples=8, fine_samples=8))
+      >>> samples = [(image, depth)] * 4
+      >>> result = depthsi.train(config, run="runs/mine", train=samples)  # doctest: +SKIP
+      >>> result.predictor()(image).shape  # doctest: +SKIP
+      (240, 320)
+    """
+    size, data = config.model.sizes.image, {}
+    if train is not None:
+        data["train"] = given_source(train, "train", size)
+        old = config.data
+        given = CustomData(
+            name=type(train).__qualname__,
+            even_scenes=getattr(old, "even_scenes", 0),
+            resident=old.resident,
+        )
+        config = dataclasses.replace(config, data=given)
+        if val is None:
+            schedule = dataclasses.replace(config.schedule, eval_every=0)
+            config = dataclasses.replace(config, schedule=schedule)
+    if val is not None:
+        if train is None:
+            raise DepthsiError("`val` is given without `train`: give both, or neither.")
+        data["val"] = given_source(val, "val", size)
+    functions = {"on_step": on_step, "on_eval": on_eval, "on_checkpoint": on_checkpoint}
+    directory = train_run(
+        config,
+        os.fspath(run),
+        resume=resume,
+        options=LogOptions(tensorboard=tensorboard),
+        loss=loss,
+        data=data,
+        callbacks=Callbacks(**{name: f for name, f in functions.items() if f is not None}),
+    )
+    return Training(directory.path, RunDirectory(directory.path).rows())
+
+
+def evaluate(
+    model: Predictor | str | os.PathLike[str],
+    data: RandomAccess | Source | str | os.PathLike[str] | None = None,
+    *,
+    split: str = "test",
+    **options: Any,
+) -> Evaluation:
+    """The metrics of a network or of external predictions, under a named protocol.
+
+    Args:
+      model: a predictor, a run, a file of weights, or external predictions as `depthsi evaluate`
+        takes them.
+      data: what to evaluate on: samples (see `depthsi.data.given.RandomAccess`; for a predictor or
+        model only), or the name of a folder of pairs, prepared data, or a run; a run has its own.
+      split: of named data.
+      options: fields of `EvaluationRequest`, such as protocol="nyu_bts", alignment="median".
+
+    Returns:
+      The scores: `results[row]["image"]` has the means over images by metric, "pixel" those over
+      all pixels, and `depthsi.evaluation.report.terminal` makes a table of all rows.
+
+    Raises:
+      DepthsiError: whatever cannot be evaluated, in one sentence.
+    """
+    named = isinstance(data, str | os.PathLike)
+    what = "predictor" if isinstance(model, Predictor) else os.fspath(model)
+    where = os.fspath(data) if isinstance(data, str | os.PathLike) else ""
+    request = EvaluationRequest(what=what, data=where, split=split, **options)
+    if isinstance(model, Predictor) or (data is not None and not named):
+        predictor = model if isinstance(model, Predictor) else load(model)
+        if data is None:
+            raise DepthsiError("A predictor has no data of its own: say what to evaluate it on.")
+        network = EvaluatedNetwork(predictor.network, what)
+        if isinstance(data, str | os.PathLike):
+            return evaluate_network(request, network)
+        return evaluate_network(request, network, given_source(data, split, predictor.sizes.image))
+    return _evaluate(request)

@@ -1,0 +1,25 @@
+"""What a program wants to hear of a training it has started."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+
+def _nothing(*_: Any) -> None:
+    pass
+
+
+@dataclasses.dataclass(frozen=True)
+class Callbacks:
+    """Functions that the loop calls, in the first process only; what they raise ends the training.
+
+    Attributes:
+      on_step: (step, metrics) after every step: loss, learning_rate, valid_share, norms.
+      on_eval: (step, metrics) after every evaluation on the split val.
+      on_checkpoint: (step, directory) when a checkpoint begins to be written into the directory.
+    """
+
+    on_step: Callable[[int, Mapping[str, float]], object] = _nothing
+    on_eval: Callable[[int, Mapping[str, float]], object] = _nothing
+    on_checkpoint: Callable[[int, Path], object] = _nothing
