@@ -270,6 +270,7 @@ def symbolic_inverse(images):
 
 
 IMAGES = ((240, 320, 3), np.uint8)
+FIXED = jax.ShapeDtypeStruct((2, 240, 320, 3), np.uint8)
 
 
 @pytest.mark.parametrize(
@@ -281,6 +282,7 @@ IMAGES = ((240, 320, 3), np.uint8)
         (lambda: exported(lambda x: (depth_of(x), x), IMAGES), "another function"),
         (lambda: exported(lambda x, y: depth_of(x), IMAGES, IMAGES), "another function"),
         (lambda: exported(lambda: jnp.zeros(())), "another function"),
+        (lambda: jax_export.export(jax.jit(depth_of))(FIXED).serialize(), "another function"),
         (lambda: exported(symbolic_inverse, IMAGES), "calls '.*', which is outside itself"),
     ],
 )
