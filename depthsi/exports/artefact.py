@@ -15,6 +15,7 @@ Nothing here imports Flax or makes a network.
 """
 
 import dataclasses
+import functools
 import hashlib
 import importlib.metadata
 import io
@@ -31,6 +32,7 @@ from jax.extend.mlir import ir
 from jax.extend.mlir.dialects import stablehlo
 from jaxtyping import Float32
 
+from depthsi.compilation import jit
 from depthsi.config_json import FORMAT as SETTINGS_FORMAT
 from depthsi.config_json import config_from_dict
 from depthsi.errors import DepthsiError
@@ -235,7 +237,7 @@ def _calls(module: bytes) -> frozenset[str]:
 
 
 def _function(path: PathLike, exported: export.Exported) -> Callable[[Any], Any]:
-    compiled = jax.jit(exported.call)
+    compiled = functools.cache(lambda: jit(exported.call))  # not before a device is needed
 
     def metres(images: Any) -> Any:
         if (platform := _platform()) not in exported.platforms:
@@ -243,7 +245,7 @@ def _function(path: PathLike, exported: export.Exported) -> Callable[[Any], Any]
                 f"{path} was exported for {', '.join(exported.platforms)}, not for {platform}."
             )
         try:
-            return jax.block_until_ready(compiled(images))
+            return jax.block_until_ready(compiled()(images))
         except Exception as error:
             reason = " ".join(str(error).split())[:300]
             raise DepthsiError(f"{path} cannot be run here ({reason}): {ADVICE}.") from error
