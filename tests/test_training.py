@@ -381,7 +381,7 @@ def test_training_stops_on_a_loss_that_is_not_finite(tmp_path):
 
 @pytest.mark.slow
 def test_the_last_good_checkpoint_survives_a_loss_that_is_not_finite(tmp_path, monkeypatch):
-    def poisoned(config, stage):
+    def poisoned(config, stage, loss=None):
         step = make_train_step(config, stage)
 
         def update(state, image, depth):

@@ -89,7 +89,7 @@ ORACLES = [
     (
         SumConfig(silog=0.1, si_mse=2.0),
         lambda *image: (
-            oracles.equation_4(*image, 0.5)
+            oracles.equation_4(*image, lam=0.5)
             + 0.5 * oracles.gradient_matching(*image)
             + 0.1 * BTS(*image)
             + 2 * linear(oracles.variance)(*image)

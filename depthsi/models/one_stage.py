@@ -4,8 +4,10 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int, Shaped
 
+from depthsi.models.checks import checked_image
 from depthsi.models.hourglass import StackedHourglass
 from depthsi.models.initialisers import quick_shapes
 from depthsi.models.settings import HourglassConfig, UNetConfig
@@ -25,10 +27,14 @@ class OneStageNet(nn.Module):
     dtype: Any = jnp.float32
     remat: bool = False
 
+    def example_image(self, batch: int = 1) -> Float[Array, "b H W 3"]:
+        """Black images (batch, H, W, 3) of the network's input size, to initialise it with."""
+        return jnp.zeros((batch, *self.config.sizes.input, 3))
+
     @nn.compact
     def __call__(
         self,
-        image: Float[Array, "b H W 3"],
+        image: Shaped[ArrayLike, "..."],
         *,
         train: bool = False,
         output: str = "",
@@ -47,14 +53,15 @@ class OneStageNet(nn.Module):
           and there are several supervised places.
 
         Raises:
-          ValueError: an output the network does not have.
+          ValueError: an output the network does not have, or images of another size, type or scale.
         """
+        pixels = checked_image(image, self.config.sizes)
         del examples
         kind = self.config.kind
         if output not in ("", kind):
             raise ValueError(f"`output` (={output!r}) must be {kind!r}, the network's only one")
         with quick_shapes(self):
             if isinstance(self.config, UNetConfig):
-                return UNet(self.config, self.dtype, self.remat, name=kind)(image, train=train)
+                return UNet(self.config, self.dtype, self.remat, name=kind)(pixels, train=train)
             hourglass = StackedHourglass(self.config, self.dtype, self.remat, name=kind)
-            return hourglass(image, train=train)
+            return hourglass(pixels, train=train)

@@ -5,8 +5,10 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int, Shaped
 
+from depthsi.models.checks import checked_image
 from depthsi.models.coarse import CoarseNet
 from depthsi.models.fine import FineNet
 from depthsi.models.initialisers import quick_shapes
@@ -28,13 +30,17 @@ class TwoScaleNet(nn.Module):
     dtype: Any = jnp.float32
     remat: bool = False
 
+    def example_image(self, batch: int = 1) -> Float[Array, "b H W 3"]:
+        """Black images (batch, H, W, 3) of the network's input size, to initialise it with."""
+        return jnp.zeros((batch, *self.config.sizes.input, 3))
+
     def setup(self) -> None:
         self.coarse = CoarseNet(self.config, self.dtype, self.remat)
         self.fine = FineNet(self.config, self.dtype, self.remat)
 
     def __call__(
         self,
-        image: Float[Array, "b H W 3"],
+        image: Shaped[ArrayLike, "..."],
         *,
         train: bool = False,
         output: Output = "fine",
@@ -55,11 +61,12 @@ class TwoScaleNet(nn.Module):
           Log depth, natural log of metres, of the geometry's `output` size.
 
         Raises:
-          ValueError: an output the networks do not have.
+          ValueError: an output the networks do not have, or images of another size, type or scale.
         """
+        pixels = checked_image(image, self.config.sizes)
         if output not in ("coarse", "fine"):
             raise ValueError(f"`output` (={output!r}) must be 'coarse' or 'fine'")
         with quick_shapes(self):
             if output == "coarse":
-                return self.coarse(image, train=train, examples=examples)
-            return self.fine(image, jax.lax.stop_gradient(self.coarse(image)))
+                return self.coarse(pixels, train=train, examples=examples)
+            return self.fine(pixels, jax.lax.stop_gradient(self.coarse(pixels)))
