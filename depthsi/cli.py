@@ -158,6 +158,25 @@ class Evaluate(EvaluationRequest):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Report:
+    """Write a page about one run, or several side by side: curves, metrics, images, settings."""
+
+    runs: Annotated[
+        tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="RUN [RUN ...]")
+    ] = ()
+    """Directories of runs."""
+    out: Annotated[str, tyro.conf.arg(metavar="FILE")] = ""
+    """The HTML file; none for report.html in the run, or here for several runs."""
+    split: Literal["test", "val"] = "test"
+    """Split of the data whose images are predicted."""
+
+    def __call__(self) -> None:
+        from depthsi.report.write import write_report
+
+        write_report(self.runs, self.out, self.split)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Predict(PredictRequest):
     """Write depth maps of photos of any size."""
 
@@ -208,6 +227,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _with_settings(ConfigOptions, "config", start),
             Launch,
             Evaluate,
+            Report,
             Predict,
             Export,
             Info,

@@ -22,7 +22,7 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 ELSEWHERE = ("gcloud", "pip", "python3", "python", "pre-commit")  # not run here
 # so that a training takes two steps of each stage
 SMALL = "--model.width 0.01 --schedule.batch-size 4 --schedule.coarse-samples 4"
-SMALL += " --schedule.fine-samples 4"
+SMALL += " --schedule.fine-samples 4 --optim.warmup 0"
 FEW_ROOMS = "--data.train 4 --data.val 2 --data.test 2"
 
 
@@ -85,7 +85,9 @@ def workplace(tmp_path, monkeypatch):
     pairs = [(split, image, depth) for split in ("train",) * 4 + ("val", "test", "test")]
     for folder in ("path/to/folder", "FOLDER"):
         write_pairs(Path(folder), pairs)
-    saved(tmp_path / "photo.jpg", image)
+    (tmp_path / "trip").mkdir()
+    for photo in ("photo.jpg", "trip/1.jpg", "trip/2.jpg"):
+        saved(tmp_path / photo, image)
     (tmp_path / "maps").mkdir()
     for number in (5, 6):  # of the split test
         np.save(tmp_path / "maps" / f"{number}.npy", depth.astype(np.float32))

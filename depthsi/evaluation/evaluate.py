@@ -1,5 +1,6 @@
 """One evaluation, whatever it is of."""
 
+import shlex
 from pathlib import Path
 
 from depthsi.errors import DepthsiError
@@ -48,4 +49,6 @@ def evaluate_and_report(request: EvaluationRequest) -> Evaluation:
     files = write(found, out)  # before anything is printed, which may fail
     print(terminal(found))
     print("\nWritten: " + " ".join(map(str, files)))
+    if is_run(str(out)):  # where a report looks for the numbers
+        print(f"Next: depthsi report {shlex.quote(str(out))}")
     return found

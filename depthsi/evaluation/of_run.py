@@ -83,7 +83,7 @@ def evaluate_network(
     pairs = open_samples(source, sizes.image, request.split)
 
     notes = [describe(protocol, box, sizes.image), truth]
-    scores, predictors = {}, _predictors(network, request.mirrored)
+    scores, predictors = {}, network_predictors(network, request.mirrored)
     if request.mirrored:
         notes.append("Mirrored too: mean log depth of each picture and of its mirror image.")
     for row, predict in predictors.items():
@@ -172,7 +172,7 @@ def _source(
             f"{request.what} is a network without data of its own: say what to evaluate it on with"
             " --data, a folder of pairs, prepared data or a run."
         )
-    data, source = _open_source(data, request.split, size, protocol)
+    data, source = open_source(data, request.split, size, protocol)
     return source, f"{note} {truth_note(protocol, data)}".strip()
 
 
@@ -183,7 +183,7 @@ def data_settings(data: str) -> DataConfig:
     return Prepared(root=data) if is_prepared(Path(data)) else Folder(root=data)
 
 
-def _open_source(
+def open_source(
     data: DataConfig, split: str, size: tuple[int, int], protocol: Protocol
 ) -> tuple[DataConfig, Source]:
     """The split with the depth map that the protocol is defined with, if the data stores it."""
@@ -208,7 +208,7 @@ def _context(request: EvaluationRequest, evaluated: EvaluatedNetwork) -> dict[st
     return found | ({"data": request.data} if request.data else {})
 
 
-def _predictors(network: TrainedNetwork, mirrored: bool) -> dict[str, Predictor]:
+def network_predictors(network: TrainedNetwork, mirrored: bool = False) -> dict[str, Predictor]:
     """Row -> network, for every network that has been trained, and the last one `mirrored`."""
     compiled = {}
     for output in network.outputs:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import shlex
 from collections.abc import Mapping
 from importlib import metadata
 
@@ -117,7 +118,9 @@ def train_run(
             steps = make_stages(config)[-1].end
             trained = TrainedNetwork(config.model, params, trained_outputs(config, steps), steps)
             write_network(run.weights, trained)
-            say(f"Trained {steps} steps. Next: depthsi evaluate {path}")
+            where = shlex.quote(str(path))
+            say(f"Trained {steps} steps. Next: depthsi evaluate {where}")
+            say(f"Then, or at any time, a page about it: depthsi report {where}")
     return run
 
 

@@ -1,0 +1,1 @@
+"""A training run as one HTML page: curves, metrics, images and settings, without a network."""

@@ -1,0 +1,178 @@
+"""A run's network on every image of a split: where it errs, and what to show of it."""
+
+import dataclasses
+import functools
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from depthsi.data.pipeline import Samples, open_samples, ordered_batches
+from depthsi.errors import DepthsiError
+from depthsi.evaluation.contact_sheet import chosen
+from depthsi.evaluation.depth_tally import DepthTally, tally_depths
+from depthsi.evaluation.error_split import ErrorParts, split_error
+from depthsi.evaluation.of_run import (
+    BATCH,
+    network_predictors,
+    open_source,
+    picture_names,
+    truth_note,
+)
+from depthsi.geometry import Geometry
+from depthsi.metrics.compare import Predictor, cell_batches, comparable
+from depthsi.metrics.protocols import DEFAULT_PROTOCOLS, Protocol
+from depthsi.metrics.regions import describe, evaluated_region
+from depthsi.runs import RunDirectory
+from depthsi.training.checkpoints.trained import trained_network
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ShownImage:
+    """An image of the gallery, the part of it that is compared.
+
+    Attributes:
+      name: of the image.
+      kind: why it is shown, such as worst.
+      error: RMSE log of the last prediction.
+      picture: uint8 (h, w, 3).
+      true: (h, w) metres; 0, negative, NaN or inf where it is missing.
+      where: bool (h, w), the pixels that count.
+      predictions: by network, (h, w) metres.
+    """
+
+    name: str
+    kind: str
+    error: float
+    picture: np.ndarray
+    true: np.ndarray
+    where: Bool[np.ndarray, "h w"]
+    predictions: Mapping[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Analysis:
+    """What a run's last network does on a split.
+
+    Attributes:
+      split: its name.
+      step: of the checkpoint.
+      network: name of the last network.
+      parameters: number of its numbers.
+      notes: lines about the protocol.
+      parts: of the squared log error of each image.
+      tally: predicted against true depth.
+      shown: the images of the gallery, worst first.
+      indices: their numbers in the split and why they were chosen.
+    """
+
+    split: str
+    step: int
+    network: str
+    parameters: int
+    notes: str
+    parts: ErrorParts
+    tally: DepthTally
+    shown: tuple[ShownImage, ...]
+    indices: tuple[tuple[int, str], ...]
+
+    @property
+    def errors(self) -> Float64[np.ndarray, " N"]:
+        """RMSE log of each image; NaN where it could not be scored."""
+        return np.sqrt(self.parts.whole)
+
+
+def analyse(
+    run: RunDirectory,
+    split: str,
+    protocol: Protocol | None = None,
+    indices: Sequence[tuple[int, str]] | None = None,
+) -> Analysis:
+    """Predicts a split with the newest checkpoint of a run.
+
+    Args:
+      run: whose network and data are taken.
+      split: of its data.
+      protocol: of the comparison; the paper's for the data set by default.
+      indices: the images to show and why, in place of the worst, middle and best.
+
+    Raises:
+      DepthsiError: no whole checkpoint, data that cannot be read, or nothing to compare.
+    """
+    config = run.config()
+    sizes = config.model.sizes
+    rules = protocol or DEFAULT_PROTOCOLS[sizes.name]
+    box = evaluated_region(rules, sizes, sizes.image)
+    network = trained_network(run.path)
+    data, source = open_source(config.data, split, sizes.image, rules)
+    predictors = network_predictors(network)
+    samples = open_samples(source, sizes.image, split)
+    images = _Images(samples, picture_names(source, split), predictors, sizes, rules)
+    parts, tally = _scored(images)
+    errors = np.sqrt(parts.whole)
+    if not np.isfinite(errors).any():
+        raise DepthsiError(f"No image of the split {split!r} can be compared with its depth.")
+    places = tuple(indices if indices is not None else chosen(errors))
+    return Analysis(
+        split=split,
+        step=network.step,
+        network=images.main,
+        parameters=_count(network.params),
+        notes="\n".join([describe(rules, box, sizes.image), truth_note(rules, data)]),
+        parts=parts,
+        tally=tally,
+        shown=tuple(_shown(images, index, kind, float(errors[index])) for index, kind in places),
+        indices=places,
+    )
+
+
+class _Images(NamedTuple):
+    """The images of a split, and what is compared in them."""
+
+    samples: Samples
+    names: tuple[str, ...]
+    predictors: dict[str, Predictor]
+    sizes: Geometry
+    rules: Protocol
+
+    @property
+    def main(self) -> str:
+        return list(self.predictors)[-1]
+
+
+def _scored(images: _Images) -> tuple[ErrorParts, DepthTally]:
+    """The last network's errors on every image."""
+    parts, tallies = [], []
+    batches = ordered_batches(images.samples, BATCH)
+    predict = images.predictors[images.main]
+    for predicted, true in cell_batches(predict, batches, images.sizes, images.rules):
+        maps, where = map(np.asarray, comparable(predicted, true, images.rules))
+        parts.append(split_error(maps, true, where))
+        tallies.append(tally_depths(maps, true, where))
+    joined = ErrorParts(*map(np.concatenate, zip(*parts, strict=True)))
+    return joined, functools.reduce(operator.add, tallies)
+
+
+def _shown(images: _Images, index: int, kind: str, error: float) -> ShownImage:
+    """An image with the predictions of all networks."""
+    image, depth = images.samples.read(np.array([index]))
+    box = evaluated_region(images.rules, images.sizes, images.sizes.image)
+    inside = np.s_[box.top : box.bottom, box.left : box.right]
+    true, found, where = depth[0][inside], {}, np.zeros(0, bool)
+    for row, predict in images.predictors.items():
+        ((maps, truth),) = cell_batches(predict, [(image, depth)], images.sizes, images.rules)
+        each, where = map(np.asarray, comparable(maps, truth, images.rules))
+        found[row] = each[0]
+    return ShownImage(images.names[index], kind, error, image[0][inside], true, where[0], found)
+
+
+def _count(params: Mapping) -> int:
+    return sum(
+        _count(each) if isinstance(each, Mapping) else int(np.size(each))
+        for each in params.values()
+    )
+
+
+Analyse = Callable[..., Analysis]
