@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     )
     from depthsi.metrics import DepthMetrics, depth_metrics
     from depthsi.models import CoarseNet, FineNet, TwoScaleNet
-    from depthsi.predictor import Predictor, load
+    from depthsi.predictor import Predictor, export, load
     from depthsi.weights.network_file import TrainedNetwork, read_network, write_network
 
 __version__ = "0.1.0"
@@ -50,6 +50,7 @@ _HOMES = {
     "TwoScaleNet": "models",
     "depth_metrics": "metrics",
     "evaluate": "api",
+    "export": "predictor",
     "load": "predictor",
     "optimal_log_scale": "losses",
     "read_network": "weights.network_file",
@@ -92,6 +93,7 @@ __all__ = [
     "depth_metrics",
     "evaluate",
     "evaluation",
+    "export",
     "geometry",
     "load",
     "losses",

@@ -17,6 +17,7 @@ from depthsi.evaluation.evaluate import evaluate as _evaluate
 from depthsi.evaluation.of_run import EvaluatedNetwork, evaluate_network
 from depthsi.evaluation.report import Evaluation
 from depthsi.evaluation.request import EvaluationRequest
+from depthsi.exports.artefact import ExportedNetwork
 from depthsi.predictor import Predictor, load
 from depthsi.runs import RunDirectory
 from depthsi.training.logs.callbacks import Callbacks
@@ -149,6 +150,11 @@ def evaluate(
         predictor = model if isinstance(model, Predictor) else load(model)
         if data is None:
             raise DepthsiError("A predictor has no data of its own: say what to evaluate it on.")
+        if isinstance(predictor.network, ExportedNetwork):
+            raise DepthsiError(
+                "An exported network has one output and no parameters: evaluate the run or the file"
+                " of weights it was made from."
+            )
         network = EvaluatedNetwork(predictor.network, what)
         if isinstance(data, str | os.PathLike):
             return evaluate_network(request, network)

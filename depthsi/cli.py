@@ -1,4 +1,4 @@
-"""Command line: `depthsi prepare | train | config | launch | evaluate | report | predict | info`.
+"""The command line: `depthsi prepare | train | launch | evaluate | predict | export` and others.
 
 Parses; the work is elsewhere.
 """
@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal, TextIO
 import tyro
 
 from depthsi import __version__
+from depthsi.commands.export_request import ExportRequest
 from depthsi.commands.info_request import InfoRequest
 from depthsi.commands.predict_request import PredictRequest
 from depthsi.commands.prepare import DataSetOptions
@@ -37,7 +38,7 @@ from depthsi.output import CLOSED_PIPE, complain, discard_output, make_encodable
 from depthsi.presets import PRESETS
 from depthsi.training.processes.cluster import Cluster
 
-VERBS = ("prepare", "train", "config", "launch", "evaluate", "report", "predict", "info")
+VERBS = ("prepare", "train", "config", "launch", "evaluate", "report", "predict", "export", "info")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,6 +193,16 @@ class Predict(PredictRequest):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Export(ExportRequest):
+    """Write a network as one file that other programs can use."""
+
+    def __call__(self) -> None:
+        from depthsi.commands.export import export
+
+        export(self)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Info(InfoRequest):
     """Show versions and devices, the layers and progress of a run, or what data is like."""
 
@@ -226,6 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             Evaluate,
             Report,
             Predict,
+            Export,
             Info,
         )
         command = tyro.cli(

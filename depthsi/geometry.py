@@ -23,6 +23,13 @@ Variant = Literal["A", "B", "C"]
 CELL_STRIDE = 4  # input pixels from one output cell to the next
 CELL_OFFSET = 5  # input pixel at the centre of output cell 0
 
+# Focal lengths of the data sets' colour cameras, in pixels of `Geometry.image`:
+#   nyu    518.858 at 640x480: fx_rgb of the toolbox's camera_params.m, see
+#          https://cs.nyu.edu/~fergus/datasets/nyu_depth_v2.html; the rooms' are 250 to 333
+#   kitti  721.538 at 1242x375: P_rect_02 of calib_cam_to_cam.txt of 2011_09_26, see
+#          https://www.cvlibs.net/datasets/kitti/raw_data.php; other days have 707 to 719
+FOCAL_LENGTHS = {"nyu": 518.8579 * 320 / 640, "kitti": 721.5377 * 612 / 1242}
+
 
 class Window(NamedTuple):
     """A square sliding window: kernel and stride in pixels, padding per axis as (before, after)."""
@@ -103,6 +110,14 @@ class Geometry:
         left = (self.image[1] - self.input[1]) // 2 + CELL_OFFSET - 1
         rows, cols = (n * CELL_STRIDE for n in self.output)
         return Crop(top, top + rows, left, left + cols)
+
+    def focal_length(self, size: Size) -> float:
+        """Focal length, in pixels, of a photo of `size` = (H, W) by the data set's camera.
+
+        The photo is one that, scaled until it just covers `image`, has the scale of the data.
+        """
+        factor = max(self.image[0] / size[0], self.image[1] / size[1])
+        return FOCAL_LENGTHS[self.name] / factor
 
     def cell_to_pixel(self, row: int, col: int) -> tuple[int, int]:
         """Pixel of `input` at the centre of output cell (row, col): where its target is read.

@@ -14,7 +14,6 @@ from PIL import Image
 from depthsi.augment import centre
 from depthsi.compilation import jit
 from depthsi.geometry import CELL_STRIDE, Geometry
-from depthsi.models.factory import make_model
 from depthsi.models.settings import ModelConfig
 
 BATCHES = (1, 4, 16)  # windows predicted together, padded to the next of these
@@ -30,6 +29,8 @@ def make_predictor(
       output: one of the outputs of `config.kind`: coarse or fine, unet, hourglass.
       mirrored: whether to take the mean log depth of each picture and of its mirror image.
     """
+    from depthsi.models.factory import make_model  # Flax, which exported networks do without
+
     model = make_model(config)
 
     def log_depth(params: Any, image: jax.Array) -> jax.Array:
@@ -52,6 +53,8 @@ def make_window_network(
 
     `output` is one of the outputs of `config.kind`: coarse or fine, unet, hourglass.
     """
+    from depthsi.models.factory import make_model
+
     model = make_model(config)
 
     def network(params: Any, image: jax.Array) -> jax.Array:

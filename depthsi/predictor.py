@@ -9,22 +9,21 @@ import functools
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax.errors import FlaxError
 from jaxtyping import Array, Float, Float32, UInt8
 from PIL import Image, ImageOps
 
 from depthsi.data.formats import images
 from depthsi.errors import DepthsiError
+from depthsi.exports.artefact import SUFFIX, ExportedNetwork, read_artefact
 from depthsi.geometry import Geometry
 from depthsi.inference import make_window_network, predict_depths
-from depthsi.models.factory import make_model
-from depthsi.training.checkpoints.trained import trained_network
-from depthsi.weights.network_file import TrainedNetwork
+from depthsi.training.checkpoints import trained
+from depthsi.weights.network_file import TrainedNetwork, write_network
 
 ImageLike = str | os.PathLike[str] | Image.Image | np.ndarray | jax.Array
 
@@ -35,22 +34,80 @@ def load(
     """A trained network, ready to predict.
 
     Args:
-      model: the directory of a run, or a file of weights as `depthsi train` writes it into the run
-        (`weights.safetensors`).
+      model: the directory of a run, a file of weights as `depthsi train` writes it into the run
+        (`weights.safetensors`), or an exported network (`.stablehlo`), for which Flax is not
+        imported.
       checkpoint: of a run: newest, best, or the step of one of its checkpoints.
       output: which of the network's maps to predict, such as "coarse"; the best trained one if not
         given.
 
     Raises:
-      DepthsiError: there is no run or file of weights, it is damaged, or it has no such checkpoint
-        or output.
+      DepthsiError: there is no run or file, it is damaged, or it has no such checkpoint or output.
 
     Example:
       >>> predictor = depthsi.load("runs/rooms")  # doctest: +SKIP
       >>> predictor("photo.jpg").shape  # doctest: +SKIP
       (480, 640)
     """
-    return Predictor(trained_network(Path(model), str(checkpoint)), output)
+    path = Path(model)
+    if path.suffix != SUFFIX:
+        return Predictor(trained.trained_network(path, str(checkpoint)), output)
+    if checkpoint != "newest":
+        raise DepthsiError(f"{path} is an exported network, without checkpoints to choose from.")
+    return Predictor(read_artefact(path), output)
+
+
+def is_model(path: str | os.PathLike[str]) -> bool:
+    """Whether `load` takes `path` for a run, a file of weights or an exported network."""
+    return Path(path).suffix == SUFFIX or trained.is_model(path)
+
+
+def export(
+    predictor: "Predictor",
+    path: str | os.PathLike[str],
+    *,
+    dtype: Literal["float32", "bfloat16"] = "float32",
+) -> None:
+    """Writes a network as one file, whole or not at all.
+
+    Args:
+      predictor: from `load`.
+      path: of the file. One that ends in .stablehlo is a program for CPUs, GPUs and TPUs that gives
+        the predictor's output, see `depthsi.exports.artefact`; one in .onnx the same for other
+        runtimes, see `depthsi.exports.onnx`; one in .safetensors has the parameters by name and
+        all outputs, see `depthsi.weights.network_file`. `load` reads the first and the last.
+      dtype: of the numbers in .safetensors; those in the others are float32.
+
+    Raises:
+      DepthsiError: another ending; bfloat16 for one of the others; the network is itself an
+        exported one; jax2onnx is not installed, which .onnx needs.
+      OSError: the file cannot be written.
+
+    Example:
+      >>> predictor = depthsi.load("runs/rooms")  # doctest: +SKIP
+      >>> depthsi.export(predictor, "rooms.stablehlo")  # doctest: +SKIP
+    """
+    network, output, suffix = predictor.network, predictor.output, Path(path).suffix
+    assert output is not None
+    if isinstance(network, ExportedNetwork):
+        raise DepthsiError(
+            "The network is an exported one already, without parameters to write: export the run"
+            " or the file of weights it was made from."
+        )
+    if dtype != "float32" and suffix in (SUFFIX, ".onnx"):
+        raise DepthsiError(f"{path} is to have {dtype} numbers, which only .safetensors can have.")
+    if suffix == SUFFIX:
+        from depthsi.exports.stablehlo import write_stablehlo
+
+        write_stablehlo(path, network, output)
+    elif suffix == ".onnx":
+        from depthsi.exports.onnx import write_onnx
+
+        write_onnx(path, network, output)
+    elif suffix == ".safetensors":
+        write_network(path, network, dtype)
+    else:
+        raise DepthsiError(f"{path} must end in .stablehlo, .safetensors or .onnx.")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -69,7 +126,7 @@ class Predictor:
     the training data.
 
     Attributes:
-      network: its settings and parameters.
+      network: its settings, and its parameters or the function that it was exported as.
       output: which of the network's maps is predicted; the best trained one if None is given.
 
     Raises:
@@ -88,7 +145,7 @@ class Predictor:
       ((480, 640), dtype('float32'))
     """
 
-    network: TrainedNetwork
+    network: TrainedNetwork | ExportedNetwork
     output: str | None = None
 
     def __post_init__(self) -> None:
@@ -119,13 +176,7 @@ class Predictor:
         Args:
           images: any iterable, also an endless one.
         """
-        try:
-            yield from predict_depths(self._windows, map(as_rgb, images), self.sizes)
-        except FlaxError as error:
-            reason = str(error).split("(http")[0].strip()
-            raise DepthsiError(
-                f"The parameters do not fit the network of {self.network.settings}: {reason}"
-            ) from error
+        yield from predict_depths(self._windows, map(as_rgb, images), self.sizes)
 
     def log_depth(
         self, images: Float[Array, "b H W 3"], params: Any = None
@@ -138,16 +189,42 @@ class Predictor:
 
         Returns:
           Log depth, natural log of metres, of the size `sizes.output`.
+
+        Raises:
+          DepthsiError: the network is an exported one, which has no parameters.
         """
+        from depthsi.models.factory import make_model  # Flax, which exported networks do without
+
+        if isinstance(self.network, ExportedNetwork):
+            raise DepthsiError(
+                "An exported network has no parameters: load the run or the file of weights it was"
+                " made from, or call predictor.network.metres."
+            )
         params = self.network.params if params is None else params
         model = make_model(self.network.settings)
         return jnp.asarray(model.apply({"params": params}, images, output=self.output))
 
     @functools.cached_property
     def _windows(self) -> Callable[[Any], Any]:
-        params = jax.device_put(dict(self.network.params))  # once, not with every batch
+        network = self.network
+        if isinstance(network, ExportedNetwork):
+            return network.window_log_depth
+        from flax.errors import FlaxError
+
+        params = jax.device_put(dict(network.params))  # once, not with every batch
         assert self.output is not None
-        return make_window_network(self.network.settings, params, self.output)
+        apply = make_window_network(network.settings, params, self.output)
+
+        def log_depth(windows: Any) -> Any:
+            try:
+                return apply(windows)
+            except FlaxError as error:
+                reason = str(error).split("(http")[0].strip()
+                raise DepthsiError(
+                    f"The parameters do not fit the network of {network.settings}: {reason}"
+                ) from error
+
+        return log_depth
 
 
 def as_rgb(image: ImageLike) -> UInt8[np.ndarray, "H W 3"]:

@@ -241,6 +241,22 @@ def test_each_kind_of_file_holds_the_depth(weights, tmp_path, predictor):
         assert min(panel.size) > 150
 
 
+def test_photos_become_points_in_space(weights, tmp_path, predictor):
+    image = photo()
+    Image.fromarray(image).save(tmp_path / "a.png")
+    assert run_predict(weights, tmp_path / "a.png", "--out", tmp_path, "--save", "ply,viewer") == 0
+    depth, focal = predictor(image), 518.8579 / 8  # of 60x80 pixels
+    rows, cols = np.nonzero(np.isfinite(depth))
+    z = depth[rows, cols].astype(np.float64)
+    expected = np.stack([z * (cols - 39.5) / focal, z * (rows - 29.5) / focal, z], axis=1)
+    layout = np.dtype([("position", "<f4", 3), ("colour", "u1", 3)])
+    body = (tmp_path / "a_points.ply").read_bytes().partition(b"end_header\n")[2]
+    points = np.frombuffer(body, layout)
+    np.testing.assert_allclose(points["position"], expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(points["colour"], image[rows, cols])
+    assert f"{len(rows)} points" in (tmp_path / "a_viewer.html").read_text("utf-8")
+
+
 def test_folders_patterns_and_lists_name_photos(weights, tmp_path, monkeypatch, capsys):
     import io
 

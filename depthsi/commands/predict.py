@@ -15,8 +15,7 @@ from depthsi.commands.predict_request import PredictRequest
 from depthsi.data.formats.images import IMAGE_SUFFIXES, read_image
 from depthsi.errors import DepthsiError, DepthsiWarning
 from depthsi.output import complain
-from depthsi.predictor import load
-from depthsi.training.checkpoints.trained import is_model
+from depthsi.predictor import is_model, load
 from depthsi.viz.depth_maps import require_matplotlib
 from depthsi.viz.save_depth import save_depth
 
@@ -53,7 +52,8 @@ def predict(request: PredictRequest) -> int:
         for depth in predictor.stream(images()):
             photo, image = waiting.popleft()
             directory.mkdir(parents=True, exist_ok=True)
-            written = save_depth(directory, photo.stem, image, depth, kinds)
+            focal = predictor.sizes.focal_length(depth.shape)
+            written = save_depth(directory, photo.stem, image, depth, kinds, focal)
             done += 1
             bar.update()
             bar.write(" ".join(map(str, written)), file=sys.stdout)
@@ -84,7 +84,8 @@ def _model_and_photos(words: Sequence[str]) -> tuple[str, Sequence[str]]:
             raise DepthsiError(f"The model comes first: depthsi predict {swapped} {model} ...")
         raise DepthsiError(
             f"{model} is neither a run (it has no config.json) nor a file of weights"
-            " (.safetensors): name one of them before the photos."
+            " (.safetensors) or an exported network (.stablehlo): name one of them before the"
+            " photos."
         )
     if not photos:
         raise DepthsiError(f"No photo was named: depthsi predict {model} PHOTO [PHOTO ...].")

@@ -7,7 +7,7 @@ import tyro
 
 from depthsi.errors import DepthsiError
 
-SAVED = ("png16", "npy", "colour", "panel", "exr")
+SAVED = ("png16", "npy", "colour", "panel", "exr", "ply", "viewer")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,8 +17,9 @@ class PredictRequest:
     words: Annotated[
         tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="MODEL PHOTO [PHOTO ...]")
     ] = ()
-    """A run or a file of weights, then photos (JPEG, PNG, WebP, BMP, TIFF or HEIC): files, folders,
-    patterns such as 'trip/*.jpg', or - for a list of files on standard input, one a line."""
+    """A run, a file of weights or an exported network, then photos (JPEG, PNG, WebP, BMP, TIFF or
+    HEIC): files, folders, patterns such as 'trip/*.jpg', or - for a list of files on standard
+    input, one a line."""
     out: Annotated[str, tyro.conf.arg(metavar="DIR")] = "out"
     """Directory for the results."""
     checkpoint: str = "newest"
@@ -26,7 +27,9 @@ class PredictRequest:
     save: Annotated[str, tyro.conf.arg(metavar="KIND[,KIND...]")] = ""
     """What to write of each photo: png16 (16-bit PNG in millimetres, 0 where unknown), npy (float32
     metres), colour (the map in colour), panel (photo and map side by side), exr (float32 metres,
-    needs the extra data). Default: png16,npy,panel, without panel where matplotlib is missing."""
+    needs the extra data), ply (coloured points in metres; x to the right, y down, z forward, with
+    the focal length of the training data), viewer (a page that turns these points). Default:
+    png16,npy,panel, without panel where matplotlib is missing."""
 
     def kinds(self) -> tuple[str, ...]:
         """The parts of `save`; none if it was not given.

@@ -24,7 +24,7 @@ def checked_image(image: Any, sizes: Geometry) -> Float[Array, "b H W 3"]:
     """
     height, width = sizes.input
     wanted = f"float32 (batch, {height}, {width}, 3), RGB on the scale 0..255"
-    shape = jnp.shape(image)
+    shape = np.shape(image)  # converters to other formats trace what jnp.shape gives
     if len(shape) != 4 or shape[3] != 3:
         if len(shape) == 3 and shape[2] == 3:
             remedy = "add a batch axis, image[None]"

@@ -49,7 +49,7 @@ class CoarseNet(nn.Module):
         """
         config, size = self.config, self.config.sizes
         x = coarse_features(self, image, size)
-        x = config.feature_scale * x.reshape(len(x), -1)
+        x = config.feature_scale * x.reshape(x.shape[0], -1)
         fc6_init = config.paper_or_scaled(normal(0.01), he_normal())
         x = nn.Dense(
             scaled_width(4096, config.width), dtype=self.dtype, kernel_init=fc6_init, name="fc6"

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
 
 from depthsi.config_json import FORMAT, config_from_dict
 from depthsi.errors import DepthsiError
@@ -57,6 +56,8 @@ def write_network(
     Raises:
       OSError: the file cannot be written.
     """
+    from flax.traverse_util import flatten_dict
+
     arrays = {
         name: np.asarray(array).astype(dtype).astype(np.float32)
         for name, array in flatten_dict(dict(network.params), sep="/").items()
@@ -79,6 +80,8 @@ def read_network(path: PathLike) -> TrainedNetwork:
     Raises:
       DepthsiError: the file is missing, damaged, or was not written by `write_network`.
     """
+    from flax.traverse_util import unflatten_dict
+
     network, checksum = _described(path)
     arrays = read_arrays(path, lambda name: True, MAX_PARAMETER_BYTES)
     if checksum != _checksum(arrays):

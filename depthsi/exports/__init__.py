@@ -1,0 +1,1 @@
+"""Trained networks as programs that run without this package's networks, or without JAX."""

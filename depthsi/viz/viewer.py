@@ -1,0 +1,73 @@
+"""A point cloud as one page of HTML that turns it, from a file and without network."""
+
+import base64
+import html
+import json
+import math
+import re
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from depthsi.files import write_text
+from depthsi.viz.point_cloud import point_cloud
+
+MOST_POINTS = 150_000  # of a page, which then has 3 MB
+
+
+def write_viewer(
+    path: Path,
+    depth: Float[np.ndarray, "H W"],
+    image: UInt8[np.ndarray, "H W 3"],
+    focal: float,
+    title: str,
+) -> None:
+    """Writes a page that shows the points of a depth map, whole or not at all.
+
+    Of a large image it has the pixels of every second row and column, every third, and so on, so
+    that they are at most `MOST_POINTS`.
+
+    Args:
+      path: of the page.
+      depth: along the optical axis, metres; pixels where it is not finite are left out.
+      image: RGB.
+      focal: focal length in pixels of this image.
+      title: of the page.
+
+    Raises:
+      OSError: the file cannot be written.
+    """
+    step = _step(np.isfinite(depth))
+    height, width = depth.shape
+    centre = (height - 1) / 2 / step, (width - 1) / 2 / step
+    cloud = point_cloud(depth[::step, ::step], image[::step, ::step], focal / step, centre)
+    about = {
+        "spacing": cloud.spacing,
+        "focal": focal,
+        "size": [height, width],
+        "pivot": float(np.median(cloud.positions[:, 2])) if len(cloud.positions) else 1.0,
+    }
+    values = {
+        "TITLE": html.escape(title),
+        "COUNT": str(len(cloud.positions)),
+        "ABOUT": json.dumps(about),
+        "POSITIONS": _base64(cloud.positions.astype("<f4")),
+        "COLOURS": _base64(cloud.colours),
+    }
+    page = resources.files("depthsi.viz").joinpath("viewer.html").read_text("utf-8")
+    write_text(path, re.sub(r"\{\{(\w+)\}\}", lambda found: values[found[1]], page))
+
+
+def _step(known: np.ndarray) -> int:
+    """The least step through rows and columns that leaves few enough of the known pixels."""
+    step = max(1, math.isqrt(int(known.sum()) // MOST_POINTS))
+    while known[::step, ::step].sum() > MOST_POINTS:
+        step += 1
+    return step
+
+
+def _base64(array: Any) -> str:
+    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode("ascii")
