@@ -50,7 +50,7 @@ def test_two_processes_at_once_and_a_torn_entry(tmp_path):
     for program in programs:  # as a process killed while writing leaves them
         program.write_bytes(b"half")
         program.with_name(program.name.removesuffix("-cache") + "-atime").unlink()
-        os.utime(program, (time.time() - 3600,) * 2)
+        os.utime(program, (time.time() - 3600, time.time() - 3600))
     finish(start(XDG_CACHE_HOME=str(tmp_path)))
     assert all(len(program.read_bytes()) > 4 for program in programs)
 

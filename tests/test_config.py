@@ -30,6 +30,7 @@ def test_presets_of_the_paper_have_its_numbers():
         assert isinstance(config.optim, SgdConfig)
         assert isinstance(config.model, TwoScaleConfig)
         assert (config.optim.kind, config.optim.momentum) == ("sgd", 0.9)
+        assert isinstance(config.loss, ScaleInvariantConfig)
         assert (config.schedule.batch_size, config.loss.lam, config.model.width) == (32, 0.5, 1.0)
         assert config.loss.multiplier == pytest.approx(4.783, abs=1e-3)
 

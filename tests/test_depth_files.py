@@ -31,8 +31,8 @@ def test_npz_holds_one_array_or_one_called_depth(tmp_path, dtype):
     np.savez_compressed(tmp_path / "single.npz", anything=depth)
     np.save(tmp_path / "plain.npy", depth)
     for name in ("named.npz", "single.npz", "plain.npy"):
-        for given in ({"units_per_metre": units}, {"assumed": 1000}):
-            result = read_depth(tmp_path / name, **given)
+        for given, assumed in ((units, None), (None, 1000)):
+            result = read_depth(tmp_path / name, given, assumed=assumed)
             assert result.dtype == np.float32
             np.testing.assert_array_equal(result, expected)
 

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from depthsi.cli import main
-from depthsi.config import MuonConfig, Rooms, SgdConfig, TwoScaleConfig
+from depthsi.config import MuonConfig, Rooms, ScaleInvariantConfig, SgdConfig, TwoScaleConfig
 from depthsi.config_json import config_from_dict, to_dict
 from depthsi.errors import DepthsiError
 from depthsi.runs import RunDirectory
@@ -141,6 +141,7 @@ def test_a_field_that_was_not_there_yet_has_its_default():
     values = old()
     del values["loss"]["space"], values["compute"]["remat"]
     config = config_from_dict(values)
+    assert isinstance(config.loss, ScaleInvariantConfig)
     assert (config.loss.space, config.compute.remat) == ("log", False)
 
 

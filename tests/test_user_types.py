@@ -10,6 +10,7 @@ import pytest
 
 import depthsi
 from depthsi.evaluation.report import Evaluation
+from depthsi.exports.artefact import ExportedNetwork
 from depthsi.geometry import Geometry
 
 
@@ -17,7 +18,7 @@ def never_called(image: np.ndarray) -> None:
     """Only read by the type checker."""
     predictor = depthsi.load("runs/rooms", checkpoint="best")
     assert_type(predictor, depthsi.Predictor)
-    assert_type(predictor.network, depthsi.TrainedNetwork)
+    assert_type(predictor.network, depthsi.TrainedNetwork | ExportedNetwork)
     assert_type(predictor.sizes, Geometry)
     assert_type(depthsi.presets.tiny(), depthsi.Config)
     training = depthsi.train(depthsi.presets.tiny(), run=Path("run"), train=[(image, image)])

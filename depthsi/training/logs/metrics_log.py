@@ -63,7 +63,7 @@ class MetricsLog:
         feed: Feed,
         step: int,
         options: LogOptions,
-        callbacks: Callbacks,
+        callbacks: Callbacks = Callbacks(),  # noqa: B008 (frozen)
     ) -> None:
         """Begins after global step `step`, with what `feed` has waited for until now."""
         self._config, self._run, self._checkpoints = config, run, checkpoints
