@@ -36,11 +36,11 @@ def keep_compiled_programs(environment: MutableMapping[str, str] = os.environ) -
     wanted = environment.get(SWITCH, "")
     if wanted.lower() in ("off", "0", "no", "false") or _JAX in environment or "jax" in sys.modules:
         return None
-    home = Path(wanted) if wanted else _cache_home(environment) / "depthsi"
-    directory = home / f"jax-{metadata.version('jaxlib')}-{_machine()}"
     try:
+        home = Path(wanted) if wanted else _cache_home(environment) / "depthsi"
+        directory = home / f"jax-{metadata.version('jaxlib')}-{_machine()}"
         directory.mkdir(parents=True, exist_ok=True)
-    except OSError:  # a read-only home
+    except (OSError, RuntimeError):  # a read-only home, or none at all
         return None
     if not os.access(directory, os.W_OK):
         return None

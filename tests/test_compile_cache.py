@@ -88,9 +88,15 @@ def test_it_can_be_switched_off_and_leaves_the_users_own_setting(environment, tm
 
 
 @pytest.mark.usefixtures("no_jax")
-def test_a_home_that_cannot_be_written_is_no_mistake(tmp_path):
+def test_a_home_that_cannot_be_written_is_no_mistake(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     assert keep_compiled_programs({"XDG_CACHE_HOME": str(tmp_path / "file")}) is None
+
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    assert keep_compiled_programs({}) is None
 
 
 @pytest.mark.usefixtures("no_jax")

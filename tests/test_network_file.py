@@ -2,7 +2,10 @@
 
 import dataclasses
 import json
+import shutil
+from pathlib import Path
 
+import jax
 import ml_dtypes
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from safetensors.numpy import save_file
 
 import depthsi
 from depthsi.models.settings import HourglassConfig, TwoScaleConfig, UNetConfig
+from depthsi.training.checkpoints.trained import trained_network
 from depthsi.weights.network_file import (
     ENTRY,
     TrainedNetwork,
@@ -117,3 +121,48 @@ def test_a_file_cut_short_is_refused(file):
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(depthsi.DepthsiError, match="damaged or cut short"):
         read_network(file)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A copy of a run with a checkpoint, and its network as the checkpoint has it."""
+    directory = tmp_path / "run"
+    shutil.copytree(Path(__file__).parent / "data" / "run_format_1", directory)
+    return directory, trained_network(directory)
+
+
+def marked(network, value):
+    """The network with all parameters of one value, to see where they come from."""
+    params = jax.tree.map(lambda leaf: np.full_like(leaf, value), network.params)
+    return dataclasses.replace(network, params=params)
+
+
+def read_from(directory):
+    """Whether the parameters are those of `marked` with 7."""
+    return bool(np.all(trained_network(directory).params["coarse"]["conv1"]["bias"] == 7))
+
+
+@pytest.mark.slow
+def test_the_file_of_a_run_is_read_where_it_is_that_of_the_checkpoint(run):
+    directory, network = run
+    file = directory / "weights.safetensors"
+    write_network(file, marked(network, 7))
+    assert read_from(directory)
+    write_network(file, dataclasses.replace(marked(network, 7), step=network.step - 1))
+    assert not read_from(directory)
+    wider = dataclasses.replace(network.settings, log_mean=0.5)
+    write_network(file, dataclasses.replace(marked(network, 7), settings=wider))
+    assert not read_from(directory)
+
+
+@pytest.mark.slow
+def test_a_damaged_file_of_a_run_is_warned_of_and_the_checkpoint_read(run):
+    directory, network = run
+    file = directory / "weights.safetensors"
+    write_network(file, marked(network, 7))
+    file.write_bytes(file.read_bytes()[:-9] + b"123456789")
+    with pytest.warns(depthsi.DepthsiWarning, match=r"checksum.* is read in its place"):
+        assert not read_from(directory)
+    file.write_bytes(b"\x08")
+    with pytest.warns(depthsi.DepthsiWarning, match=r"damaged.* is read in its place"):
+        assert not read_from(directory)

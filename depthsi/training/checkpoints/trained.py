@@ -2,11 +2,12 @@
 
 import math
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
 from depthsi.config import HIGHER_IS_BETTER, Config
-from depthsi.errors import DepthsiError
+from depthsi.errors import DepthsiError, DepthsiWarning
 from depthsi.runs import RunDirectory, is_run
 from depthsi.training.stages import make_stages, stage_of
 from depthsi.weights.network_file import TrainedNetwork, read_description, read_network
@@ -39,8 +40,8 @@ def trained_network(path: Path, checkpoint: str = "newest") -> TrainedNetwork:
     run = RunDirectory(path)
     config = run.config()
     step = _wanted(run, config, checkpoint)
-    if step is not None and _is_in_file(run, step):
-        return read_network(run.weights)
+    if (network := _from_file(run, config, step)) is not None:
+        return network
     params, step = _from_checkpoint(run, config, None if checkpoint == "newest" else step)
     return TrainedNetwork(config.model, params, trained_outputs(config, step), step)
 
@@ -101,12 +102,19 @@ def _best(run: RunDirectory, config: Config) -> int:
     return min(scores, key=lambda step: (scores[step], step), default=-1)
 
 
-def _is_in_file(run: RunDirectory, step: int) -> bool:
-    """Whether the file of weights holds the parameters of the checkpoint of `step`."""
+def _from_file(run: RunDirectory, config: Config, step: int) -> TrainedNetwork | None:
+    """The network of the file of weights, if it is that of the checkpoint of `step`."""
+    if not run.weights.is_file():
+        return None
     try:
-        return run.weights.is_file() and read_description(run.weights).step == step
-    except DepthsiError:  # the checkpoint is there as well
-        return False
+        described = read_description(run.weights)
+        if (described.step, described.settings) != (step, config.model):
+            return None
+        return read_network(run.weights)
+    except DepthsiError as error:
+        text = f"{error} The checkpoint of step {step} is read in its place."
+        warnings.warn(text, DepthsiWarning, stacklevel=2)
+        return None
 
 
 def _from_checkpoint(
