@@ -1,6 +1,7 @@
 """Every command and snippet of README, docs and --help runs, on made-up data."""
 
 import contextlib
+import dataclasses
 import inspect
 import io
 import re
@@ -15,6 +16,7 @@ from test_nyu_labeled import write_mat, write_splits
 
 from depthsi.cli import main
 from depthsi.presets import PRESETS
+from depthsi.training.processes.cluster import Cluster
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -49,8 +51,12 @@ def shortened(words):
         return [*words[:at], "--dry-run", *words[at:]] if at < len(words) else words
     if verb not in ("train", "config") or {"--help", "--resume"} & set(words):
         return words
-    if "--cluster.coordinator" in words:
-        return [*words, "--dry-run"]
+    if "--cluster.coordinator" in words:  # the other processes are not there to be waited for
+        at = words.index("--cluster.coordinator")
+        options = dict(zip(words[at::2], words[at + 1 :: 2], strict=True))
+        fields = {field.name for field in dataclasses.fields(Cluster)}
+        assert {name.removeprefix("--cluster.") for name in options} <= fields
+        return [*words[:at], "--dry-run"]
     redirected = words[words.index(">") :] if ">" in words else []
     plain = words[: len(words) - len(redirected)]
     if "--model.width" in plain:

@@ -375,7 +375,7 @@ def whole_runs(tmp_path_factory):
 def test_a_loss_that_is_not_finite_names_its_step(tmp_path, light, looped, monkeypatch):
     """Though it is inside a call."""
 
-    def poisoned(config, stage):
+    def poisoned(config, stage, loss=None):
         step = light_step(config, stage)
 
         def update(state, image, depth):

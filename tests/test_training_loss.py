@@ -12,7 +12,7 @@ import pytest
 
 from depthsi import losses
 from depthsi.augment import Batch
-from depthsi.config import AugmentConfig, Config, ScheduleConfig, SgdConfig
+from depthsi.config import AdamWConfig, AugmentConfig, Config, ScheduleConfig
 from depthsi.config_kinds import KINDS
 from depthsi.errors import DepthsiError
 from depthsi.losses.settings import (
@@ -162,8 +162,8 @@ def test_a_few_steps_with_each_loss(settings):
         augment=AugmentConfig(scale=(1.0, 1.0), rotation=0.0, colour=(1.0, 1.0), flip=0.0),
         model=from_scratch(width=0.02, dropout=0.0, log_mean=0.8),
         loss=dataclasses.replace(settings, multiplier=2.0),
-        optim=SgdConfig(learning_rate=0.02, momentum=0.0, weight_decay=0.0),
-        schedule=ScheduleConfig(batch_size=2, coarse_samples=20, fine_samples=0),
+        optim=AdamWConfig(learning_rate=2e-3, weight_decay=0.0),
+        schedule=ScheduleConfig(batch_size=2, coarse_samples=40, fine_samples=0),
     )
     stage = make_stages(config)[0]
     state = initial_state(config, stage)
@@ -174,12 +174,12 @@ def test_a_few_steps_with_each_loss(settings):
     depth[0, :40] = 0
     step = jax.jit(steps.make_train_step(config, stage))
     seen = []
-    for _ in range(6):
+    for _ in range(12):
         state, metrics = step(state, image, depth)
         seen.append(float(metrics["loss"]))
         assert np.isfinite(metrics["gradient_norm"])
         assert metrics["gradient_norm"] > 0
-    assert seen[-1] < seen[0], seen
+    assert np.mean(seen[-3:]) < 0.9 * np.mean(seen[:2]), seen
 
 
 def test_a_loss_of_ones_own():

@@ -26,7 +26,8 @@ def initial_state(config: Config, stage: Stage, shardings: Any = None) -> State:
     noise = jax.random.normal(key, (2, 4096))
     params = {"coarse": {"layer": noise[0]}, "fine": {"layer": noise[1]}}
     state = enter_stage(State(jnp.int32(0), params, (), key), config, stage)
-    return state if shardings is None else jax.device_put(state, shardings)
+    # not device_put, which reaches the devices of this process only
+    return jax.jit(lambda state: state, out_shardings=shardings)(state)
 
 
 def abstract_state(config: Config, stage: Stage) -> State:
