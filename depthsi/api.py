@@ -19,7 +19,6 @@ from depthsi.evaluation.report import Evaluation
 from depthsi.evaluation.request import EvaluationRequest
 from depthsi.exports.artefact import ExportedNetwork
 from depthsi.predictor import Predictor, load
-from depthsi.runs import RunDirectory
 from depthsi.training.logs.callbacks import Callbacks
 from depthsi.training.logs.metrics_log import LogOptions
 from depthsi.training.loss import Loss
@@ -106,7 +105,7 @@ def train(
             raise DepthsiError("`val` is given without `train`: give both, or neither.")
         data["val"] = given_source(val, "val", size)
     functions = {"on_step": on_step, "on_eval": on_eval, "on_checkpoint": on_checkpoint}
-    directory = train_run(
+    trained = train_run(
         config,
         os.fspath(run),
         resume=resume,
@@ -115,7 +114,7 @@ def train(
         data=data,
         callbacks=Callbacks(**{name: f for name, f in functions.items() if f is not None}),
     )
-    return Training(directory.path, RunDirectory(directory.path).rows())
+    return Training(trained.path, trained.rows())
 
 
 def evaluate(
@@ -142,21 +141,20 @@ def evaluate(
     Raises:
       DepthsiError: whatever cannot be evaluated, in one sentence.
     """
-    named = isinstance(data, str | os.PathLike)
+    given = None if isinstance(data, str | os.PathLike) else data
     what = "predictor" if isinstance(model, Predictor) else os.fspath(model)
     where = os.fspath(data) if isinstance(data, str | os.PathLike) else ""
     request = EvaluationRequest(what=what, data=where, split=split, **options)
-    if isinstance(model, Predictor) or (data is not None and not named):
-        predictor = model if isinstance(model, Predictor) else load(model)
-        if data is None:
-            raise DepthsiError("A predictor has no data of its own: say what to evaluate it on.")
-        if isinstance(predictor.network, ExportedNetwork):
-            raise DepthsiError(
-                "An exported network has one output and no parameters: evaluate the run or the file"
-                " of weights it was made from."
-            )
-        network = EvaluatedNetwork(predictor.network, what)
-        if isinstance(data, str | os.PathLike):
-            return evaluate_network(request, network)
-        return evaluate_network(request, network, given_source(data, split, predictor.sizes.image))
-    return _evaluate(request)
+    if not isinstance(model, Predictor):
+        if given is None:
+            return _evaluate(request)
+        model = load(model)
+    if data is None:
+        raise DepthsiError("A predictor has no data of its own: say what to evaluate it on.")
+    if isinstance(model.network, ExportedNetwork):
+        raise DepthsiError(
+            "An exported network has one output and no parameters: evaluate the run or the file"
+            " of weights it was made from."
+        )
+    source = None if given is None else given_source(given, split, model.sizes.image)
+    return evaluate_network(request, EvaluatedNetwork(model.network, what), source)

@@ -251,9 +251,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 tyro.conf.FlagCreatePairsOff,
             ),
         )
-        if isinstance(command, Launch):
+        if isinstance(command, Launch):  # which computes nothing, and may start other machines
             command = dataclasses.replace(command, training=tuple(training))
-        keep_compiled_programs()
+        else:
+            keep_compiled_programs()
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             command()

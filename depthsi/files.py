@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from depthsi.errors import DepthsiError
@@ -143,16 +143,21 @@ def append_text(path: Path, text: str) -> None:
         file.write(text)
 
 
-def check_no_links_outside(directory: PathLike) -> None:
+def check_no_links_outside(directory: PathLike, parts: Sequence[str] = ()) -> None:
     """Refuses a directory to write into if part of it is a link to somewhere else.
 
     Writing through such a link would change files of whoever uses a directory made by others.
 
+    Args:
+      directory: to write into.
+      parts: names in it that are written; none for everything below it.
+
     Raises:
-      DepthsiError: something inside is a symbolic link that leads out of `directory`.
+      DepthsiError: one of them is a symbolic link that leads out of `directory`.
     """
     root = os.path.realpath(directory)
-    for parent, directories, names in os.walk(root):
+    walked = [(root, list(parts), [])] if parts else os.walk(root)
+    for parent, directories, names in walked:
         for path in (os.path.join(parent, name) for name in directories + names):
             if os.path.islink(path):
                 target = os.path.realpath(path)

@@ -1,9 +1,9 @@
 """From images to depth: the network on images of its own size, and windows of it on any other."""
 
-import dataclasses
+import functools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,49 +19,55 @@ from depthsi.models.settings import ModelConfig
 BATCHES = (1, 4, 16)  # windows predicted together, padded to the next of these
 
 
-def make_predictor(
-    config: ModelConfig, output: str, *, mirrored: bool = False
-) -> Callable[[Any, Any], Any]:
-    """The network, compiled: (params, raw pictures) -> metres at its output cells.
+def log_depth_function(config: ModelConfig, output: str) -> Callable[[Any, Any], jax.Array]:
+    """The network as a pure function: (params, RGB 0..255 of input size) -> log depth (B, h, w).
 
     Args:
       config: of the network.
       output: one of the outputs of `config.kind`: coarse or fine, unet, hourglass.
-      mirrored: whether to take the mean log depth of each picture and of its mirror image.
     """
     from depthsi.models.factory import make_model  # Flax, which exported networks do without
 
     model = make_model(config)
+    return lambda params, image: jnp.asarray(model.apply({"params": params}, image, output=output))
+
+
+def depth_function(
+    config: ModelConfig, output: str, *, mirrored: bool = False
+) -> Callable[[Any, Any], jax.Array]:
+    """The network as a pure function: (params, raw images) -> metres at its output cells.
+
+    Args:
+      config: of the network.
+      output: one of the outputs of `config.kind`: coarse or fine, unet, hourglass.
+      mirrored: whether to take the mean log depth of each image and of its mirror image.
+    """
+    network = log_depth_function(config, output)
 
     def log_depth(params: Any, image: jax.Array) -> jax.Array:
-        batch = centre(image, jnp.ones(image.shape[:3]), config.sizes)
-        return jnp.asarray(model.apply({"params": params}, batch.image, output=output))
+        return network(params, centre(image, jnp.ones(image.shape[:3]), config.sizes).image)
 
-    def predict(params: Any, image: jax.Array) -> jax.Array:
+    def metres(params: Any, image: jax.Array) -> jax.Array:
         found = log_depth(params, image)
         if mirrored:
             found = (found + log_depth(params, image[:, :, ::-1])[:, :, ::-1]) / 2
         return jnp.exp(found)
 
-    return jit(predict)
+    return metres
+
+
+def make_predictor(
+    config: ModelConfig, output: str, *, mirrored: bool = False
+) -> Callable[[Any, Any], Any]:
+    """`depth_function`, compiled."""
+    return jit(depth_function(config, output, mirrored=mirrored))
 
 
 def make_window_network(
     config: ModelConfig, params: Any, output: str = "fine"
 ) -> Callable[[Any], Any]:
-    """The network, compiled: RGB 0..255 (B, H, W, 3) of input size -> log depth (B, h, w).
-
-    `output` is one of the outputs of `config.kind`: coarse or fine, unet, hourglass.
-    """
-    from depthsi.models.factory import make_model
-
-    model = make_model(config)
-
-    def network(params: Any, image: jax.Array) -> jax.Array:
-        return jnp.asarray(model.apply({"params": params}, image, output=output))
-
-    compiled = jit(network)
-    return lambda image: compiled(params, image)
+    """`log_depth_function` of these parameters, compiled."""
+    return functools.partial(jit(log_depth_function(config, output)), params)
 
 
 def predict_depth(
@@ -109,9 +115,7 @@ def predict_depths(
             yield _join(first, [cells.popleft() for _ in first.corners], sizes)
 
     for image in images:
-        cut.append(_cut(image, sizes))
-        windows += _windows(cut[-1], sizes)
-        cut[-1].scaled = None
+        cut.append(_cut(image, sizes, windows))
         while len(windows) >= BATCHES[-1]:
             predict(BATCHES[-1])
         yield from finished()
@@ -120,38 +124,30 @@ def predict_depths(
     yield from finished()
 
 
-@dataclasses.dataclass
-class _Cut:
-    """An image scaled to the network, and the first pixels of the windows of it."""
+class _Cut(NamedTuple):
+    """An image that was cut: its size, that of the scaled one, the first pixels of its windows."""
 
     size: tuple[int, int]
-    scaled_size: tuple[int, int]
+    scaled: tuple[int, int]
     corners: list[tuple[int, int]]
-    scaled: np.ndarray | None
 
 
-def _cut(image: UInt8[np.ndarray, "H W 3"], sizes: Geometry) -> _Cut:
-    height, width = image.shape[:2]
+def _cut(image: UInt8[np.ndarray, "H W 3"], sizes: Geometry, windows: list[np.ndarray]) -> _Cut:
+    """Scales an image and adds its windows to `windows`."""
+    (height, width), (rows, cols) = image.shape[:2], sizes.input
     factor = max(sizes.image[0] / height, sizes.image[1] / width)
     scaled = max(round(height * factor), sizes.image[0]), max(round(width * factor), sizes.image[1])
+    pixels = np.asarray(Image.fromarray(image).resize(scaled[::-1], Image.Resampling.BILINEAR))
     corners = [
-        (top, left)
-        for top in _offsets(scaled[0], sizes.input[0])
-        for left in _offsets(scaled[1], sizes.input[1])
+        (top, left) for top in _offsets(scaled[0], rows) for left in _offsets(scaled[1], cols)
     ]
-    resized = Image.fromarray(image).resize(scaled[::-1], Image.Resampling.BILINEAR)
-    return _Cut((height, width), scaled, corners, np.asarray(resized))
-
-
-def _windows(cut: _Cut, sizes: Geometry) -> list[UInt8[np.ndarray, "h w 3"]]:
-    height, width = sizes.input
-    assert cut.scaled is not None
-    return [cut.scaled[top : top + height, left : left + width] for top, left in cut.corners]
+    windows += [pixels[top : top + rows, left : left + cols] for top, left in corners]
+    return _Cut((height, width), scaled, corners)
 
 
 def _join(cut: _Cut, cells: list[Float[np.ndarray, "h w"]], sizes: Geometry) -> np.ndarray:
     """Depth of every pixel of the image, from the log depth of its windows."""
-    log_depth, valid = _blend(cells, cut.corners, cut.scaled_size, sizes)
+    log_depth, valid = _blend(cells, cut.corners, cut.scaled, sizes)
     first = int(np.argmax(valid.any(axis=1)))
     log_depth[:first] = log_depth[first]  # so that scaling does not mix in what is unknown
     wide_first = cut.size[1], cut.size[0]

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, UInt8
 from PIL import Image, ImageOps
@@ -21,7 +20,7 @@ from depthsi.data.formats import images
 from depthsi.errors import DepthsiError
 from depthsi.exports.artefact import SUFFIX, ExportedNetwork, read_artefact
 from depthsi.geometry import Geometry
-from depthsi.inference import make_window_network, predict_depths
+from depthsi.inference import log_depth_function, make_window_network, predict_depths
 from depthsi.training.checkpoints import trained
 from depthsi.weights.network_file import TrainedNetwork, write_network
 
@@ -51,10 +50,10 @@ def load(
     """
     path = Path(model)
     if path.suffix != SUFFIX:
-        return Predictor(trained.trained_network(path, str(checkpoint)), output)
+        return Predictor(trained.trained_network(path, str(checkpoint)), output or "")
     if checkpoint != "newest":
         raise DepthsiError(f"{path} is an exported network, without checkpoints to choose from.")
-    return Predictor(read_artefact(path), output)
+    return Predictor(read_artefact(path), output or "")
 
 
 def is_model(path: str | os.PathLike[str]) -> bool:
@@ -88,7 +87,6 @@ def export(
       >>> depthsi.export(predictor, "rooms.stablehlo")  # doctest: +SKIP
     """
     network, output, suffix = predictor.network, predictor.output, Path(path).suffix
-    assert output is not None
     if isinstance(network, ExportedNetwork):
         raise DepthsiError(
             "The network is an exported one already, without parameters to write: export the run"
@@ -127,7 +125,7 @@ class Predictor:
 
     Attributes:
       network: its settings, and its parameters or the function that it was exported as.
-      output: which of the network's maps is predicted; the best trained one if None is given.
+      output: which of the network's maps is predicted; the best trained one if none is given.
 
     Raises:
       DepthsiError: an image that cannot be used, or an output that was not trained.
@@ -146,10 +144,10 @@ class Predictor:
     """
 
     network: TrainedNetwork | ExportedNetwork
-    output: str | None = None
+    output: str = ""
 
     def __post_init__(self) -> None:
-        if self.output is None:
+        if not self.output:
             object.__setattr__(self, "output", self.network.outputs[-1])
         if self.output not in self.network.outputs:
             raise DepthsiError(
@@ -193,16 +191,13 @@ class Predictor:
         Raises:
           DepthsiError: the network is an exported one, which has no parameters.
         """
-        from depthsi.models.factory import make_model  # Flax, which exported networks do without
-
         if isinstance(self.network, ExportedNetwork):
             raise DepthsiError(
                 "An exported network has no parameters: load the run or the file of weights it was"
                 " made from, or call predictor.network.metres."
             )
         params = self.network.params if params is None else params
-        model = make_model(self.network.settings)
-        return jnp.asarray(model.apply({"params": params}, images, output=self.output))
+        return log_depth_function(self.network.settings, self.output)(params, images)
 
     @functools.cached_property
     def _windows(self) -> Callable[[Any], Any]:
@@ -212,7 +207,6 @@ class Predictor:
         from flax.errors import FlaxError
 
         params = jax.device_put(dict(network.params))  # once, not with every batch
-        assert self.output is not None
         apply = make_window_network(network.settings, params, self.output)
 
         def log_depth(windows: Any) -> Any:

@@ -153,7 +153,13 @@ class RunDirectory:
 
     def rows(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl that can be read; none if it is not there."""
-        return [row for row in map(_row, self._lines()) if row is not None]
+        return self.rows_and_lost()[0]
+
+    def rows_and_lost(self) -> tuple[list[dict[str, Any]], int]:
+        """What `rows` gives, and the number of other lines that are not blank."""
+        lines = [line for line in self._lines() if line.strip()]
+        rows = [row for row in map(_row, lines) if row is not None]
+        return rows, len(lines) - len(rows)
 
     def forget_after(self, step: int) -> None:
         """Drops lines of metrics.jsonl that a run resumed at `step` will write again.

@@ -106,3 +106,27 @@ def test_kinds_of_cpus_do_not_share_programs(tmp_path, monkeypatch):
         return keep_compiled_programs({"XDG_CACHE_HOME": str(tmp_path)})
 
     assert where("one") == where("one") != where("another")
+
+
+CLI = """
+import contextlib, os, sys
+from depthsi.cli import main
+with contextlib.suppress(SystemExit):
+    main(sys.argv[1:])
+print("kept:", "JAX_COMPILATION_CACHE_DIR" in os.environ)
+"""
+
+
+def test_launchers_do_not_hand_the_directory_of_this_machine_to_others(tmp_path):
+    """Other machines may have other CPUs; each process that computes chooses for itself."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
+    launch = "launch machine --dry-run -- tiny --run runs/tiny"
+    for words, kept in ((launch, "kept: False"), ("config tiny", "kept: True")):
+        done = subprocess.run(
+            [sys.executable, "-c", CLI, *words.split()],
+            env=plain | {"XDG_CACHE_HOME": str(tmp_path), "JAX_PLATFORMS": "cpu"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.splitlines()[-1] == kept

@@ -124,6 +124,16 @@ def test_a_directory_whose_parts_are_links_to_elsewhere_is_refused(part, tmp_pat
     check_no_links_outside(tmp_path / "not there")
 
 
+def test_of_some_parts_others_may_be_links(tmp_path):
+    """Such as those of a virtual environment beside which results are written."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "python").symlink_to(tmp_path)
+    check_no_links_outside(tmp_path / "here", ("samples",))
+    (tmp_path / "here" / "samples").symlink_to(tmp_path)
+    with pytest.raises(DepthsiError, match="samples is a symbolic link"):
+        check_no_links_outside(tmp_path / "here", ("samples",))
+
+
 def test_a_run_may_be_reached_by_a_link(tmp_path):
     (tmp_path / "run" / "samples").mkdir(parents=True)
     (tmp_path / "alias").symlink_to("run")

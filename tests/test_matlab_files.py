@@ -14,7 +14,7 @@ from depthsi.data.formats import matlab_old
 from depthsi.data.formats.matlab import read_mat
 from depthsi.errors import DepthsiError
 
-KINDS = ("f8", "f4", "i1", "u1", "i2", "u2", "i4", "u4")
+KINDS = ("f8", "f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8")
 
 
 def numbers(shape, kind, seed=0):

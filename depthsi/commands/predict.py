@@ -131,9 +131,8 @@ def _decoded(photos: Sequence[Path]) -> Iterator[tuple[Path, np.ndarray]]:
         ahead: deque[tuple[Path, Future[np.ndarray]]] = deque()
 
         def submit() -> None:
-            for photo in rest:
+            if (photo := next(rest, None)) is not None:
                 ahead.append((photo, pool.submit(read_image, photo, exif=True)))
-                break
 
         for _ in range(AHEAD):
             submit()

@@ -6,7 +6,7 @@ from pathlib import Path
 from depthsi.errors import DepthsiError
 from depthsi.evaluation.of_maps import evaluate_predictions
 from depthsi.evaluation.of_run import evaluate_run
-from depthsi.evaluation.report import Evaluation, terminal, write
+from depthsi.evaluation.report import SAMPLES, Evaluation, terminal, write
 from depthsi.evaluation.request import EvaluationRequest
 from depthsi.files import check_no_links_outside
 from depthsi.runs import is_run
@@ -44,7 +44,8 @@ def evaluate_and_report(request: EvaluationRequest) -> Evaluation:
     require_matplotlib()
     own = is_run(request.what) and not request.data
     out = Path(request.out or (request.what if own else "evaluation"))
-    check_no_links_outside(out)
+    # of another directory than a run, nothing but this part is written into
+    check_no_links_outside(out, () if is_run(str(out)) else (SAMPLES,))
     found = evaluate(request)
     files = write(found, out)  # before anything is printed, which may fail
     print(terminal(found))

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from depthsi.data.prepared.metadata import is_prepared
 from depthsi.data.samples import Source, size_text
 from depthsi.errors import DepthsiError
 from depthsi.evaluation.compared_maps import ComparedMaps
-from depthsi.evaluation.of_run import STORED
+from depthsi.evaluation.of_run import data_settings, open_source
 from depthsi.evaluation.report import Evaluation, clamped_notes
 from depthsi.evaluation.request import EvaluationRequest
 from depthsi.metrics import ImageScores
@@ -18,7 +17,7 @@ from depthsi.metrics.baselines import constant_depth, mean_depth
 from depthsi.metrics.compare import map_batches, score
 from depthsi.metrics.protocols import PROTOCOLS, TRUTHS
 from depthsi.metrics.regions import describe
-from depthsi.runs import RunDirectory
+from depthsi.runs import RunDirectory, is_run
 
 ROW = "predictions"
 
@@ -57,20 +56,10 @@ def open_truth(data: str, split: str, protocol: str) -> Source:
     Raises:
       DepthsiError: no such data or split.
     """
-    if (Path(data) / "config.json").exists():
+    if is_run(data):
         config = RunDirectory(data).config()
         return config.data.open(split, config.model.sizes.image)
-    if not is_prepared(Path(data)):
-        from depthsi.data.folder.source import FolderSource
-
-        return FolderSource(data, split)
-    from depthsi.data.prepared.metadata import read_metadata
-    from depthsi.data.prepared.source import PreparedSource
-
-    source = PreparedSource(data, split)
-    wanted = STORED.get(PROTOCOLS[protocol].truth) if protocol in PROTOCOLS else None
-    stored = read_metadata(source.directory)[0]["depth_names"]
-    return PreparedSource(data, split, depth=wanted) if wanted in stored else source
+    return open_source(data_settings(data), split, None, PROTOCOLS.get(protocol))[1]
 
 
 def _baselines(request: EvaluationRequest, maps: ComparedMaps) -> dict[str, ImageScores]:

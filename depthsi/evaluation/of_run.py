@@ -184,10 +184,10 @@ def data_settings(data: str) -> DataConfig:
 
 
 def open_source(
-    data: DataConfig, split: str, size: tuple[int, int], protocol: Protocol
+    data: DataConfig, split: str, size: tuple[int, int] | None, protocol: Protocol | None
 ) -> tuple[DataConfig, Source]:
     """The split with the depth map that the protocol is defined with, if the data stores it."""
-    wanted = STORED.get(protocol.truth)
+    wanted = STORED.get(protocol.truth) if protocol else None
     if isinstance(data, Prepared) and wanted and not data.depth:
         stored = dataclasses.replace(data, depth=wanted)
         try:

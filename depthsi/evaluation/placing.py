@@ -107,8 +107,12 @@ def resized(
         return depth
     known: Bool[np.ndarray, "h w"] = usable(depth)
     result = _stretched(np.where(known, depth, 0.0), size, resize)
-    low = {0.0: (depth <= 0) & np.isfinite(depth), -np.inf: depth == -np.inf}
-    for value, kind in ({np.inf: depth == np.inf} | low | {np.nan: np.isnan(depth)}).items():
+    for value, kind in (
+        (np.inf, depth == np.inf),
+        (0.0, (depth <= 0) & np.isfinite(depth)),
+        (-np.inf, depth == -np.inf),
+        (np.nan, np.isnan(depth)),
+    ):
         holes = (kind & ~known).astype(np.float64)
         if holes.any():
             result[_stretched(holes, size, resize) > ROUNDING] = value

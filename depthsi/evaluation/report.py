@@ -22,6 +22,7 @@ from depthsi.metrics.bootstrap import RESAMPLES, Interval, bootstrap_intervals
 from depthsi.metrics.protocols import Protocol
 
 GROUPS = (PAPER_METRICS, METRICS[len(PAPER_METRICS) :], BOUNDARY_METRICS)
+SAMPLES = "samples"  # the directory of contact sheets, beside the tables
 HOW = {"image": "Mean over images", "pixel": "Pooled over pixels"}
 
 
@@ -125,7 +126,7 @@ def write(evaluation: Evaluation, directory: Path) -> list[Path]:
       DepthsiError: matplotlib is not installed.
       OSError: the directory cannot be written.
     """
-    sheet = directory / "samples" / f"{evaluation.split}.png"
+    sheet = directory / SAMPLES / f"{evaluation.split}.png"
     sheet.parent.mkdir(parents=True, exist_ok=True)
     texts = {
         "evaluation.json": json.dumps(as_json(evaluation), indent=2) + "\n",

@@ -34,11 +34,11 @@ from jaxtyping import Float32
 
 from depthsi.compilation import jit
 from depthsi.config_json import FORMAT as SETTINGS_FORMAT
-from depthsi.config_json import config_from_dict
 from depthsi.errors import DepthsiError
 from depthsi.files import PathLike, contents, decoding, write_bytes
 from depthsi.geometry import Geometry
 from depthsi.models.settings import ModelConfig
+from depthsi.weights.network_file import network_settings
 
 SUFFIX = ".stablehlo"
 FORMAT = 1  # of the file; raise it when an older reader would misread a newer file
@@ -151,13 +151,10 @@ def read_artefact(path: PathLike) -> ExportedNetwork:
         if not isinstance(metadata, dict):
             raise ValueError(f"{METADATA} is not an object")
         _check_format(path, metadata.get("format"))
-        values = dict(metadata["settings"])
+        stored = dict(metadata["settings"])
         outputs, step = tuple(metadata["outputs"]), int(metadata["step"])
         about = dict(metadata["about"])
-    try:
-        settings = config_from_dict({name: values.get(name) for name in ("format", "model")}).model
-    except DepthsiError as error:
-        raise DepthsiError(f"{path}: {error}") from error
+    settings = network_settings(path, stored)
     if len(outputs) != 1 or outputs[0] not in settings.outputs:
         raise DepthsiError(f"{path} has the outputs {list(outputs)!r:.200}: {ADVICE}.")
     if metadata.get("sizes") != _plain_sizes(settings.sizes):

@@ -1,15 +1,13 @@
 """A trained network as the function that is exported: images in, metres out."""
 
+import functools
 from collections.abc import Callable
-from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import export
 
-from depthsi.augment import centre
-from depthsi.models.factory import make_model
+from depthsi.inference import depth_function
 from depthsi.weights.network_file import TrainedNetwork
 
 
@@ -26,13 +24,8 @@ def image_function(
       Images, uint8 (b, H, W, 3) of the size the network was trained with, to metres, float32
       (b, h, w), at its output cells; and shape and type of the images, with a symbolic b.
     """
-    sizes, model = network.settings.sizes, make_model(network.settings)
+    sizes = network.settings.sizes
     params = jax.tree.map(np.asarray, dict(network.params))
-
-    def metres(images: jax.Array) -> jax.Array:
-        pixels = centre(images, jnp.ones(images.shape[:3]), sizes).image
-        log_depth: Any = model.apply({"params": params}, pixels, output=output)
-        return jnp.exp(log_depth)
-
+    metres = functools.partial(depth_function(network.settings, output), params)
     (batch,) = export.symbolic_shape("b")
     return metres, jax.ShapeDtypeStruct((batch, *sizes.image, 3), np.uint8)

@@ -74,8 +74,8 @@ def _one(run: RunDirectory, config: Config, name: str, analyse: Analyse, split: 
     rows: list[dict[str, Any]] = []
     evaluation = analysis = None
     try:
-        rows = run.rows()
-        problems |= _about_rows(run, rows)
+        rows, lost = run.rows_and_lost()
+        problems |= _about_rows(run, lost)
     except OSError as error:
         problems["curves"] = f"{run.metrics} cannot be read ({error.strerror})."
     try:
@@ -99,11 +99,9 @@ def _one(run: RunDirectory, config: Config, name: str, analyse: Analyse, split: 
     )
 
 
-def _about_rows(run: RunDirectory, rows: Sequence[Any]) -> dict[str, str]:
+def _about_rows(run: RunDirectory, lost: int) -> dict[str, str]:
     if not run.metrics.exists():
         return {"curves": f"{run.metrics} is not there: the run has logged nothing yet."}
-    text = run.metrics.read_text(encoding="utf-8", errors="replace")
-    lost = sum(1 for line in text.splitlines() if line.strip()) - len(rows)
     if not lost:
         return {}
     return {"curves": f"{lost} lines of {run.metrics} cannot be read and are left out."}

@@ -96,19 +96,28 @@ def read_description(path: PathLike) -> TrainedNetwork:
     return _described(path)[0]
 
 
+def network_settings(path: PathLike, stored: Mapping[str, Any]) -> ModelConfig:
+    """The settings of a network out of what a file has under "format" and "model".
+
+    Raises:
+      DepthsiError: they are not such settings, or of a later format; names the file.
+    """
+    try:
+        return config_from_dict({name: stored.get(name) for name in ("format", "model")}).model
+    except DepthsiError as error:
+        raise DepthsiError(f"{path}: {error}") from error
+
+
 def _described(path: PathLike) -> tuple[TrainedNetwork, int]:
     metadata = read_metadata(path)
     if ENTRY not in metadata:
         raise DepthsiError(f"{path} holds arrays without the settings of a network: {ADVICE}.")
     with decoding(path):
         entry = json.loads(metadata[ENTRY])
-        values = {"format": entry["format"], "model": entry["model"]}
+        stored = {"format": entry["format"], "model": entry["model"]}
         outputs, step, about = tuple(entry["outputs"]), int(entry["step"]), dict(entry["about"])
         checksum = int(entry["crc32"])
-    try:
-        settings = config_from_dict(values).model
-    except DepthsiError as error:
-        raise DepthsiError(f"{path}: {error}") from error
+    settings = network_settings(path, stored)
     if not outputs or not set(outputs) <= set(settings.outputs):
         raise DepthsiError(f"{path} has the outputs {outputs!r}: {ADVICE}.")
     return TrainedNetwork(settings, {}, outputs, step, about), checksum

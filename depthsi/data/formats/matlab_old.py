@@ -21,7 +21,18 @@ PARTS_HEADER = 2**12  # bytes in which flags, shape and name of a matrix lie
 MAX_ELEMENTS = 2**16
 MAX_AXES = 32
 UNUSUAL = 0x0A00  # flags: complex, logical
-CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4"}
+CLASSES = {
+    6: "f8",
+    7: "f4",
+    8: "i1",
+    9: "u1",
+    10: "i2",
+    11: "u2",
+    12: "i4",
+    13: "u4",
+    14: "i8",
+    15: "u8",
+}
 TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8"}
 TYPES |= {12: "i8", 13: "u8"}
 TYPES_4 = ("f8", "f4", "i4", "i2", "u2", "u1")
@@ -47,23 +58,30 @@ class StoredArray(NamedTuple):
     kind: str | int
 
 
-def stored_arrays(data: bytes) -> list[StoredArray]:
+def stored_arrays(data: bytes, *, strict: bool = False) -> list[StoredArray]:
     """All arrays of real numbers in the bytes of a file that have a MATLAB name.
+
+    Args:
+      data: the file.
+      strict: refuse a version 5 file with anything else in it.
 
     Raises:
       ValueError, struct.error, zlib.error: not such a file, or damaged.
     """
-    found = _version_4(data) if 0 in data[:4] else _version_5(data)
+    found = _version_4(data) if 0 in data[:4] else _version_5(data, strict)
     return [each for each in found if each.name.isascii() and each.name.isidentifier()]
 
 
-def read_stored(path: PathLike, array: StoredArray, stored: int) -> np.ndarray:
+def read_stored(
+    path: PathLike, array: StoredArray, stored: int, limit: int | None = None
+) -> np.ndarray:
     """The values of an array.
 
     Args:
       path: of its file.
       array: one of `stored_arrays`.
       stored: bytes of the file.
+      limit: bytes that the array may take, less than so small a file can be meant to hold.
 
     Raises:
       DepthsiError: more than so small a file can be meant to hold.
@@ -71,14 +89,16 @@ def read_stored(path: PathLike, array: StoredArray, stored: int) -> np.ndarray:
     """
     needed = math.prod(array.shape) * np.dtype(array.dtype).itemsize
     check_unpacked(path, array.name, needed, stored)
+    if limit is not None and needed > limit:
+        raise ValueError(f"{array.name} takes {needed} bytes, over {limit}")
     part, kind = array.part, array.kind
     if kind == PACKED:
-        limit = most_unpacked(stored)
+        most = limit or most_unpacked(stored)
         unpacking = zlib.decompressobj()
-        part = unpacking.decompress(part, limit)
+        part = unpacking.decompress(part, most)
         if not unpacking.eof:
-            if len(part) == limit:
-                check_unpacked(path, array.name, limit + 1, stored)
+            if len(part) == most:
+                check_unpacked(path, array.name, most + 1, stored)
             raise ValueError(f"the end of {array.name} is missing")
         (_, start, end, _) = _element(part, 0, array.order)
         part = part[start:end]
@@ -117,7 +137,7 @@ def _version_4(data: bytes) -> Iterator[StoredArray]:
     raise ValueError(f"over {MAX_ELEMENTS} arrays")
 
 
-def _version_5(data: bytes) -> Iterator[StoredArray]:
+def _version_5(data: bytes, strict: bool) -> Iterator[StoredArray]:
     order = {b"IM": "<", b"MI": ">"}.get(data[126:128])
     if order is None:
         raise ValueError("no header of MATLAB's")
@@ -128,16 +148,17 @@ def _version_5(data: bytes) -> Iterator[StoredArray]:
         kind, start, end, following = _element(data, at, order)
         part = data[start:end]
         at = end if kind == PACKED else following
+        head = b""
         if kind == PACKED:
             head = zlib.decompressobj().decompress(part, PARTS_HEADER)
             inner, size = struct.unpack_from(f"{order}II", head)
             head = head[8 : 8 + size] if inner == MATRIX else b""
         elif kind == MATRIX:
             head = part[:PARTS_HEADER]
-        else:
-            continue
         if head and (about := _about(head, order)):
             yield StoredArray(*about, order, part, kind)
+        elif strict:
+            raise ValueError("something that is no array of real numbers")
     raise ValueError(f"over {MAX_ELEMENTS} elements")
 
 

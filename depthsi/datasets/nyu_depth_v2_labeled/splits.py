@@ -7,22 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from depthsi.data.formats.matlab_old import HEADER, read_stored, stored_arrays
 from depthsi.errors import DepthsiError
 
-HEADER = 128  # bytes before the first element of a MATLAB 5 file
-MATRIX, COMPRESSED = 14, 15
-NUMBERS = {
-    1: "<i1",
-    2: "<u1",
-    3: "<i2",
-    4: "<u2",
-    5: "<i4",
-    6: "<u4",
-    7: "<f4",
-    9: "<f8",
-    12: "<i8",
-    13: "<u8",
-}
 LARGEST = 2**24  # bytes of an uncompressed variable; the official ones have under 2 kB
 
 
@@ -79,7 +66,8 @@ def read_variables(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         data = Path(path).read_bytes()
         if len(data) < HEADER or data[124:128] != b"\x00\x01IM":
             raise ValueError("no header of little-endian MATLAB 5")
-        return dict(_variable(kind, body) for kind, body in _elements(data[HEADER:]))
+        found = stored_arrays(data, strict=True)
+        return {each.name: read_stored(path, each, len(data), LARGEST) for each in found}
     except (OSError, ValueError, struct.error, zlib.error, KeyError) as error:
         raise DepthsiError(
             f"{path} is not a MATLAB 5 file of numbers, or damaged ({error}); replace it."
@@ -96,41 +84,3 @@ def _listed(path: Path, data: bytes) -> list[int]:
     if not values:
         raise DepthsiError(f"{path} lists no index.")
     return values
-
-
-def _elements(data: bytes) -> list[tuple[int, bytes]]:
-    """Type and content of each data element; small ones keep their content in the tag."""
-    found, start = [], 0
-    while start < len(data):
-        (kind,) = struct.unpack_from("<I", data, start)
-        if kind >> 16:
-            length, body, end = kind >> 16, start + 4, start + 8
-            kind &= 0xFFFF
-            if length > 4:
-                raise ValueError(f"a small element of {length} bytes")
-        else:
-            (length,) = struct.unpack_from("<I", data, start + 4)
-            body, end = start + 8, start + 8 + length
-            end += 0 if kind == COMPRESSED else -length % 8
-        if body + length > len(data):
-            raise ValueError("cut short")
-        found.append((kind, data[body : body + length]))
-        start = end
-    return found
-
-
-def _variable(kind: int, body: bytes) -> tuple[str, np.ndarray]:
-    if kind == COMPRESSED:
-        unpacker = zlib.decompressobj()
-        unpacked = unpacker.decompress(body, LARGEST)
-        if not unpacker.eof:
-            raise ValueError("a compressed element that is cut short or too large")
-        ((kind, body),) = _elements(unpacked)
-    if kind != MATRIX:
-        raise ValueError(f"an element of type {kind} where a matrix should be")
-    flags, dimensions, name, real = _elements(body)  # a fourth: the imaginary part, or a structure
-    if struct.unpack_from("<I", flags[1])[0] & 0x0800:
-        raise ValueError("complex numbers")
-    shape = np.frombuffer(dimensions[1], "<i4")
-    values = np.frombuffer(real[1], NUMBERS[real[0]])
-    return name[1].decode("ascii"), values.reshape(shape, order="F")
