@@ -1,219 +1,24 @@
-"""The command line: `depthsi prepare | train | launch | evaluate | predict | export` and others.
-
-Parses; the work is elsewhere.
-"""
+"""The command line: reads a command, runs it, and ends every mistake in one sentence."""
 
 import dataclasses
 import difflib
 import functools
-import inspect
-import json
 import operator
-import re
 import shlex
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TextIO
+from typing import TextIO
 
 import tyro
 
 from depthsi import __version__
-from depthsi.commands.export_request import ExportRequest
-from depthsi.commands.info_request import InfoRequest
-from depthsi.commands.predict_request import PredictRequest
-from depthsi.commands.prepare import DataSetOptions
 from depthsi.commands.settings import DEFAULTS, Start, read_start
+from depthsi.commands.verbs import VERBS, Launch, commands
 from depthsi.compile_cache import keep_compiled_programs
-from depthsi.config import Config
-from depthsi.config_json import to_dict
 from depthsi.errors import DepthsiError, DepthsiWarning, StoppedError
-from depthsi.evaluation.request import EvaluationRequest
-from depthsi.launch.checks import check_training
-from depthsi.launch.one_machine import Machine
-from depthsi.launch.slurm_job import Slurm
-from depthsi.launch.tpu_slice import Tpu
 from depthsi.output import CLOSED_PIPE, complain, discard_output, make_encodable
-from depthsi.presets import PRESETS
-from depthsi.training.processes.cluster import Cluster
-
-VERBS = ("prepare", "train", "config", "launch", "evaluate", "report", "predict", "export", "info")
-
-
-@dataclasses.dataclass(frozen=True)
-class Prepare:
-    """Store a data set once, checked and fit for fast reading."""
-
-    data_set: Annotated[DataSetOptions, tyro.conf.arg(name="")]
-    """Which one."""
-    data_dir: Annotated[str, tyro.conf.arg(metavar="DIR")]
-    """Directory for prepared data; each data set gets its own in it."""
-    size: tuple[int, int] | None = None
-    """Height and width every picture is brought to. Default: its own."""
-    on_bad: Literal["strict", "skip"] = "strict"
-    """strict: stop at the first frame that cannot be used; skip: leave up to 1 % out."""
-
-    def __call__(self) -> None:
-        from depthsi.commands.prepare import prepare
-
-        prepare(self.data_set, self.data_dir, size=self.size, on_bad=self.on_bad)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainOptions:
-    """Train every network of a preset, of --config FILE, or of a run to --resume.
-
-    In place of a preset, --config FILE starts from the config.json of a run, and --run DIR --resume
-    continues a run with its own settings. --data.kind, --model.kind, --loss.kind and --optim.kind
-    choose other kinds of data, network, loss and optimiser, whose options --help then lists.
-    """
-
-    run: Annotated[str, tyro.conf.arg(metavar="DIR")]
-    """Directory for checkpoints, settings and logs."""
-    resume: bool = False
-    """Continue the run in that directory from its newest checkpoint; it knows its settings."""
-    tensorboard: bool = False
-    """Write the metrics for TensorBoard as well, into DIR/tensorboard."""
-    profile: int = 0
-    """Steps to record for a profiler, into DIR/profile, after the first few; 0 for none."""
-    dry_run: bool = False
-    """Only say what this would train, on what, and what it needs; read no data, write nothing."""
-    cluster: Cluster = dataclasses.field(default_factory=Cluster)
-
-    def __call__(self) -> None:
-        from depthsi.commands.dry_run import dry_run
-        from depthsi.training.logs.metrics_log import LogOptions
-        from depthsi.training.run import train_run
-
-        config: Config = vars(self)["settings"]
-        options = LogOptions(tensorboard=self.tensorboard, profile=self.profile)
-        if self.dry_run:
-            dry_run(config, self.run, resume=self.resume, cluster=self.cluster)
-        else:
-            train_run(config, self.run, resume=self.resume, options=options, cluster=self.cluster)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ConfigOptions:
-    """Print the settings of a preset or of --config FILE as JSON, with any changes.
-
-    What it prints is what --config FILE reads, here and in train.
-    """
-
-    def __call__(self) -> None:
-        print(json.dumps(to_dict(vars(self)["settings"]), indent=2))
-
-
-def _with_settings(options: type, name: str, start: Start) -> Any:
-    """`options` with the settings of a run, as presets to choose from or as one set of defaults."""
-    if start.settings is None:
-        kind = tyro.extras.subcommand_type_from_defaults(
-            start.presets,
-            {name: _paragraphs(make) for name, make in PRESETS.items()},
-            prefix_names=False,
-        )
-        field: Any = dataclasses.field()
-    else:
-        kind, field = Config, dataclasses.field(default=start.settings)
-    settings = Annotated[kind, tyro.conf.arg(name="")]
-    made = dataclasses.make_dataclass(
-        options.__name__,
-        [("settings", settings, field)],
-        bases=(options,),
-        frozen=True,
-        kw_only=True,
-    )
-    made.__doc__ = inspect.getdoc(options)
-    return Annotated[made, tyro.conf.subcommand(name)]
-
-
-def _paragraphs(preset: Callable[[], Config]) -> str:
-    """Its docstring with each of its lines `Command: ...` as a paragraph, as help is laid out."""
-    text = re.sub(r"\n +", " ", inspect.getdoc(preset) or "")  # lines that go on
-    return re.sub(r"\n+(?=\w+: )", "\n\n", re.sub(" {2,}", " ", text))
-
-
-@dataclasses.dataclass(frozen=True)
-class Launch:
-    """Start a training on one machine, a SLURM cluster or a TPU pod slice."""
-
-    target: Annotated[Machine | Slurm | Tpu, tyro.conf.arg(name="")]
-    """Where to."""
-    training: Annotated[tuple[str, ...], tyro.conf.Suppress] = ()
-
-    def __call__(self) -> None:
-        check_training(self.training)
-        raise SystemExit(self.target.launch(self.training))
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluate(EvaluationRequest):
-    """Score a network, or depth maps predicted elsewhere, under a named protocol."""
-
-    what: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN | PREDICTIONS")]
-    """Directory of a run, or a file of weights (.safetensors); or predictions: a folder with a
-    depth file for each image, or one .npy, .npz or .mat file with all maps."""
-
-    def __call__(self) -> None:
-        from depthsi.evaluation.evaluate import evaluate_and_report
-
-        evaluate_and_report(self)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Report:
-    """Write a page about one run, or several side by side: curves, metrics, images, settings."""
-
-    runs: Annotated[
-        tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="RUN [RUN ...]")
-    ] = ()
-    """Directories of runs."""
-    out: Annotated[str, tyro.conf.arg(metavar="FILE")] = ""
-    """The HTML file; none for report.html in the run, or here for several runs."""
-    split: Literal["test", "val"] = "test"
-    """Split of the data whose images are predicted."""
-
-    def __call__(self) -> None:
-        from depthsi.report.write import write_report
-
-        write_report(self.runs, self.out, self.split)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Predict(PredictRequest):
-    """Write depth maps of photos of any size."""
-
-    def __call__(self) -> None:
-        from depthsi.commands.predict import predict
-
-        if failed := predict(self):
-            complain(f"{failed} of the photos could not be predicted.")
-            raise SystemExit(1)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Export(ExportRequest):
-    """Write a network as one file that other programs can use."""
-
-    def __call__(self) -> None:
-        from depthsi.commands.export import export
-
-        export(self)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Info(InfoRequest):
-    """Show versions and devices, the layers and progress of a run, or what data is like."""
-
-    what: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[RUN | DATA]")] = ""
-    """Directory of a run, of images with depth or of prepared data, or the word rooms; none for
-    the installation."""
-
-    def __call__(self) -> None:
-        from depthsi.commands.info import info
-
-        info(self)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -229,19 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _check_verb(verb)
         if verb in (["train"], ["config"]):
             start = read_start(words[1:])
-        verbs = (
-            Prepare,
-            _with_settings(TrainOptions, "train", start),
-            _with_settings(ConfigOptions, "config", start),
-            Launch,
-            Evaluate,
-            Report,
-            Predict,
-            Export,
-            Info,
-        )
         command = tyro.cli(
-            functools.reduce(operator.or_, verbs),
+            functools.reduce(operator.or_, commands(start)),
             prog="depthsi",
             description="Depth from a single image with the scale-invariant error.",
             args=verb + start.rest,
