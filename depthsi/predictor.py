@@ -89,11 +89,11 @@ def export(
     network, output, suffix = predictor.network, predictor.output, Path(path).suffix
     if isinstance(network, ExportedNetwork):
         raise DepthsiError(
-            "The network is an exported one already, without parameters to write: export the run"
-            " or the file of weights it was made from."
+            "This network was exported already and has no parameters to write: export the run or"
+            " the file of weights it was made from."
         )
     if dtype != "float32" and suffix in (SUFFIX, ".onnx"):
-        raise DepthsiError(f"{path} is to have {dtype} numbers, which only .safetensors can have.")
+        raise DepthsiError(f"{path} cannot hold {dtype}: only .safetensors can.")
     if suffix == SUFFIX:
         from depthsi.exports.stablehlo import write_stablehlo
 

@@ -18,14 +18,15 @@ class ExportRequest:
     out: Annotated[str, tyro.conf.arg(metavar="FILE")]
     """The file to write, which ends in .stablehlo, .safetensors or .onnx."""
     format: Literal["stablehlo", "safetensors", "onnx"] | None = None
-    """stablehlo: a program of images to metres for CPUs, GPUs and TPUs. safetensors: the parameters
-    by name. onnx: the program for other runtimes, needs jax2onnx. Default: what FILE ends in."""
+    """stablehlo: a program from images to metres for CPUs, GPUs and TPUs. safetensors: the
+    parameters by name. onnx: the same program for other runtimes (needs jax2onnx). Default: the
+    format that the ending of FILE names."""
     checkpoint: str = "newest"
     """Which checkpoint of a run: newest, best, or a step."""
     output: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """Which map a program is to give, such as coarse. Default: the best trained one."""
+    """Map that the program gives, such as coarse. Default: the best trained one."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Of the numbers in safetensors; bfloat16 halves the file."""
+    """Number type in a .safetensors file; bfloat16 halves its size."""
 
     def check(self) -> None:
         """Whether the options go together.

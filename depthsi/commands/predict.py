@@ -83,8 +83,8 @@ def _model_and_photos(words: Sequence[str]) -> tuple[str, Sequence[str]]:
         if swapped := next(filter(is_model, photos), None):
             raise DepthsiError(f"The model comes first: depthsi predict {swapped} {model} ...")
         raise DepthsiError(
-            f"{model} is neither a run (it has no config.json) nor a file of weights"
-            " (.safetensors) or an exported network (.stablehlo): name one of them before the"
+            f"{model} is neither a run (it has no config.json), nor a file of weights"
+            " (.safetensors), nor an exported network (.stablehlo): name one of them before the"
             " photos."
         )
     if not photos:

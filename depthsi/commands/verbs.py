@@ -33,11 +33,11 @@ class Prepare:
     """Store a data set once, checked and fit for fast reading."""
 
     data_set: Annotated[DataSetOptions, tyro.conf.arg(name="")]
-    """Which one."""
+    """Data set to prepare."""
     data_dir: Annotated[str, tyro.conf.arg(metavar="DIR")]
     """Directory for prepared data; each data set gets its own in it."""
     size: tuple[int, int] | None = None
-    """Height and width every picture is brought to. Default: its own."""
+    """Height and width to resize every image to. Default: its own."""
     on_bad: Literal["strict", "skip"] = "strict"
     """strict: stop at the first frame that cannot be used; skip: leave up to 1 % out."""
 
@@ -65,7 +65,7 @@ class TrainOptions:
     profile: int = 0
     """Steps to record for a profiler, into DIR/profile, after the first few; 0 for none."""
     dry_run: bool = False
-    """Only say what this would train, on what, and what it needs; read no data, write nothing."""
+    """Print what this would train, on which data, and what it needs; read and write nothing."""
     cluster: Cluster = dataclasses.field(default_factory=Cluster)
 
     def __call__(self) -> None:
@@ -126,7 +126,7 @@ class Launch:
     """Start a training on one machine, a SLURM cluster or a TPU pod slice."""
 
     target: Annotated[Machine | Slurm | Tpu, tyro.conf.arg(name="")]
-    """Where to."""
+    """Where the training runs."""
     training: Annotated[tuple[str, ...], tyro.conf.Suppress] = ()
 
     def __call__(self) -> None:

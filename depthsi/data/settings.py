@@ -38,8 +38,8 @@ class _Stored:
     resident: bool = False
     """Keep the training pairs in device memory, depth in 16 bits, and sample them there."""
     missing: tuple[float, ...] = ()
-    """Numbers, as they stand in the depth files, that mean no depth, such as 65535; none: they are
-    recognised where there is no doubt."""
+    """Values in the depth files that mean no depth, such as 65535. Default: recognised where there
+    is no doubt."""
     min_depth: float = 0.0
     """Least depth in metres; pixels below it count as missing."""
     max_depth: float = 0.0

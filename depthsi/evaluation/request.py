@@ -24,16 +24,16 @@ class EvaluationRequest:
     crop: str = ""
     """Pixels that count, in place of the protocol's."""
     alignment: Literal["", "none", "median", "log_mean", "scale_shift", "disparity"] = ""
-    """What is done to each predicted map first, in place of the protocol's: median, log_mean: one
+    """How each predicted map is aligned first, in place of the protocol's: median, log_mean: one
     factor; scale_shift: factor and offset, for relative depth (Marigold); disparity: the same
     against 1/truth, then inverted, for relative inverse depth (MiDaS, Depth Anything)."""
     resize: Literal["", "nearest", "bilinear", "bilinear_corners"] = ""
-    """How smaller maps become as large as the truth, in place of the protocol's: nearest pixel,
+    """How smaller maps are resized to the truth, in place of the protocol's: nearest pixel,
     bilinear between pixel centres, or bilinear with aligned corners (AdaBins, ZoeDepth)."""
     invalid: Literal["", "clamp", "refuse"] = ""
-    """What becomes of predictions of 0 m, negative, infinite or NaN; none: as the protocol's source
-    clamps the first three, and NaN is refused; clamp: NaN becomes its smallest depth too; refuse:
-    all are refused."""
+    """How to treat predictions that are 0, negative, infinite or NaN. Default: clamp the first
+    three if the protocol's source does, and refuse NaN. clamp: clamp NaN to the smallest depth as
+    well. refuse: refuse them all."""
     aggregation: Literal["", "image", "pixel"] = ""
     """image: mean of the images' metrics; pixel: one value over all pixels; in place of the
     protocol's."""

@@ -54,8 +54,8 @@ class SilogConfig(_Loss):
     """scale_invariant, silog, berhu, si_mse, ssi, eigen_fergus_2015, pairwise, ranking, sum or
     custom; each kind has settings of its own."""
     variant: Literal["bts", "adabins", "depth_anything"] = "bts"
-    """Whose: BTS (factor 10, lambda 0.85), AdaBins (the same with the unbiased variance) or Depth
-    Anything V2 (no factor, lambda 0.5)."""
+    """Whose formula: BTS (factor 10, lambda 0.85), AdaBins (the same with the unbiased variance) or
+    Depth Anything V2 (no factor, lambda 0.5)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ class BerhuConfig(_Loss):
     """scale_invariant, silog, berhu, si_mse, ssi, eigen_fergus_2015, pairwise, ranking, sum or
     custom; each kind has settings of its own."""
     space: Space = "linear"
-    """Of metres (linear) as published, of log metres, or of disparity (1 / metres)."""
+    """Space of the error: metres (linear) as published, log metres, or disparity (1 / metres)."""
     threshold: float = 0.0
     """Where the square begins, in the unit of the space; 0: a fifth of each image's greatest
     error."""
@@ -84,7 +84,7 @@ class SiMseConfig(_Loss):
     """scale_invariant, silog, berhu, si_mse, ssi, eigen_fergus_2015, pairwise, ranking, sum or
     custom; each kind has settings of its own."""
     space: Space = "linear"
-    """Of metres (linear) as published, of log metres, or of disparity (1 / metres)."""
+    """Space of the error: metres (linear) as published, log metres, or disparity (1 / metres)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,7 @@ class SsiConfig(_Loss):
     """scale_invariant, silog, berhu, si_mse, ssi, eigen_fergus_2015, pairwise, ranking, sum or
     custom; each kind has settings of its own."""
     space: Space = "disparity"
-    """Of disparity (1 / metres) as published, of log metres, or of metres (linear)."""
+    """Space of the error: disparity (1 / metres) as published, log metres, or metres (linear)."""
     trimmed: bool = False
     """Absolute errors without the greatest fifth, after median and mean absolute deviation are
     taken off, in place of squared errors after least squares."""

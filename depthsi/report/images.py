@@ -95,9 +95,9 @@ def _by_cause(found: Analysis) -> Html:
     ]
     rows.append(["all: mean of RMSE log²", f"{means['whole']:.4f}", ""])
     note = (
-        f"What one factor for each image would remove; what one for each block ({BLOCKS} along the"
-        " longer side) would remove beyond that; and the rest. They add up exactly. Below a"
-        " share its 95 % interval over images."
+        "Scale: the error that one factor per image would remove. Layout: what one factor per block"
+        f" ({BLOCKS} along the longer side) would remove beyond that. Detail: the rest. The parts"
+        " add up exactly; the 95 % interval over images is below each share."
     )
     table = plain_table(("cause", "log²", "share"), rows)
     caption = tag("figcaption", f"squared log error of {found.network} by cause")

@@ -120,7 +120,7 @@ def train_run(
             write_network(run.weights, trained)
             where = shlex.quote(str(path))
             say(f"Trained {steps} steps. Next: depthsi evaluate {where}")
-            say(f"Then, or at any time, a page about it: depthsi report {where}")
+            say(f"For a page about the run: depthsi report {where}")
     return run
 
 

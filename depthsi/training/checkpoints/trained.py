@@ -65,7 +65,7 @@ def _steps(run: RunDirectory) -> list[int]:
     return sorted(int(path.name) for path in directory.iterdir() if path.name.isdecimal())
 
 
-def _wanted(run: RunDirectory, config: Config, checkpoint: str) -> int | None:
+def _wanted(run: RunDirectory, config: Config, checkpoint: str) -> int:
     """The step that `checkpoint` stands for."""
     steps = _steps(run)
     if not steps:
