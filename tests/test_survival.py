@@ -386,7 +386,7 @@ def test_a_config_that_contradicts_the_checkpoint(data, whole, tmp_path, capsys)
     run.mkdir()
     config = json.loads((whole / "config.json").read_text())
     (run / "config.json").write_text(json.dumps(config | {"seed": 9}))
-    os.symlink(whole / "checkpoints", run / "checkpoints")
+    shutil.copytree(whole / "checkpoints", run / "checkpoints")
     code, printed = finish(start([*arguments(run, data, "--seed", 9), "--resume"]))
     assert code == 2
     assert "checkpoints/20 was started with seed = 0, not 9" in printed
