@@ -83,7 +83,10 @@ LOWER_IS_BETTER = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
-    """The paper's random changes of a training sample; zeros and ones switch each off."""
+    """Random changes of a training sample; zeros and ones switch each off.
+
+    Scale, rotation, colour and flip are the paper's; the others are off unless asked for.
+    """
 
     scale: tuple[float, float] = (1.0, 1.5)
     """Range of the enlargement s; depth is divided by s."""
@@ -95,9 +98,27 @@ class AugmentConfig:
     """Probability of mirroring left and right."""
     mask_extremes: bool = False
     """Ignore pixels equal to the least or greatest depth of their image, as for raw NYU depth."""
+    contrast: tuple[float, float] = (1.0, 1.0)
+    """Range of the factor on the distance of every value from the image's mean luma."""
+    saturation: tuple[float, float] = (1.0, 1.0)
+    """Range of the factor on the distance of every colour from grey."""
+    gamma: tuple[float, float] = (1.0, 1.0)
+    """Range of the exponent on values scaled to 0..1, drawn uniformly in its logarithm."""
+    blur: float = 0.0
+    """Largest standard deviation of a Gaussian blur, pixels of the network's input."""
+    noise: float = 0.0
+    """Largest standard deviation of Gaussian noise, on the scale 0..255."""
+    jpeg_quality: int = 100
+    """Least quality of a JPEG compression; 100 for none."""
+    cut_flip: float = 0.0
+    """Probability of cutting an image at a random row and exchanging the two parts."""
+    cut_depth: float = 0.0
+    """Probability of showing the true depth as grey values in a random rectangle of the image."""
+    erase: float = 0.0
+    """Probability of painting a random rectangle of the image in its mean colour."""
 
     def __post_init__(self) -> None:
-        for name in ("scale", "colour"):
+        for name in ("scale", "colour", "contrast", "saturation", "gamma"):
             low, high = getattr(self, name)
             if not 0 < low <= high < math.inf:
                 raise DepthsiError(
@@ -107,8 +128,20 @@ class AugmentConfig:
             raise DepthsiError(
                 f"augment.rotation is {self.rotation}; it must be from 0 to 180 degrees."
             )
-        if not 0 <= self.flip <= 1:
-            raise DepthsiError(f"augment.flip is {self.flip}; it must be in [0, 1].")
+        for name in ("flip", "cut_flip", "cut_depth", "erase"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise DepthsiError(
+                    f"augment.{name} is {getattr(self, name)}; it must be in [0, 1]."
+                )
+        for name, most in (("blur", 10), ("noise", 255)):
+            if not 0 <= getattr(self, name) <= most:
+                raise DepthsiError(
+                    f"augment.{name} is {getattr(self, name)}; it must be from 0 to {most}."
+                )
+        if not 1 <= self.jpeg_quality <= 100:
+            raise DepthsiError(
+                f"augment.jpeg_quality is {self.jpeg_quality}; it must be from 1 to 100."
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -121,9 +154,14 @@ class _Optimiser:
     """Steps over which the rate rises from 0 at the start of each stage, fewer than it has."""
     clip: float = 0.0
     """Largest global norm of a gradient; 0 leaves gradients as they are."""
+    average: float = 0.0
+    """Decay of a moving average of the parameters, such as 0.999, which is then what is evaluated
+    and saved; 0 for the parameters themselves."""
 
     def __post_init__(self) -> None:
         require_at_least("optim", self, learning_rate=0, weight_decay=0, clip=0, warmup=0)
+        if not 0 <= self.average < 1:
+            raise DepthsiError(f"optim.average is {self.average}; it must be in [0, 1).")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

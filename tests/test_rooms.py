@@ -522,3 +522,21 @@ def test_bad_splits_seeds_and_counts_are_refused():
     for seed in (-1, 2**32):
         with pytest.raises(DepthsiError, match=str(seed)):
             rooms.RoomsSource("train", 1, seed)
+
+
+def test_rooms_are_the_same_in_any_order(monkeypatch):
+    """Whoever jumps about has single rooms rendered, whoever reads in order several at once."""
+    counts, render = [], rooms._render
+    monkeypatch.setattr(rooms, "_render", lambda *of: (counts.append(int(of[2])), render(*of))[1])
+    source = rooms.RoomsSource("train", 12)
+    in_order = [source[i] for i in range(12)]
+    assert counts == [8, 4]
+    counts.clear()
+    for i in (7, 2, 11, 2, 3):
+        sample = source[i]
+        np.testing.assert_array_equal(sample.image, in_order[i].image)
+        np.testing.assert_array_equal(sample.depth, in_order[i].depth)
+    assert counts == [1, 1, 1, 1, 8]
+    images, depths = source.arrays()
+    np.testing.assert_array_equal(images, [sample.image for sample in in_order])
+    np.testing.assert_array_equal(depths, [sample.depth for sample in in_order])

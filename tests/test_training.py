@@ -15,6 +15,7 @@ from depthsi.augment import Batch
 from depthsi.config import (
     AdamWConfig,
     AugmentConfig,
+    ComputeConfig,
     Config,
     ScaleInvariantConfig,
     ScheduleConfig,
@@ -32,7 +33,7 @@ from depthsi.training.checkpoints.store import Checkpoints
 from depthsi.training.checkpoints.trained import trained_outputs
 from depthsi.training.loop import train
 from depthsi.training.loss import make_loss
-from depthsi.training.parallel import make_mesh
+from depthsi.training.parallel import bind, make_mesh, state_sharding
 from depthsi.training.stages import Stage, check_warmup, make_stages, stage_of
 from depthsi.training.state import abstract_state, enter_stage, initial_state
 from depthsi.training.steps import make_train_step
@@ -258,6 +259,83 @@ def test_a_batch_without_known_depth_changes_nothing():
     assert_equal_trees(after.params, state.params)
     assert (metrics["loss"], metrics["valid_share"], metrics["gradient_norm"]) == (0, 0, 0)
     assert after.step == 1
+
+
+@pytest.mark.usefixtures("two_numbers")
+@pytest.mark.parametrize("binding", ["jit", "pmap"])
+def test_the_average_of_the_parameters(binding):
+    """The steps are those without it; the parameters are their moving average, written out."""
+    compute = ComputeConfig(binding=binding)
+    plain = dataclasses.replace(CONFIG, augment=STILL, compute=compute)
+    averaged = dataclasses.replace(plain, optim=AdamWConfig(learning_rate=3e-3, average=0.25))
+    plain = dataclasses.replace(plain, optim=AdamWConfig(learning_rate=3e-3))
+    stage, mesh = make_stages(plain)[0], make_mesh(4, compute)
+    states = [initial_state(config, stage) for config in (plain, averaged)]
+    steps_of = [
+        jax.jit(bind(make_train_step(config, stage), mesh, compute), donate_argnums=0)
+        for config in (plain, averaged)
+    ]
+    expected, weights = jax.tree.map(np.float64, states[0].params["coarse"]), []
+    for number, (image, depth) in enumerate(itertools.islice(training_batches(pairs(), 4, 0), 5)):
+        states = [
+            step(state, image, depth)[0] for step, state in zip(steps_of, states, strict=True)
+        ]
+        trained = states[0].params["coarse"]
+        assert_equal_trees(states[1].opt_state.trained["coarse"], trained)
+        weights.append(max(0.75, 9 / (10 + number)))
+        expected = jax.tree.map(
+            lambda old, new, w=weights[-1]: old + w * (np.float64(new) - old), expected, trained
+        )
+    assert weights[0] == 0.9
+    assert weights[-1] == 0.75
+    jax.tree.map(
+        lambda ours, oracle: np.testing.assert_allclose(ours, oracle, rtol=1e-6),
+        states[1].params["coarse"],
+        expected,
+    )
+    assert_equal_trees(states[1].params["fine"], states[0].params["fine"])
+
+
+@pytest.mark.usefixtures("two_numbers")
+def test_a_run_with_averaged_parameters_resumes_in_the_same_bits(tmp_path, monkeypatch):
+    """The average is what is evaluated, saved and read again, and what the next stage builds on."""
+    config = dataclasses.replace(CONFIG, optim=AdamWConfig(learning_rate=3e-2, average=0.8))
+
+    def run_of(name, config):
+        run = RunDirectory(tmp_path / name)
+        run.create(config)
+        return run
+
+    class Stopped(Exception):
+        pass
+
+    def after(watch, step, stage, metrics):
+        if step == 5:
+            raise Stopped
+        watched(watch, step, stage, metrics)
+
+    data, run, watched = pairs(), run_of("run", config), loop.MetricsLog.after
+    with monkeypatch.context() as patched:
+        patched.setattr(loop.MetricsLog, "after", after)
+        with pytest.raises(Stopped):
+            train(config, run, data, None)
+    with Checkpoints(run.checkpoints) as checkpoints:
+        abstract = abstract_state(config, make_stages(config)[0])
+        state = checkpoints.restore(
+            3, abstract, state_sharding(abstract, make_mesh(4, ComputeConfig()))
+        )
+        saved, step = checkpoints.newest_params(abstract.params)
+    assert step == 3
+    assert_equal_trees(saved, state.params)
+    trained = state.opt_state.trained["coarse"]["fc7"]["kernel"]
+    assert np.all(np.asarray(saved["coarse"]["fc7"]["kernel"]) != np.asarray(trained))
+    resumed = train(config, run, data, None)
+    assert_equal_trees(resumed, train(config, run_of("whole", config), data, None))
+    plain = dataclasses.replace(config, optim=AdamWConfig(learning_rate=3e-2))
+    assert np.any(
+        jax.tree.leaves(resumed)[0]
+        != jax.tree.leaves(train(plain, run_of("plain", plain), data, None))[0]
+    )
 
 
 @pytest.mark.slow

@@ -90,13 +90,21 @@ def _scaled_room(
 
 @jax.jit
 def _render(
-    stream: PRNGKeyArray, first: Int[Array, ""], low: Array, high: Array
+    stream: PRNGKeyArray, first: Int[Array, ""], count: Int[Array, ""], low: Array, high: Array
 ) -> tuple[UInt8[Array, "n h w 3"], Float32[Array, "n h w"]]:
-    """Scenes first .. first + BATCH - 1 of a stream."""
+    """Scenes first .. first + count - 1 of a stream, and no matter what up to first + BATCH - 1."""
     keys = jax.vmap(lambda i: jax.random.fold_in(stream, i))(first + jnp.arange(BATCH))
     one = functools.partial(_scaled_room, low=low, high=high, size=SIZE)
-    # On a CPU one scene at a time stays in the cache; a GPU wants them side by side.
-    return jax.lax.map(one, keys) if jax.default_backend() == "cpu" else jax.vmap(one)(keys)
+    if jax.default_backend() != "cpu":
+        return jax.vmap(one)(keys)
+
+    # on a CPU one scene at a time stays in the cache
+    def add(i: Array, scenes: tuple[Array, Array]) -> tuple[Array, Array]:
+        image, depth = one(keys[i])
+        return scenes[0].at[i].set(image), scenes[1].at[i].set(depth)
+
+    empty = jnp.zeros((BATCH, *SIZE, 3), jnp.uint8), jnp.zeros((BATCH, *SIZE), jnp.float32)
+    return jax.lax.fori_loop(0, count, add, empty)
 
 
 class RoomsSource:
@@ -137,14 +145,15 @@ class RoomsSource:
         return self.count
 
     def __getitem__(self, index: int) -> Sample:
-        """Scene `index`; its whole batch is rendered and kept until another one is needed."""
+        """Scene `index`; whoever reads in order has the next ones rendered along with it."""
         if not 0 <= index < self.count:
             raise IndexError(f"room {index} of {self.count}")
-        batch, place = divmod(index, BATCH)
         last = self._last  # another thread may replace it at any time
-        if last is None or last[0] != batch:
-            last = self._last = (batch, *self._batch(batch))
-        _, images, depths = last
+        if last is None or not 0 <= index - last[0] < len(last[1]):
+            in_order = index == 0 if last is None else index == last[0] + len(last[1])
+            last = self._last = (index, *self._render(index, BATCH if in_order else 1))
+        first, images, depths = last
+        place = index - first
         name = f"rooms/{self.split}/{index:06d}"
         return Sample(images[place].copy(), depths[place].copy(), name)
 
@@ -159,16 +168,17 @@ class RoomsSource:
         images = np.empty((self.count, *SIZE, 3), np.uint8)
         depths = np.empty((self.count, *SIZE), np.float32)
         for first in range(0, self.count, BATCH):
-            n = min(BATCH, self.count - first)
-            image, depth = self._batch(first // BATCH)
-            images[first : first + n], depths[first : first + n] = image[:n], depth[:n]
+            image, depth = self._render(first, BATCH)
+            n = len(image)
+            images[first : first + n], depths[first : first + n] = image, depth
             if progress is not None:
                 progress(n)
         return images, depths
 
-    def _batch(self, batch: int) -> tuple[np.ndarray, np.ndarray]:
-        """Always a full batch: the same compiled program for every scene, hence the same bits."""
+    def _render(self, first: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """At most `count` scenes: one compiled program for all of them, hence the same bits."""
+        count = min(count, self.count - first)
         stream = _stream(self.seed, self.split)
         low, high = (jnp.float32(x) for x in self.scale_range)
-        image, depth = _render(stream, jnp.int32(batch * BATCH), low, high)
-        return np.asarray(image), np.asarray(depth)
+        image, depth = _render(stream, jnp.int32(first), jnp.int32(count), low, high)
+        return np.asarray(image)[:count], np.asarray(depth)[:count]

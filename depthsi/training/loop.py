@@ -26,7 +26,13 @@ from depthsi.training.processes.cluster import on_leader
 from depthsi.training.processes.hang import PATIENCE, HangWatch, lost_processes_end_this_one
 from depthsi.training.processes.stopping import StopRequest, stop_requests
 from depthsi.training.stages import Stage, make_stages, stage_of
-from depthsi.training.state import State, abstract_state, enter_stage, initial_state
+from depthsi.training.state import (
+    State,
+    abstract_state,
+    enter_stage,
+    initial_state,
+    with_params,
+)
 from depthsi.training.steps import make_train_step
 
 
@@ -162,7 +168,7 @@ def _begin(
     params, convolutions = take_coarse_convs(params, config)
     for line in filter(None, (report, convolutions) if jax.process_index() == 0 else ()):
         say(line)
-    return state.replace(params=params)
+    return with_params(state, params)
 
 
 def _enter(state: State, config: Config, stage: Stage, mesh: Mesh) -> State:

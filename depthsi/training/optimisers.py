@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
 import optax.contrib
 
@@ -55,6 +56,29 @@ def rate_schedule(config: OptimConfig, steps: int) -> optax.Schedule:
         return rest
     rise = optax.linear_schedule(0.0, config.learning_rate, warmup)
     return optax.join_schedules([rise, rest], [warmup])
+
+
+class Averaged(NamedTuple):
+    """The optimiser's state of a stage whose parameters are averaged over its steps.
+
+    The average itself is what the state of the run has as its parameters.
+
+    Attributes:
+      trained: the parameters that gradients are taken at.
+      inner: the optimiser's own state.
+    """
+
+    trained: Any
+    inner: Any
+
+
+def average_weight(decay: float, step: Any) -> Any:
+    """Weight of the parameters after the first `step` + 1 steps in their moving average.
+
+    It is 1 - `decay` in the long run. Early on it is 9 / (10 + step), so that the average soon
+    leaves the initial parameters behind.
+    """
+    return jnp.maximum(1 - decay, 9 / (10 + step))
 
 
 def make_optimizer(config: OptimConfig, steps: int) -> optax.GradientTransformation:

@@ -11,7 +11,7 @@ from depthsi.compilation import quick_jit
 from depthsi.config import Config
 from depthsi.models.factory import make_model
 from depthsi.models.initialisers import initial_params
-from depthsi.training.optimisers import make_optimizer
+from depthsi.training.optimisers import Averaged, make_optimizer
 from depthsi.training.stages import Stage
 
 
@@ -20,8 +20,8 @@ class State(flax.struct.PyTreeNode):
 
     Attributes:
       step: int32 scalar, steps done over all stages.
-      params: dict of both networks' parameters.
-      opt_state: of the subtree the current stage trains.
+      params: dict of both networks' parameters, as they are evaluated.
+      opt_state: of the subtree the current stage trains; `Averaged` with `optim.average`.
       key: typed key, the run's randomness; never changes, the step is folded into it.
     """
 
@@ -60,7 +60,19 @@ def abstract_state(config: Config, stage: Stage) -> State:
 def enter_stage(state: State, config: Config, stage: Stage) -> State:
     """The same state with a fresh optimiser for the parameters `stage` trains."""
     trained = {stage.name: state.params[stage.name]}
-    return state.replace(opt_state=make_optimizer(config.optim, stage.steps).init(trained))
+    opt_state = make_optimizer(config.optim, stage.steps).init(trained)
+    if config.optim.average:  # a copy, because the buffers of a state are given to the next step
+        opt_state = Averaged(jax.tree.map(jnp.copy, trained), opt_state)
+    return state.replace(opt_state=opt_state)
+
+
+def with_params(state: State, params: Any) -> State:
+    """The state before the first step with other parameters, which are also those trained on."""
+    old = state.opt_state
+    if isinstance(old, Averaged):
+        trained = {name: jax.tree.map(jnp.copy, params[name]) for name in old.trained}
+        state = state.replace(opt_state=old._replace(trained=trained))
+    return state.replace(params=params)
 
 
 def _example(config: Config) -> Any:

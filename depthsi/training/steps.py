@@ -15,7 +15,12 @@ from depthsi.losses import valid_count, weigh_images
 from depthsi.models import make_model
 from depthsi.training.loss import ImageLosses, Loss, make_loss
 from depthsi.training.norms import norm_metrics
-from depthsi.training.optimisers import make_optimizer, rate_schedule
+from depthsi.training.optimisers import (
+    Averaged,
+    average_weight,
+    make_optimizer,
+    rate_schedule,
+)
 from depthsi.training.parallel import DATA
 from depthsi.training.stages import Stage
 from depthsi.training.state import State
@@ -62,22 +67,32 @@ def make_train_step(config: Config, stage: Stage, loss: Loss | None = None) -> T
     ) -> tuple[State, Metrics]:
         first = jax.lax.axis_index(DATA) * len(image) if mapped else 0
         examples = first + jnp.arange(len(image))
-        parts = config.compute.accumulate
-        sums = _accumulate(lambda *part: sums_of(state, *part), (image, depth, examples), parts)
+        parts, opt_state, decay = config.compute.accumulate, state.opt_state, config.optim.average
+        trained = {stage.name: state.params[stage.name]}
+        if decay:
+            trained, opt_state = opt_state
+        at = state.replace(params=state.params | trained)
+        sums = _accumulate(lambda *part: sums_of(at, *part), (image, depth, examples), parts)
         if mapped:
             sums = jax.lax.psum(sums, DATA)
 
         factor = config.loss.multiplier / jnp.maximum(sums.weight, 1)
         gradients = jax.tree.map(lambda gradient: factor * gradient, sums.gradients)
-        trained = {stage.name: state.params[stage.name]}
-        updates, opt_state = optimizer.update(gradients, state.opt_state, trained)
+        updates, opt_state = optimizer.update(gradients, opt_state, trained)
         metrics = {
             "loss": factor * sums.loss,
             "learning_rate": jnp.asarray(schedule(state.step - stage.start)),
             "valid_share": sums.valid / sums.pixels,
             **norm_metrics(gradients, updates, trained),
         }
-        params = state.params | optax.apply_updates(trained, updates)
+        updated = optax.apply_updates(trained, updates)
+        if decay:
+            weight = average_weight(decay, state.step - stage.start)
+            opt_state = Averaged(updated, opt_state)
+            updated = optax.incremental_update(
+                updated, {stage.name: state.params[stage.name]}, weight
+            )
+        params = state.params | updated
         return state.replace(step=state.step + 1, params=params, opt_state=opt_state), metrics
 
     return train_step

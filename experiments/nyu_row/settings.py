@@ -20,6 +20,18 @@ from depthsi.config import (
 from depthsi.config_kinds import with_kind
 from depthsi.errors import DepthsiError
 
+STRONG = AugmentConfig(
+    scale=(0.9, 1.6),
+    contrast=(0.7, 1.3),
+    saturation=(0.6, 1.4),
+    gamma=(0.75, 1.33),
+    blur=0.7,
+    noise=4.0,
+    cut_flip=0.15,
+    cut_depth=0.15,
+    erase=0.25,
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -59,6 +71,12 @@ class Settings:
     """Samples of pairs for the coarse network, or the only one."""
     fine: int = 12_000
     """Samples of pairs for the fine network of two_scale."""
+    augment: Literal["paper", "strong"] = "paper"
+    """Of the training on pairs: the paper's changes, or more of them, for few images."""
+    average: float = 0.0
+    """Decay of the moving average of the parameters, on pairs."""
+    warmup: int = 0
+    """Steps over which the rate rises, on pairs; 0 for 20 with muon and 100 with adamw."""
     seed: int = 0
     """Of everything random."""
     start: str = ""
@@ -82,7 +100,7 @@ def rooms_config(settings: Settings) -> Config:
     """Of the pre-training on rooms."""
     preset, kept = presets.rooms(), settings.rooms_kept
     if kept:
-        data, augment = Rooms(train=kept, val=64), AugmentConfig()
+        data, augment = Rooms(train=kept, val=64, resident=True), AugmentConfig()
     else:  # train is only for the mean predictor; a new room needs no augmentation
         data, augment = Rooms(endless=True, train=64, val=64), preset.augment
     config = dataclasses.replace(
@@ -104,8 +122,10 @@ def pairs_config(settings: Settings, weights: str) -> Config:
             learning_rate=settings.rate,
             weight_decay=settings.weight_decay,
             rate_schedule="cosine",
-            warmup=20 if muon else 100,
+            warmup=settings.warmup or (20 if muon else 100),
+            average=settings.average,
         ),
+        augment=STRONG if settings.augment == "strong" else AugmentConfig(),
     )
     return _shared(config, settings, weights, settings.coarse, settings.fine)
 

@@ -1,4 +1,4 @@
-"""From raw samples to batches: the paper's augmentation as one affine map, or the centre crop.
+"""The paper's augmentation as one affine map from the raw sample to the network's input.
 
 Pictures are uint8 or float (H, W, 3), RGB on the scale 0..255; depth is float (H, W) in metres,
 where 0, negative, NaN and inf mean missing; positions are (row, column) of pixel centres. All
@@ -16,6 +16,7 @@ from depthsi.config import AugmentConfig
 from depthsi.geometry import CELL_OFFSET, CELL_STRIDE, Geometry
 from depthsi.valid import valid_depth
 
+CUT_ROWS = (0.2, 0.8)  # of the input's height, Shao et al., https://arxiv.org/abs/2302.08149
 Raw = Array | np.ndarray  # samples come from the host
 
 
@@ -35,6 +36,7 @@ class View(NamedTuple):
     shift: Float[Array, "2"]  # crop centre minus picture centre, pixels of the enlarged picture
     mirror: Bool[Array, ""]
     colour: Float[Array, "3"]  # factor per channel
+    cut: Float[Array, ""] | float = 0.0  # rows that move from the top of the input to its bottom
 
 
 def draw_view(
@@ -48,12 +50,18 @@ def draw_view(
     # the crop lies anywhere inside the enlarged, not yet rotated picture
     room = jnp.maximum(scale * jnp.array(picture) - jnp.array(sizes.input), 0) / 2
     low, high = config.colour
+    cut = 0.0
+    if config.cut_flip:  # with a key of its own, so that the other draws stay as they are
+        happens, where = jax.random.split(jax.random.fold_in(key, 5))
+        share = jax.random.uniform(where, (), minval=CUT_ROWS[0], maxval=CUT_ROWS[1])
+        cut = jnp.round(share * sizes.input[0]) * jax.random.bernoulli(happens, config.cut_flip)
     return View(
         scale=scale,
         angle=jax.random.uniform(angle_key, (), minval=-bound, maxval=bound),
         shift=room * jax.random.uniform(shift_key, (2,), minval=-1.0, maxval=1.0),
         mirror=jax.random.bernoulli(mirror_key, config.flip),
         colour=jax.random.uniform(colour_key, (3,), minval=low, maxval=high),
+        cut=cut,
     )
 
 
@@ -69,52 +77,14 @@ def apply_view(
     picture = depth.shape[0], depth.shape[1]
     rows, cols = (jnp.arange(n, dtype=jnp.float32) for n in sizes.input)
     pixels = _sample_bilinear(jnp.asarray(image), *_source(view, rows, cols, picture, sizes))
-    rows, cols = _cells(sizes)
+    rows, cols = output_cells(sizes)
     metres = _sample_nearest(jnp.asarray(depth), *_source(view, rows, cols, picture, sizes))
     metres = metres / view.scale
-    return Batch(pixels * view.colour[None, None], *_log_and_valid(metres))
+    return Batch(pixels * view.colour[None, None], *log_and_valid(metres))
 
 
-def augment(
-    keys: Key[Array, " b"],
-    image: Num[Raw, "b H W 3"],
-    depth: Float[Raw, "b H W"],
-    config: AugmentConfig,
-    sizes: Geometry,
-) -> Batch:
-    """A training batch: every sample seen through its own random view."""
-
-    def one(key: jax.Array, picture: jax.Array, metres: jax.Array) -> Batch:
-        if config.mask_extremes:
-            metres = mask_extremes(metres)
-        view = draw_view(key, config, (metres.shape[0], metres.shape[1]), sizes)
-        return apply_view(view, picture, metres, sizes)
-
-    return jax.vmap(one)(keys, jnp.asarray(image), jnp.asarray(depth))
-
-
-def centre(image: Num[Raw, "b H W 3"], depth: Float[Raw, "b H W"], sizes: Geometry) -> Batch:
-    """A test batch: the centre crop, with the targets at its output cells."""
-    (height, width), picture = sizes.input, image.shape[1:3]
-    top, left = (picture[0] - height) // 2, (picture[1] - width) // 2
-    pixels = jnp.asarray(image[:, top : top + height, left : left + width], jnp.float32)
-    rows, cols = (jnp.asarray(axis, jnp.int32) for axis in _cells(sizes))
-    metres = jnp.asarray(depth)[:, (top + rows)[:, None], (left + cols)[None, :]]
-    return Batch(pixels, *_log_and_valid(metres))
-
-
-def mask_extremes(depth: Float[Array, "H W"]) -> Float[Array, "H W"]:
-    """Marks as missing every pixel at the least or greatest depth of its image (section 4.1).
-
-    These are where a depth camera saturates: windows, open doors, mirrors.
-    """
-    valid = valid_depth(depth)
-    least = jnp.min(jnp.where(valid, depth, jnp.inf))
-    greatest = jnp.max(jnp.where(valid, depth, -jnp.inf))
-    return jnp.where(valid & (depth > least) & (depth < greatest), depth, 0.0)
-
-
-def _cells(sizes: Geometry) -> tuple[Float[Array, " h"], Float[Array, " w"]]:
+def output_cells(sizes: Geometry) -> tuple[Float[Array, " h"], Float[Array, " w"]]:
+    """Rows and columns of the input at the centres of the output cells."""
     rows, cols = (
         CELL_OFFSET + CELL_STRIDE * jnp.arange(n, dtype=jnp.float32) for n in sizes.output
     )
@@ -129,6 +99,7 @@ def _source(
     sizes: Geometry,
 ) -> tuple[Float[Array, "h w"], Float[Array, "h w"]]:
     """Positions in the raw picture of the network's input pixels rows x cols."""
+    rows = (rows + view.cut) % sizes.input[0]
     y = (rows - (sizes.input[0] - 1) / 2)[:, None] + view.shift[0]
     x = (cols - (sizes.input[1] - 1) / 2)[None, :]
     x = jnp.where(view.mirror, -x, x) + view.shift[1]
@@ -165,8 +136,9 @@ def _sample_nearest(
     return jnp.where(inside, values, 0.0)
 
 
-def _log_and_valid(
+def log_and_valid(
     metres: Float[Array, "*batch h w"],
 ) -> tuple[Float[Array, "*batch h w"], Bool[Array, "*batch h w"]]:
+    """Natural log of the metres, 0 where they are missing, and where they are not."""
     valid = valid_depth(metres)
     return jnp.log(jnp.where(valid, metres, 1.0)), valid
