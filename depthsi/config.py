@@ -264,8 +264,9 @@ class InitConfig:
     """Weights a run starts from, instead of random ones."""
 
     weights: str = ""
-    """Another run's directory, for its newest checkpoint, or one of its checkpoints' (such as
-    RUN/checkpoints/2000): layers of the same name and shape start from those weights."""
+    """A run, for its newest checkpoint, one of its checkpoints (such as RUN/checkpoints/2000), a
+    file of weights (.safetensors) or the name of a network of `depthsi models`: layers of the same
+    name and shape start from those weights."""
     coarse_convs: str = ""
     """A .safetensors or .npz file with CaffeNet-shaped weights for coarse/conv1 to conv5."""
 

@@ -1,6 +1,6 @@
 """From an image to its depth in one call.
 
-predictor = depthsi.load("runs/rooms")
+predictor = depthsi.load()  # or depthsi.load("runs/rooms")
 depth = predictor("photo.jpg")  # (H, W) float32, metres
 """
 
@@ -23,17 +23,22 @@ from depthsi.geometry import Geometry
 from depthsi.inference import log_depth_function, make_window_network, predict_depths
 from depthsi.training.checkpoints import trained
 from depthsi.weights.network_file import TrainedNetwork, write_network
+from depthsi.weights.shipped import DEFAULT
 
 ImageLike = str | os.PathLike[str] | Image.Image | np.ndarray | jax.Array
 
 
 def load(
-    model: str | os.PathLike[str], *, checkpoint: str | int = "newest", output: str | None = None
+    model: str | os.PathLike[str] = DEFAULT,
+    *,
+    checkpoint: str | int = "newest",
+    output: str | None = None,
 ) -> "Predictor":
     """A trained network, ready to predict.
 
     Args:
-      model: the directory of a run, a file of weights as `depthsi train` writes it into the run
+      model: the name of a network that comes with the package (`depthsi models` lists them), the
+        directory of a run, a file of weights as `depthsi train` writes it into the run
         (`weights.safetensors`), or an exported network (`.stablehlo`), for which Flax is not
         imported.
       checkpoint: of a run: newest, best, or the step of one of its checkpoints.
@@ -44,8 +49,8 @@ def load(
       DepthsiError: there is no run or file, it is damaged, or it has no such checkpoint or output.
 
     Example:
-      >>> predictor = depthsi.load("runs/rooms")  # doctest: +SKIP
-      >>> predictor("photo.jpg").shape  # doctest: +SKIP
+      >>> predictor = depthsi.load()
+      >>> predictor(np.zeros((480, 640, 3), np.uint8)).shape
       (480, 640)
     """
     path = Path(model)
@@ -57,7 +62,7 @@ def load(
 
 
 def is_model(path: str | os.PathLike[str]) -> bool:
-    """Whether `load` takes `path` for a run, a file of weights or an exported network."""
+    """Whether `load` takes `path` for a run, a file, or the name of a network of the package."""
     return Path(path).suffix == SUFFIX or trained.is_model(path)
 
 

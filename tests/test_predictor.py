@@ -279,10 +279,10 @@ def test_folders_patterns_and_lists_name_photos(weights, tmp_path, monkeypatch, 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "Name a model and a photo"),
+        ([], "Name a photo"),
         (["{weights}"], "No photo was named"),
         (["a.jpg", "{weights}"], "The model comes first"),
-        (["a.jpg", "b.jpg"], "neither a run"),
+        (["a.jpg", "b.jpg"], "a.jpg is neither a photo nor a model"),
         (["{weights}", "a.jpg", "--save", "npy,gif"], "'gif'"),
         (["{weights}", "a.jpg", "x/a.png"], "overwrite"),
         (["{weights}", "no*such"], "No file matches"),

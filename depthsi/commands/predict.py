@@ -18,6 +18,7 @@ from depthsi.output import complain
 from depthsi.predictor import is_model, load
 from depthsi.viz.depth_maps import require_matplotlib
 from depthsi.viz.save_depth import save_depth
+from depthsi.weights.shipped import DEFAULT, shipped_names
 
 AHEAD = 2  # photos decoded while the network computes
 
@@ -77,19 +78,28 @@ def _kinds(request: PredictRequest) -> tuple[str, ...]:
 
 def _model_and_photos(words: Sequence[str]) -> tuple[str, Sequence[str]]:
     if not words:
-        raise DepthsiError("Name a model and a photo: depthsi predict RUN PHOTO [PHOTO ...].")
+        raise DepthsiError("Name a photo: depthsi predict [MODEL] PHOTO [PHOTO ...].")
     model, *photos = words
-    if not is_model(model):
-        if swapped := next(filter(is_model, photos), None):
-            raise DepthsiError(f"The model comes first: depthsi predict {swapped} {model} ...")
+    if is_model(model):
+        if not photos:
+            raise DepthsiError(f"No photo was named: depthsi predict {model} PHOTO [PHOTO ...].")
+        return model, photos
+    if swapped := next(filter(is_model, photos), None):
+        raise DepthsiError(f"The model comes first: depthsi predict {swapped} {model} ...")
+    if not _may_be_photos(model):
         raise DepthsiError(
-            f"{model} is neither a run (it has no config.json), nor a file of weights"
-            " (.safetensors), nor an exported network (.stablehlo): name one of them before the"
-            " photos."
+            f"{model} is neither a photo nor a model: no such file, no run (it has no config.json),"
+            " no file of weights (.safetensors), no exported network (.stablehlo), and none of"
+            f" {', '.join(shipped_names())}."
         )
-    if not photos:
-        raise DepthsiError(f"No photo was named: depthsi predict {model} PHOTO [PHOTO ...].")
-    return model, photos
+    return DEFAULT, words
+
+
+def _may_be_photos(word: str) -> bool:
+    path = Path(word)
+    if path.is_dir():
+        return any(file.suffix.lower() in IMAGE_SUFFIXES for file in path.iterdir())
+    return word == "-" or path.exists() or any(sign in word for sign in "*?[")
 
 
 def _photos(words: Sequence[str]) -> list[Path]:

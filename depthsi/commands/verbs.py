@@ -25,7 +25,18 @@ from depthsi.output import complain
 from depthsi.presets import PRESETS
 from depthsi.training.processes.cluster import Cluster
 
-VERBS = ("prepare", "train", "config", "launch", "evaluate", "report", "predict", "export", "info")
+VERBS = (
+    "prepare",
+    "train",
+    "config",
+    "launch",
+    "evaluate",
+    "report",
+    "predict",
+    "export",
+    "models",
+    "info",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,6 +201,19 @@ class Export(ExportRequest):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Models:
+    """List the trained networks that come with the package, or describe one of them."""
+
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[NAME]")] = ""
+    """The network to describe."""
+
+    def __call__(self) -> None:
+        from depthsi.commands.models import show_models
+
+        show_models(self.name)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Info(InfoRequest):
     """Show versions and devices, the layers and progress of a run, or what data is like."""
 
@@ -214,5 +238,6 @@ def commands(start: Start) -> tuple[Any, ...]:
         Report,
         Predict,
         Export,
+        Models,
         Info,
     )

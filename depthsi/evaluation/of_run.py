@@ -26,8 +26,9 @@ from depthsi.metrics.protocols import DEFAULT_PROTOCOLS, TRUTHS, Protocol
 from depthsi.metrics.regions import describe, evaluated_region
 from depthsi.models.settings import ModelConfig
 from depthsi.runs import RunDirectory, is_run
-from depthsi.training.checkpoints.trained import WEIGHTS_SUFFIX, trained_network
+from depthsi.training.checkpoints.trained import trained_network
 from depthsi.weights.network_file import TrainedNetwork
+from depthsi.weights.shipped import SUFFIX, named_file
 
 BATCH = 16  # images evaluated at a time
 STORED = {"raw": "depth_raw", "lidar_x": "depth_lidar_x", "annotated": "depth_annotated"}
@@ -53,8 +54,8 @@ class EvaluatedNetwork:
 
 def evaluate_run(request: EvaluationRequest) -> Evaluation:
     """The scores of a run or of a file of weights, on its own data or on what the request names."""
-    if Path(request.what).suffix == WEIGHTS_SUFFIX:
-        network = trained_network(Path(request.what), request.checkpoint)
+    if (file := named_file(request.what)).suffix == SUFFIX:
+        network = trained_network(file, request.checkpoint)
         return evaluate_network(request, EvaluatedNetwork(network, Path(request.what).name))
     run = RunDirectory(request.what)
     config = run.config()

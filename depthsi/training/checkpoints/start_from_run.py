@@ -1,4 +1,4 @@
-"""Beginning a run with weights from elsewhere."""
+"""Beginning a run with the weights of another run, of a file, or of a network of the package."""
 
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,8 @@ from depthsi.errors import DepthsiError
 from depthsi.training.checkpoints.digests import named_leaves
 from depthsi.training.checkpoints.start_from_caffe import read_coarse_convs
 from depthsi.training.checkpoints.store import Checkpoints
+from depthsi.weights.network_file import read_description, read_network
+from depthsi.weights.shipped import SUFFIX, named_file, shipped_names
 
 Weights = dict[str, Any]  # arrays by path, such as "coarse/conv1/kernel"
 
@@ -60,20 +62,26 @@ def check_coarse_convs(config: Config) -> None:
 
 
 def check_init(init: InitConfig) -> None:
-    """Raises DepthsiError if what `init` names is not there, before anything is read."""
-    if init.weights:
+    """Raises DepthsiError if what `init` names is not there, before its arrays are read."""
+    if init.weights and not _is_file(init.weights):
         _find(init.weights)
+    elif init.weights:
+        read_description(named_file(init.weights))
 
 
 def read_weights(path: str) -> tuple[Weights, int]:
-    """The parameters of a run, by path of the array, and the step they are of.
+    """The parameters of a trained network, by path of the array, and the step they are of.
 
     Args:
-      path: directory of a run, for the newest whole checkpoint, or of one of its checkpoints.
+      path: directory of a run, for the newest whole checkpoint, or of one of its checkpoints; a
+        file of weights (.safetensors), or the name of a network that comes with the package.
 
     Raises:
       DepthsiError: nothing is there, or it cannot be used.
     """
+    if _is_file(path):
+        network = read_network(named_file(path))
+        return named_leaves(network.params), network.step
     directory, step = _find(path)
     with Checkpoints(directory) as checkpoints:
         newest = checkpoints.newest_params(only=step)
@@ -123,6 +131,10 @@ def take_weights(params: Any, weights: Weights, source: str) -> tuple[Any, str]:
     return params, f"Weights from {source}: {report}."
 
 
+def _is_file(path: str) -> bool:
+    return named_file(path).suffix == SUFFIX
+
+
 def _find(path: str) -> tuple[Path, int | None]:
     """The directory of checkpoints, and which of them if one is named."""
     given = Path(path)
@@ -130,8 +142,9 @@ def _find(path: str) -> tuple[Path, int | None]:
         return given.parent, int(given.name)
     if not (given / "checkpoints").is_dir():
         raise DepthsiError(
-            f"init.weights is {path}, which is neither a run nor a checkpoint: there is no"
-            f" {given / 'checkpoints'}."
+            f"init.weights is {path}, which is neither a run nor a checkpoint (there is no"
+            f" {given / 'checkpoints'}), nor a file of weights (.safetensors), nor one of"
+            f" {', '.join(shipped_names())}."
         )
     return given / "checkpoints", None
 

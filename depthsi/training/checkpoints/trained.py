@@ -11,29 +11,32 @@ from depthsi.errors import DepthsiError, DepthsiWarning
 from depthsi.runs import RunDirectory, is_run
 from depthsi.training.stages import make_stages, stage_of
 from depthsi.weights.network_file import TrainedNetwork, read_description, read_network
-
-WEIGHTS_SUFFIX = ".safetensors"
+from depthsi.weights.shipped import SUFFIX, named_file
 
 
 def is_model(path: str | os.PathLike[str]) -> bool:
-    """Whether `trained_network` takes `path` for a run or a file of weights."""
-    return Path(path).suffix == WEIGHTS_SUFFIX or is_run(path)
+    """Whether `trained_network` takes `path` for a run, a file of weights or a shipped network."""
+    path = named_file(path)
+    return Path(path).suffix == SUFFIX or is_run(path)
 
 
 def trained_network(path: Path, checkpoint: str = "newest") -> TrainedNetwork:
     """The network of a file of weights, or of the newest, the best or a certain checkpoint.
 
+    The file may be one that comes with the package, by its name.
+
     The newest one of a finished run is read from its file of weights, which is quicker than from
     the checkpoint. Damaged checkpoints are warned of, and the one before is read.
 
     Args:
-      path: the file, or the directory of a run.
+      path: the file, the directory of a run, or the name of a network of the package.
       checkpoint: of a run: newest, best, or a step.
 
     Raises:
       DepthsiError: no run there, no such checkpoint, or nothing whole.
     """
-    if path.suffix == WEIGHTS_SUFFIX:
+    path = named_file(path)
+    if path.suffix == SUFFIX:
         if checkpoint != "newest":
             raise DepthsiError(f"{path} is a file of weights, without checkpoints to choose from.")
         return read_network(path)

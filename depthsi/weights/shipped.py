@@ -1,0 +1,40 @@
+"""The trained networks that come with the package, by name."""
+
+import os
+from pathlib import Path
+
+from depthsi.errors import DepthsiError
+from depthsi.weights.network_file import TrainedNetwork, read_description
+
+FOLDER = Path(__file__).parent / "files"
+SUFFIX = ".safetensors"
+DEFAULT = "unet_nyu"  # what `depthsi.load()` and `depthsi predict PHOTO` use
+
+
+def shipped_names() -> tuple[str, ...]:
+    """The names, the default first."""
+    names = sorted(file.stem for file in FOLDER.glob(f"*{SUFFIX}"))
+    return tuple(sorted(names, key=lambda name: name != DEFAULT))
+
+
+def shipped_network(name: str) -> TrainedNetwork:
+    """What is known of a network of the package; its parameters are not read.
+
+    Raises:
+      DepthsiError: there is none of that name, or its file is damaged.
+    """
+    names = shipped_names()
+    if name not in names:
+        raise DepthsiError(f"There is no model {name!r}; choose one of {', '.join(names)}.")
+    return read_description(FOLDER / f"{name}{SUFFIX}")
+
+
+def named_file(model: str | os.PathLike[str]) -> Path:
+    """The file of the network of that name; `model` itself if none has it, or if it is a path.
+
+    A file or directory of the user's goes before a network of the package with the same name.
+    """
+    path = Path(model)
+    if str(path) in shipped_names() and not path.exists():
+        return FOLDER / f"{path}{SUFFIX}"
+    return path

@@ -1,0 +1,137 @@
+"""The networks that come with the package: trained from nothing, evaluated, and written as files.
+
+Question:  none; this makes `depthsi/weights/files/NAME.safetensors`.
+Command:   python -m experiments.weights.make --name unet_nyu --root FOLDER
+Hardware:  2 CPU cores.
+Time:      about 80 minutes on rooms, and for those trained on NYU 40 more; both networks share the
+           training on rooms. `timeout --signal=TERM 30m python -m ...` stops with everything saved,
+           and the same command continues.
+Result:    depthsi/weights/files/NAME.safetensors, in bfloat16, with the settings of the network,
+           how it was trained and its metrics inside; experiments/results/weights_NAME.* with the
+           evaluation of that file, as it is shipped, on the 492 test images.
+
+The settings were chosen on val (experiments/nyu_row); the test images are used once, to say how
+good the file is. README.md here is the model card.
+"""
+
+import dataclasses
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any, Literal
+
+from depthsi import TrainedNetwork, write_network
+from depthsi.evaluation.evaluate import evaluate_and_report
+from depthsi.evaluation.request import EvaluationRequest
+from depthsi.training.checkpoints.trained import trained_network
+from depthsi.weights.shipped import FOLDER
+from experiments.nyu_row import run as nyu_row
+from experiments.nyu_row.settings import Settings
+from experiments.script import RESULTS, command_line, run_script
+
+METRICS = ("d1", "d2", "d3", "abs_rel", "sq_rel", "rmse", "rmse_log", "rmse_log_si")
+UNET = Settings(
+    root="",
+    kind="unet",
+    size="small",
+    batch=16,
+    rooms_kept=12_000,
+    rooms_coarse=48_000,
+    coarse=24_000,
+    fine=0,
+    augment="strong",
+    average=0.998,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a network of the package is made.
+
+    Attributes:
+      settings: of the training.
+      part: which of its runs is shipped.
+      trained_on: the data, in a few words.
+      licence: who may use the file for what.
+    """
+
+    settings: Settings
+    part: Literal["rooms", "nyu"]
+    trained_on: str
+    licence: str
+
+
+OURS = "Apache License 2.0, as the package: no data but what its own renderer made."
+RESEARCH = (
+    "Apache License 2.0 for what is ours. NYU Depth v2 is there for research:"
+    " see https://cs.nyu.edu/~fergus/datasets/nyu_depth_v2.html."
+)
+RECIPES = {
+    "unet_nyu": Recipe(UNET, "nyu", "12000 rooms, 719 NYU pairs", RESEARCH),
+    "unet_rooms": Recipe(UNET, "rooms", "12000 rooms", OURS),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """Trains what is missing, evaluates it on test, and writes the file."""
+
+    name: Literal["unet_nyu", "unet_rooms"]
+    """The network."""
+    root: str
+    """Folder of the labelled NYU pairs, with index.csv, whose splits are train, val and test."""
+    run: str = "runs/weights/unet"
+    """Directory of the trainings."""
+
+
+def main(arguments: Arguments) -> None:
+    """Makes one file and its results."""
+    recipe = RECIPES[arguments.name]
+    settings = dataclasses.replace(recipe.settings, root=arguments.root, run=arguments.run)
+    nyu_row.main(settings)
+    network = trained_network(Path(arguments.run) / recipe.part)
+    command = command_line("weights.make", arguments, leave_out=("root", "run")) + " --root FOLDER"
+    file = FOLDER / f"{arguments.name}.safetensors"
+    ship(network, file, description(recipe, command))
+    metrics = evaluate(file, arguments.root, Path(arguments.run) / arguments.name)
+    ship(network, file, description(recipe, command) | {"metrics": metrics})
+    for suffix in ("json", "md"):
+        made = Path(arguments.run) / arguments.name / f"evaluation.{suffix}"
+        shutil.copy(made, RESULTS / f"weights_{arguments.name}.{suffix}")
+    print(f"Written: {file}")
+
+
+def description(recipe: Recipe, command: str) -> dict[str, Any]:
+    """What is known of a network apart from its metrics, as plain values."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return {
+        "trained_on": recipe.trained_on,
+        "licence": recipe.licence,
+        "made_by": command,
+        "commit": commit.stdout.strip(),
+        "seed": recipe.settings.seed,
+    }
+
+
+def ship(network: TrainedNetwork, file: Path, about: dict[str, Any]) -> None:
+    """Writes the network as the package has it."""
+    file.parent.mkdir(exist_ok=True)
+    write_network(file, dataclasses.replace(network, about=about), "bfloat16")
+
+
+def evaluate(file: Path, root: str, out: Path) -> dict[str, Any]:
+    """The metrics of a file on the test images, mean over images, without flips."""
+    evaluation = evaluate_and_report(
+        EvaluationRequest(what=str(file), data=root, split="test", mirrored=True, out=str(out))
+    )
+    values = evaluation.results[evaluation.main]["image"]
+    return {
+        "data": "NYU Depth v2 labelled, 492 test images, mean over images, protocol eigen2014_nyu",
+        **{name: values[name] for name in METRICS},
+    }
+
+
+if __name__ == "__main__":
+    run_script(main, Arguments, __doc__)
