@@ -20,17 +20,23 @@ from depthsi.config import (
 from depthsi.config_kinds import with_kind
 from depthsi.errors import DepthsiError
 
-STRONG = AugmentConfig(
-    scale=(0.9, 1.6),
-    contrast=(0.7, 1.3),
-    saturation=(0.6, 1.4),
-    gamma=(0.75, 1.33),
-    blur=0.7,
-    noise=4.0,
-    cut_flip=0.15,
-    cut_depth=0.15,
-    erase=0.25,
-)
+AUGMENT = {
+    "paper": AugmentConfig(),
+    "colour": AugmentConfig(
+        contrast=(0.8, 1.2), saturation=(0.7, 1.3), gamma=(0.8, 1.25), noise=3.0
+    ),
+    "strong": AugmentConfig(
+        scale=(0.9, 1.6),
+        contrast=(0.7, 1.3),
+        saturation=(0.6, 1.4),
+        gamma=(0.75, 1.33),
+        blur=0.7,
+        noise=4.0,
+        cut_flip=0.15,
+        cut_depth=0.15,
+        erase=0.25,
+    ),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,8 +77,8 @@ class Settings:
     """Samples of pairs for the coarse network, or the only one."""
     fine: int = 12_000
     """Samples of pairs for the fine network of two_scale."""
-    augment: Literal["paper", "strong"] = "paper"
-    """Of the training on pairs: the paper's changes, or more of them, for few images."""
+    augment: Literal["paper", "colour", "strong"] = "paper"
+    """Of the training on pairs: the paper's changes; colours as well; or all there are."""
     average: float = 0.0
     """Decay of the moving average of the parameters, on pairs."""
     warmup: int = 0
@@ -100,7 +106,7 @@ def rooms_config(settings: Settings) -> Config:
     """Of the pre-training on rooms."""
     preset, kept = presets.rooms(), settings.rooms_kept
     if kept:
-        data, augment = Rooms(train=kept, val=64, resident=True), AugmentConfig()
+        data, augment = Rooms(train=kept, val=64), AugmentConfig()
     else:  # train is only for the mean predictor; a new room needs no augmentation
         data, augment = Rooms(endless=True, train=64, val=64), preset.augment
     config = dataclasses.replace(
@@ -125,7 +131,7 @@ def pairs_config(settings: Settings, weights: str) -> Config:
             warmup=settings.warmup or (20 if muon else 100),
             average=settings.average,
         ),
-        augment=STRONG if settings.augment == "strong" else AugmentConfig(),
+        augment=AUGMENT[settings.augment],
     )
     return _shared(config, settings, weights, settings.coarse, settings.fine)
 
