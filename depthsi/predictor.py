@@ -49,6 +49,7 @@ def load(
       DepthsiError: there is no run or file, it is damaged, or it has no such checkpoint or output.
 
     Example:
+      >>> import depthsi, numpy as np
       >>> predictor = depthsi.load()
       >>> predictor(np.zeros((480, 640, 3), np.uint8)).shape
       (480, 640)

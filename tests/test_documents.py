@@ -20,6 +20,7 @@ from depthsi.training.processes.cluster import Cluster
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES += sorted((ROOT / "docs" / "guides").glob("*.md"))
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 ELSEWHERE = ("gcloud", "pip", "python3", "python", "pre-commit")  # not run here
 # so that a training takes two steps of each stage
