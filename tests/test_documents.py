@@ -50,6 +50,8 @@ def shortened(words):
     if verb == "launch":
         at = words.index("--") if "--" in words else len(words)
         return [*words[:at], "--dry-run", *words[at:]] if at < len(words) else words
+    if verb == "demo":  # which would serve until it is stopped
+        return [*words, "--help"]
     if verb not in ("train", "config") or {"--help", "--resume"} & set(words):
         return words
     if "--cluster.coordinator" in words:  # the other processes are not there to be waited for

@@ -35,6 +35,7 @@ VERBS = (
     "predict",
     "export",
     "models",
+    "demo",
     "info",
 )
 
@@ -214,6 +215,24 @@ class Models:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Demo:
+    """Serve a local page that shows the depth of photos. Needs the extra demo."""
+
+    model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[MODEL]")] = ""
+    """A name of `depthsi models`, a run, a file of weights or an exported network; unet_nyu if none
+    is given."""
+    host: str = "127.0.0.1"
+    """Address to listen at. Default: reached from this machine alone."""
+    port: int = 7860
+    """Port to listen at; 0 for any that is free."""
+
+    def __call__(self) -> None:
+        from depthsi.demo.serve import serve
+
+        serve(self.model, self.host, self.port)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Info(InfoRequest):
     """Show versions and devices, the layers and progress of a run, or what data is like."""
 
@@ -239,5 +258,6 @@ def commands(start: Start) -> tuple[Any, ...]:
         Predict,
         Export,
         Models,
+        Demo,
         Info,
     )

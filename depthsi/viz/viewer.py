@@ -27,9 +27,6 @@ def write_viewer(
 ) -> None:
     """Writes a page that shows the points of a depth map, whole or not at all.
 
-    Of a large image it has the pixels of every second row and column, every third, and so on, so
-    that they are at most `MOST_POINTS`.
-
     Args:
       path: of the page.
       depth: along the optical axis, metres; pixels where it is not finite are left out.
@@ -39,6 +36,23 @@ def write_viewer(
 
     Raises:
       OSError: the file cannot be written.
+    """
+    write_text(path, viewer_page(depth, image, focal, title))
+
+
+def viewer_page(
+    depth: Float[np.ndarray, "H W"], image: UInt8[np.ndarray, "H W 3"], focal: float, title: str
+) -> str:
+    """The text of the page.
+
+    Of a large image it has the pixels of every second row and column, every third, and so on, so
+    that they are at most `MOST_POINTS`.
+
+    Args:
+      depth: along the optical axis, metres; pixels where it is not finite are left out.
+      image: RGB.
+      focal: focal length in pixels of this image.
+      title: of the page.
     """
     step = _step(np.isfinite(depth))
     height, width = depth.shape
@@ -58,7 +72,7 @@ def write_viewer(
         "COLOURS": _base64(cloud.colours),
     }
     page = resources.files("depthsi.viz").joinpath("viewer.html").read_text("utf-8")
-    write_text(path, re.sub(r"\{\{(\w+)\}\}", lambda found: values[found[1]], page))
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: values[found[1]], page)
 
 
 def _step(known: np.ndarray) -> int:

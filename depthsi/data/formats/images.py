@@ -49,7 +49,20 @@ def read_image(path: PathLike, *, exif: bool = False) -> UInt8[np.ndarray, "h w 
       DepthsiError: the file is missing, unreadable, damaged or cut short, of no such kind, too
         large, of other channels, or HEIC where pillow-heif is not installed.
     """
-    data = contents(path)
+    return decode_image(contents(path), path, exif=exif)
+
+
+def decode_image(data: bytes, path: PathLike, *, exif: bool = False) -> UInt8[np.ndarray, "h w 3"]:
+    """Like `read_image`, of the bytes of a file.
+
+    Args:
+      data: the whole file.
+      path: what messages call it.
+      exif: as for `read_image`.
+
+    Raises:
+      DepthsiError: as `read_image`.
+    """
     with decoding(path):
         opened = _open(path, data)
         if opened.image.mode not in MODES:

@@ -1,0 +1,1 @@
+"""A local page that predicts the depth of photos: `depthsi demo`."""
