@@ -5,7 +5,7 @@ The field comments are the help of the command line. Nothing here imports an arr
 
 import dataclasses
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 from depthsi.data.settings import CustomData, Folder, Prepared
 from depthsi.errors import DepthsiError, require_at_least
@@ -24,6 +24,7 @@ from depthsi.losses.settings import (
 )
 from depthsi.models.settings import (
     LOG_STD,
+    CustomNetworkConfig,
     HourglassConfig,
     ModelConfig,
     TwoScaleConfig,
@@ -40,6 +41,8 @@ __all__ = [
     "Config",
     "CustomConfig",
     "CustomData",
+    "CustomNetworkConfig",
+    "CustomOptimConfig",
     "DataConfig",
     "EigenFergus2015Config",
     "Folder",
@@ -131,7 +134,7 @@ class SgdConfig(_Optimiser):
     """Gradient descent with momentum, and a rate of its own for each layer as in the paper."""
 
     kind: Literal["sgd"] = "sgd"
-    """sgd, adamw or muon; each kind has settings of its own."""
+    """sgd, adamw, muon or custom; each kind has settings of its own."""
     learning_rate: float = 1.0
     """Factor on the paper's table of learning rates."""
     momentum: float = 0.9
@@ -150,7 +153,7 @@ class AdamWConfig(_Optimiser):
     """AdamW, with one learning rate for all layers."""
 
     kind: Literal["adamw"] = "adamw"
-    """sgd, adamw or muon; each kind has settings of its own."""
+    """sgd, adamw, muon or custom; each kind has settings of its own."""
     learning_rate: float = 1e-3
     """Learning rate of all layers."""
     weight_decay: float = 1e-2
@@ -162,7 +165,7 @@ class MuonConfig(_Optimiser):
     """Momentum made orthogonal for the convolution kernels, AdamW for all other parameters."""
 
     kind: Literal["muon"] = "muon"
-    """sgd, adamw or muon; each kind has settings of its own."""
+    """sgd, adamw, muon or custom; each kind has settings of its own."""
     learning_rate: float = 1e-2
     """Learning rate of the convolution kernels."""
     adamw_rate_factor: float = 0.01
@@ -175,7 +178,19 @@ class MuonConfig(_Optimiser):
         require_at_least("optim", self, adamw_rate_factor=0)
 
 
-OptimConfig = SgdConfig | AdamWConfig | MuonConfig
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CustomOptimConfig:
+    """An optimiser of one's own, given to `depthsi.train` as `optimiser`."""
+
+    kind: Literal["custom"] = "custom"
+    """sgd, adamw, muon or custom; each kind has settings of its own."""
+    name: str = ""
+    """Name of the optimiser, for the record."""
+
+    warmup: ClassVar[int] = 0
+
+
+OptimConfig = SgdConfig | AdamWConfig | MuonConfig | CustomOptimConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -188,7 +203,7 @@ class ScheduleConfig:
     """Samples the coarse network trains on (the first stage)."""
     fine_samples: int = 1_500_000
     """Samples the fine network trains on (the second stage); 0 leaves the stage out. A network of
-    one stage, unet or hourglass, trains on as many as both together."""
+    one stage, any but two_scale, trains on as many as both together."""
     log_every: int = 50
     """Steps between two lines in metrics.jsonl."""
     eval_every: int = 2000

@@ -9,7 +9,7 @@ import functools
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import numpy as np
@@ -24,11 +24,20 @@ from depthsi.inference import log_depth_function, make_window_network, predict_d
 from depthsi.training.checkpoints import trained
 from depthsi.weights.network_file import TrainedNetwork, write_network
 
+if TYPE_CHECKING:
+    from flax.linen import Module
+else:
+    Module = Any  # without Flax, which exported networks do not need
+
 ImageLike = str | os.PathLike[str] | Image.Image | np.ndarray | jax.Array
 
 
 def load(
-    model: str | os.PathLike[str], *, checkpoint: str | int = "newest", output: str | None = None
+    model: str | os.PathLike[str],
+    *,
+    checkpoint: str | int = "newest",
+    output: str | None = None,
+    network: Module | None = None,
 ) -> "Predictor":
     """A trained network, ready to predict.
 
@@ -39,9 +48,12 @@ def load(
       checkpoint: of a run: newest, best, or the step of one of its checkpoints.
       output: which of the network's maps to predict, such as "coarse"; the best trained one if not
         given.
+      network: the Flax module that was trained, for a network of one's own: files hold its
+        parameters, but not what it computes.
 
     Raises:
-      DepthsiError: there is no run or file, it is damaged, or it has no such checkpoint or output.
+      DepthsiError: there is no run or file, it is damaged, or it has no such checkpoint or output;
+        `network` is missing, has other parameters, or is not called for.
 
     Example:
       >>> predictor = depthsi.load("runs/rooms")  # doctest: +SKIP
@@ -50,7 +62,9 @@ def load(
     """
     path = Path(model)
     if path.suffix != SUFFIX:
-        return Predictor(trained.trained_network(path, str(checkpoint)), output or "")
+        return Predictor(trained.trained_network(path, str(checkpoint), network), output or "")
+    if network is not None:
+        raise DepthsiError(f"{path} is an exported network, which is whole: leave out `network`.")
     if checkpoint != "newest":
         raise DepthsiError(f"{path} is an exported network, without checkpoints to choose from.")
     return Predictor(read_artefact(path), output or "")
@@ -197,7 +211,9 @@ class Predictor:
                 " made from, or call predictor.network.metres."
             )
         params = self.network.params if params is None else params
-        return log_depth_function(self.network.settings, self.output)(params, images)
+        return log_depth_function(self.network.settings, self.output, self.network.module)(
+            params, images
+        )
 
     @functools.cached_property
     def _windows(self) -> Callable[[Any], Any]:
@@ -207,7 +223,7 @@ class Predictor:
         from flax.errors import FlaxError
 
         params = jax.device_put(dict(network.params))  # once, not with every batch
-        apply = make_window_network(network.settings, params, self.output)
+        apply = make_window_network(network.settings, params, self.output, network.module)
 
         def log_depth(windows: Any) -> Any:
             try:

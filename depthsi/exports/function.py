@@ -26,6 +26,8 @@ def image_function(
     """
     sizes = network.settings.sizes
     params = jax.tree.map(np.asarray, dict(network.params))
-    metres = functools.partial(depth_function(network.settings, output), params)
+    metres = functools.partial(
+        depth_function(network.settings, output, module=network.module), params
+    )
     (batch,) = export.symbolic_shape("b")
     return metres, jax.ShapeDtypeStruct((batch, *sizes.image, 3), np.uint8)

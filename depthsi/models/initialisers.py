@@ -132,9 +132,10 @@ def initial_params(model: nn.Module, key: Any, *inputs: Any, **options: Any) -> 
         units = _draw_units(leaf.draw.unit, key, name, math.prod(leaf.value.shape))
         return leaf.draw.scaled(units.reshape(leaf.value.shape)).astype(leaf.value.dtype)
 
-    return jax.tree_util.tree_map_with_path(
+    params = jax.tree_util.tree_map_with_path(
         drawn, described, is_leaf=lambda leaf: isinstance(leaf, _Described)
     )
+    return nn.meta.unbox(params)  # of what modules of others keep about them
 
 
 def quick_shapes(model: nn.Module) -> contextlib.AbstractContextManager[None]:

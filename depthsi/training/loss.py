@@ -58,19 +58,20 @@ def make_loss(settings: LossConfig, custom: Loss | None = None) -> ImageLosses:
 
     Args:
       settings: of the run.
-      custom: the function that settings of the kind custom stand for.
+      custom: a function in place of the one that they describe, which settings of the kind custom
+        need.
 
     Raises:
       DepthsiError: the kind is custom and no function is given.
     """
-    if isinstance(settings, CustomConfig):
-        if custom is None:
-            raise DepthsiError(
-                "This run has a loss of its own"
-                f"{f', {settings.name}' if settings.name else ''}: train it from Python, with"
-                " depthsi.train(config, run=..., loss=FUNCTION)."
-            )
+    if custom is not None:
         return _without_keys(custom)
+    if isinstance(settings, CustomConfig):
+        raise DepthsiError(
+            "This run has a loss of its own"
+            f"{f', {settings.name}' if settings.name else ''}: train it from Python, with"
+            " depthsi.train(config, run=..., loss=FUNCTION)."
+        )
     if isinstance(settings, PairwiseConfig | RankingConfig):
         return _random(settings)
     if isinstance(settings, SumConfig):

@@ -34,6 +34,7 @@ class TrainedNetwork:
       outputs: those of `settings.outputs` that have been trained, the best trained last.
       step: steps of training done.
       about: what else is known, as plain values: licence, recipe, metrics.
+      module: the one that `settings` of the kind custom stand for; no file holds it.
     """
 
     settings: ModelConfig
@@ -41,6 +42,7 @@ class TrainedNetwork:
     outputs: tuple[str, ...]
     step: int
     about: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    module: Any = None
 
 
 def write_network(
@@ -59,8 +61,8 @@ def write_network(
     from flax.traverse_util import flatten_dict
 
     arrays = {
-        name: np.asarray(array).astype(dtype).astype(np.float32)
-        for name, array in flatten_dict(dict(network.params), sep="/").items()
+        "/".join(map(str, path)): np.asarray(array).astype(dtype).astype(np.float32)
+        for path, array in flatten_dict(dict(network.params)).items()
     }
     entry = {
         "format": FORMAT,
