@@ -38,6 +38,11 @@ class Training:
       run: its directory.
       rows: the lines of its metrics.jsonl, of the splits train and val.
       network: the module that was trained, if it is one's own.
+
+    Example:
+      >>> result = depthsi.train(config, run="runs/mine", train=samples)  # doctest: +SKIP
+      >>> result.rows[-1]["loss"], result.predictor()(image).shape  # doctest: +SKIP
+      (0.05, (240, 320))
     """
 
     run: Path
@@ -45,7 +50,11 @@ class Training:
     network: nn.Module | None = None
 
     def predictor(self, checkpoint: str | int = "newest") -> Predictor:
-        """The trained network; see `depthsi.load`."""
+        """The trained network; see `depthsi.load`.
+
+        Args:
+          checkpoint: newest, best, or the step of one of the checkpoints.
+        """
         return load(self.run, checkpoint=checkpoint, network=self.network)
 
 
@@ -161,6 +170,12 @@ def evaluate(
 
     Raises:
       DepthsiError: whatever cannot be evaluated, in one sentence.
+
+    Example:
+      >>> import depthsi
+      >>> found = depthsi.evaluate("runs/rooms", protocol="nyu_bts")  # doctest: +SKIP
+      >>> found.results["coarse + fine"]["image"]["abs_rel"]  # doctest: +SKIP
+      0.231
     """
     given = None if isinstance(data, str | os.PathLike) else data
     what = "predictor" if isinstance(model, Predictor) else os.fspath(model)

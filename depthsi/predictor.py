@@ -179,7 +179,11 @@ class Predictor:
         return next(self.stream([image]))
 
     def batch(self, images: Iterable[ImageLike]) -> list[Float32[np.ndarray, "_ _"]]:
-        """Depth of several images, which may differ in size, computed together."""
+        """Depth of several images, which may differ in size, computed together.
+
+        Args:
+          images: any iterable of them; each is a path, a PIL image or an array (H, W, 3).
+        """
         return list(self.stream(images))
 
     def stream(self, images: Iterable[ImageLike]) -> Iterator[Float32[np.ndarray, "_ _"]]:

@@ -211,8 +211,9 @@ def test_resuming_goes_on_with_network_and_optimiser_as_if_never_stopped(tmp_pat
         depthsi.train(CONFIG, run=tmp_path / "run", on_step=stop, **given)
     config = RunDirectory(tmp_path / "run").config()
     assert isinstance(config.optim, CustomOptimConfig)
+    wider: dict[str, Any] = given | {"network": Tiny(3)}
     with pytest.raises(depthsi.DepthsiError, match=r"model.name = 'Tiny\(features=2\)', not"):
-        depthsi.train(CONFIG, run=tmp_path / "run", resume=True, **given | {"network": Tiny(3)})
+        depthsi.train(CONFIG, run=tmp_path / "run", resume=True, **wider)
     without: dict[str, Any] = {name: each for name, each in given.items() if name != "optimiser"}
     with pytest.raises(depthsi.DepthsiError, match="has an optimiser of its own"):
         depthsi.train(config, run=tmp_path / "run", resume=True, **without)

@@ -34,7 +34,11 @@ class CustomNet(nn.Module):
     custom: nn.Module
 
     def example_image(self, batch: int = 1) -> Float[Array, "b H W 3"]:
-        """Black images (batch, H, W, 3) of the network's input size, to initialise it with."""
+        """Black images (batch, H, W, 3) of the network's input size, to initialise it with.
+
+        Args:
+          batch: how many.
+        """
         return jnp.zeros((batch, *self.config.sizes.input, 3))
 
     @nn.compact

@@ -117,10 +117,19 @@ def initial_params(model: nn.Module, key: Any, *inputs: Any, **options: Any) -> 
     Args:
       model: any Linen module; called outside jit.
       key: typed or raw PRNG key.
-      inputs, options: of the module's `__call__`.
+      inputs: of the module's `__call__`.
+      options: named ones of the same.
 
     Returns:
       Nested dictionaries of NumPy arrays.
+
+    Example:
+      >>> import jax
+      >>> from depthsi.models import initial_params, make_model
+      >>> net = make_model("two_scale", width=0.02)
+      >>> params = initial_params(net, jax.random.key(0), net.example_image())
+      >>> params["coarse"]["conv1"]["kernel"].shape
+      (11, 11, 3, 2)
     """
     with _way("describe"):
         described = quick_jit(lambda key: model.init(key, *inputs, **options)["params"])(key)

@@ -61,8 +61,21 @@ def make_loss(settings: LossConfig, custom: Loss | None = None) -> ImageLosses:
       custom: a function in place of the one that they describe, which settings of the kind custom
         need.
 
+    Returns:
+      (predictions, targets, where, a key for each image) -> (b,), of log metres (b, h, w).
+
     Raises:
       DepthsiError: the kind is custom and no function is given.
+
+    Example:
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> from depthsi.losses import ScaleInvariantConfig
+      >>> from depthsi.training import make_loss
+      >>> loss = make_loss(ScaleInvariantConfig(lam=1.0))
+      >>> logs, keys = jnp.zeros((2, 3, 4)), jax.random.split(jax.random.key(0), 2)
+      >>> loss(logs + 0.5, logs, jnp.ones(logs.shape, bool), keys).tolist()  # blind to a factor
+      [0.0, 0.0]
     """
     if custom is not None:
         return _without_keys(custom)

@@ -76,6 +76,16 @@ def make_optimizer(
 
     Raises:
       DepthsiError: the kind is custom and no optimiser is given.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from depthsi.config import AdamWConfig
+      >>> from depthsi.training import make_optimizer
+      >>> params = {"coarse": {"fc7": {"kernel": jnp.ones((2, 2))}}}
+      >>> optimiser = make_optimizer(AdamWConfig(learning_rate=0.1, weight_decay=0.0), steps=10)
+      >>> updates, _ = optimiser.update(params, optimiser.init(params), params)
+      >>> round(float(updates["coarse"]["fc7"]["kernel"][0, 0]), 3)
+      -0.1
     """
     if custom is not None:
         return custom

@@ -25,6 +25,17 @@ class State(flax.struct.PyTreeNode):
       params: dict of both networks' parameters.
       opt_state: of the subtree the current stage trains.
       key: typed key, the run's randomness; never changes, the step is folded into it.
+
+    Example:
+      >>> import jax
+      >>> import numpy as np
+      >>> from depthsi.config import Config, TwoScaleConfig
+      >>> from depthsi.training import initial_state, make_stages
+      >>> config = Config(model=TwoScaleConfig(width=0.02))
+      >>> coarse, fine = make_stages(config)
+      >>> state = initial_state(config, coarse)
+      >>> int(state.step), sorted(state.params)
+      (0, ['coarse', 'fine'])
     """
 
     step: Any
@@ -52,6 +63,16 @@ def initial_state(
 
     Raises:
       DepthsiError: settings of the kind custom, without what they stand for.
+
+    Example:
+      >>> import jax
+      >>> import numpy as np
+      >>> from depthsi.config import Config, TwoScaleConfig
+      >>> from depthsi.training import initial_state, make_stages
+      >>> config = Config(model=TwoScaleConfig(width=0.02))
+      >>> coarse, fine = make_stages(config)
+      >>> initial_state(config, coarse).params["coarse"]["conv1"]["kernel"].shape
+      (11, 11, 3, 2)
     """
     params_key, run_key = jax.random.split(jax.random.key(config.seed))
     params = initial_params(make_model(config.model, network=network), params_key, _example(config))
@@ -105,6 +126,17 @@ def enter_stage(
       config: of the run.
       stage: that begins.
       optimiser: one's own, in place of `config.optim`.
+
+    Example:
+      >>> import jax
+      >>> import numpy as np
+      >>> from depthsi.config import Config, TwoScaleConfig
+      >>> from depthsi.training import enter_stage, initial_state, make_stages
+      >>> config = Config(model=TwoScaleConfig(width=0.02))
+      >>> coarse, fine = make_stages(config)
+      >>> state = enter_stage(initial_state(config, coarse), config, fine)
+      >>> int(state.step)  # the steps done stay
+      0
     """
     trained = {stage.name: state.params[stage.name]}
     update = make_optimizer(config.optim, stage.steps, optimiser)

@@ -73,6 +73,19 @@ def make_train_step(
 
     Raises:
       DepthsiError: settings of the kind custom, without what they stand for.
+
+    Example:
+      >>> import jax
+      >>> import numpy as np
+      >>> from depthsi.config import Config, TwoScaleConfig
+      >>> from depthsi.training import initial_state, make_stages, make_train_step
+      >>> config = Config(model=TwoScaleConfig(width=0.02))
+      >>> coarse, fine = make_stages(config)
+      >>> step, state = jax.jit(make_train_step(config, coarse)), initial_state(config, coarse)
+      >>> image, depth = np.zeros((2, 240, 320, 3), np.uint8), np.ones((2, 240, 320), np.float32)
+      >>> later, metrics = jax.eval_shape(step, state, image, depth)  # or step(...) to compute it
+      >>> sorted(metrics)[:3]
+      ['gradient_norm', 'gradient_norm/coarse/conv1', 'gradient_norm/coarse/conv2']
     """
     sums_of = _make_sums(config, stage, make_loss(config.loss, loss), network)
     optimizer = make_optimizer(config.optim, stage.steps, optimiser)
