@@ -141,7 +141,16 @@ def test_every_page_has_only_known_programs_and_extras():
                     assert set(found[1].split(",")) <= extras, words
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+TRAINING = ("library.md",)  # pages whose snippets train
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, id=page.name, marks=[pytest.mark.slow] if page.name in TRAINING else [])
+        for page in PAGES
+    ],
+)
 def test_every_snippet_of_python_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
