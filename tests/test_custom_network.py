@@ -11,6 +11,7 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
+from jax.sharding import NamedSharding, PartitionSpec
 from PIL import Image
 
 import depthsi
@@ -352,3 +353,32 @@ def test_muon_takes_the_convolutions_of_a_network_whatever_they_are_called():
     )
     assert {leaf.shape for leaf in convolution if leaf.ndim > 1} == {(3, 3, 2, 2)}
     assert {leaf.shape for leaf in rest if leaf.ndim} == {(2,), (3, 2, 2)}
+
+
+def test_the_predictor_holds_under_transformations():
+    """Mapped, jitted, divided among devices, and its gradient against the one written out."""
+    params = initial_params(net(Tiny()), jax.random.key(3), net(Tiny()).example_image())
+    trained = depthsi.TrainedNetwork(SETTINGS, params, ("custom",), 0, module=Tiny())
+    predictor = depthsi.Predictor(trained)
+    images = jnp.float32(RNG.integers(0, 256, (4, 228, 304, 3)))
+    plain = predictor.log_depth(images)
+    mapped = jax.jit(jax.vmap(lambda image: predictor.log_depth(image[None])[0]))(images)
+    np.testing.assert_allclose(mapped, plain, rtol=1e-6)
+
+    mesh = jax.make_mesh((4,), ("data",))
+    split = NamedSharding(mesh, PartitionSpec("data"))
+    divided = jax.jit(predictor.log_depth)(jax.device_put(images, split))
+    assert divided.sharding.is_equivalent_to(split, divided.ndim)
+    assert {shard.data.shape for shard in divided.addressable_shards} == {(1, 55, 74)}
+    np.testing.assert_allclose(divided, plain, rtol=1e-6)
+
+    weights = RNG.normal(size=plain.shape)
+    gradient = jax.grad(lambda x: jnp.sum(jnp.float32(weights) * predictor.log_depth(x)))(images)
+    own = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params["custom"])
+    first, last = own["Conv_0"]["kernel"][0, 0], own["last"]["kernel"][0, 0, :, 0]
+    cells = np.asarray(images, np.float64)[:, 4:224:4, 4:300:4] / 255
+    active = cells @ first + own["Conv_0"]["bias"] > 0
+    expected = np.zeros(images.shape)
+    expected[:, 4:224:4, 4:300:4] = weights[..., None] * ((active * last) @ first.T) / 255
+    assert np.abs(expected).max() > 1e-4
+    np.testing.assert_allclose(gradient, expected, rtol=1e-5, atol=1e-8)
