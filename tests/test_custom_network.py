@@ -313,6 +313,20 @@ def test_what_is_no_module_is_refused_with_a_remedy():
         make_model("custom")
 
 
+def test_a_network_that_counts_its_images_is_not_exported(tmp_path):
+    class Counting(nn.Module):
+        @nn.compact
+        def __call__(self, image):
+            kernel = self.param("kernel", nn.initializers.ones, (3, 1))
+            return (image[:, 4:224:4, 4:300:4] @ kernel).reshape(len(image), 55, 74)
+
+    params = {"custom": {"kernel": np.ones((3, 1), np.float32)}}
+    network = depthsi.TrainedNetwork(SETTINGS, params, ("custom",), 0, module=Counting())
+    with pytest.raises(depthsi.DepthsiError, match=r"any number of images.*image\.shape\[0\]"):
+        depthsi.export(depthsi.Predictor(network), tmp_path / "x.stablehlo")
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_name_in_the_record_is_the_same_in_every_process():
     class Acting(nn.Module):
         act: object = nn.relu
