@@ -9,6 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
+import optax
+
 from depthsi.config import Config, CustomData
 from depthsi.data.given import RandomAccess, given_source
 from depthsi.data.samples import Source
@@ -18,10 +21,12 @@ from depthsi.evaluation.of_run import EvaluatedNetwork, evaluate_network
 from depthsi.evaluation.report import Evaluation
 from depthsi.evaluation.request import EvaluationRequest
 from depthsi.exports.artefact import ExportedNetwork
+from depthsi.models.custom import checked_module
 from depthsi.predictor import Predictor, load
 from depthsi.training.logs.callbacks import Callbacks
 from depthsi.training.logs.metrics_log import LogOptions
 from depthsi.training.loss import Loss
+from depthsi.training.own import Own
 from depthsi.training.run import train_run
 
 
@@ -32,14 +37,25 @@ class Training:
     Attributes:
       run: its directory.
       rows: the lines of its metrics.jsonl, of the splits train and val.
+      network: the module that was trained, if it is one's own.
+
+    Example:
+      >>> result = depthsi.train(config, run="runs/mine", train=samples)  # doctest: +SKIP
+      >>> result.rows[-1]["loss"], result.predictor()(image).shape  # doctest: +SKIP
+      (0.05, (240, 320))
     """
 
     run: Path
     rows: list[dict[str, Any]]
+    network: nn.Module | None = None
 
     def predictor(self, checkpoint: str | int = "newest") -> Predictor:
-        """The trained network; see `depthsi.load`."""
-        return load(self.run, checkpoint=checkpoint)
+        """The trained network; see `depthsi.load`.
+
+        Args:
+          checkpoint: newest, best, or the step of one of the checkpoints.
+        """
+        return load(self.run, checkpoint=checkpoint, network=self.network)
 
 
 def train(
@@ -49,6 +65,8 @@ def train(
     train: RandomAccess | Source | None = None,
     val: RandomAccess | Source | None = None,
     loss: Loss | None = None,
+    network: nn.Module | None = None,
+    optimiser: optax.GradientTransformation | None = None,
     resume: bool = False,
     on_step: Callable[[int, Mapping[str, float]], object] | None = None,
     on_eval: Callable[[int, Mapping[str, float]], object] | None = None,
@@ -66,14 +84,22 @@ def train(
       loss: `f(predictions, targets, *, where) -> (b,)` of log metres (b, h, w), in place of
         `config.loss`, of which reduction and multiplier stay. `depthsi.losses.in_space` makes one
         of a loss of metres or disparity.
-      resume: continue the run from its newest checkpoint.
+      network: a Flax Linen module of one's own, in place of `config.model`, of which the geometry
+        stays. Called with images (b, H, W, 3), RGB on the scale 0..255, of the geometry's `input`
+        size, it gives log metres (b, h, w) of its `output` size; where its `__call__` has an
+        argument `train`, it is told whether it is trained, and dropout has the stream "dropout".
+        It trains in one stage, on as many samples as all stages of `config.schedule` have.
+        `flax.nnx.bridge.to_linen` makes one of an NNX module.
+      optimiser: of optax, in place of `config.optim`; each stage begins with a fresh state.
+      resume: continue the run from its newest checkpoint, with what was given to begin it.
       on_step: called with (step, metrics) after every step.
       on_eval: called with (step, metrics) after every evaluation on `val`.
       on_checkpoint: called with (step, directory) when a checkpoint begins to be written.
       tensorboard: write the metrics for TensorBoard as well.
 
     Raises:
-      DepthsiError: settings, samples or a directory that cannot be used, in one sentence.
+      DepthsiError: settings, samples, a network or a directory that cannot be used, in one
+        sentence.
       StoppedError: a signal came; the state is saved, and `resume` continues.
 
     Example:
@@ -87,6 +113,8 @@ def train(
       >>> result.predictor()(image).shape  # doctest: +SKIP
       (240, 320)
     """
+    if network is not None:
+        checked_module(network)
     size, data = config.model.sizes.image, {}
     if train is not None:
         data["train"] = given_source(train, "train", size)
@@ -110,11 +138,11 @@ def train(
         os.fspath(run),
         resume=resume,
         options=LogOptions(tensorboard=tensorboard),
-        loss=loss,
+        own=Own(loss, network, optimiser),
         data=data,
         callbacks=Callbacks(**{name: f for name, f in functions.items() if f is not None}),
     )
-    return Training(trained.path, trained.rows())
+    return Training(trained.path, trained.rows(), network)
 
 
 def evaluate(
@@ -122,6 +150,7 @@ def evaluate(
     data: RandomAccess | Source | str | os.PathLike[str] | None = None,
     *,
     split: str = "test",
+    network: nn.Module | None = None,
     **options: Any,
 ) -> Evaluation:
     """The metrics of a network or of external predictions, under a named protocol.
@@ -132,6 +161,7 @@ def evaluate(
       data: what to evaluate on: samples (see `depthsi.data.given.RandomAccess`; for a predictor or
         model only), or the name of a folder of pairs, prepared data, or a run; a run has its own.
       split: of named data.
+      network: the module of a run or file of weights with a network of one's own; see `load`.
       options: fields of `EvaluationRequest`, such as protocol="nyu_bts", alignment="median".
 
     Returns:
@@ -140,6 +170,12 @@ def evaluate(
 
     Raises:
       DepthsiError: whatever cannot be evaluated, in one sentence.
+
+    Example:
+      >>> import depthsi
+      >>> found = depthsi.evaluate("runs/rooms", protocol="nyu_bts")  # doctest: +SKIP
+      >>> found.results["coarse + fine"]["image"]["abs_rel"]  # doctest: +SKIP
+      0.231
     """
     given = None if isinstance(data, str | os.PathLike) else data
     what = "predictor" if isinstance(model, Predictor) else os.fspath(model)
@@ -147,8 +183,8 @@ def evaluate(
     request = EvaluationRequest(what=what, data=where, split=split, **options)
     if not isinstance(model, Predictor):
         if given is None:
-            return _evaluate(request)
-        model = load(model)
+            return _evaluate(request, network)
+        model = load(model, network=network)
     if data is None:
         raise DepthsiError("A predictor has no data of its own: say what to evaluate it on.")
     if isinstance(model.network, ExportedNetwork):

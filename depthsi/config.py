@@ -5,7 +5,7 @@ The field comments are the help of the command line. Nothing here imports an arr
 
 import dataclasses
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 from depthsi.data.settings import CustomData, Folder, Prepared
 from depthsi.errors import DepthsiError, require_at_least
@@ -24,6 +24,7 @@ from depthsi.losses.settings import (
 )
 from depthsi.models.settings import (
     LOG_STD,
+    CustomNetworkConfig,
     HourglassConfig,
     ModelConfig,
     TwoScaleConfig,
@@ -40,6 +41,8 @@ __all__ = [
     "Config",
     "CustomConfig",
     "CustomData",
+    "CustomNetworkConfig",
+    "CustomOptimConfig",
     "DataConfig",
     "EigenFergus2015Config",
     "Folder",
@@ -145,7 +148,20 @@ class AugmentConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Optimiser:
+class _Averaging:
+    """What the settings of every optimiser have in common, also of one's own."""
+
+    average: float = 0.0
+    """Decay of a moving average of the parameters, such as 0.999, which is then what is evaluated
+    and saved; 0 for the parameters themselves."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.average < 1:
+            raise DepthsiError(f"optim.average is {self.average}; it must be in [0, 1).")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Optimiser(_Averaging):
     """What the settings of every optimiser have in common."""
 
     rate_schedule: Literal["constant", "cosine"] = "constant"
@@ -154,14 +170,10 @@ class _Optimiser:
     """Steps over which the rate rises from 0 at the start of each stage, fewer than it has."""
     clip: float = 0.0
     """Largest global norm of a gradient; 0 leaves gradients as they are."""
-    average: float = 0.0
-    """Decay of a moving average of the parameters, such as 0.999, which is then what is evaluated
-    and saved; 0 for the parameters themselves."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_at_least("optim", self, learning_rate=0, weight_decay=0, clip=0, warmup=0)
-        if not 0 <= self.average < 1:
-            raise DepthsiError(f"optim.average is {self.average}; it must be in [0, 1).")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -169,7 +181,7 @@ class SgdConfig(_Optimiser):
     """Gradient descent with momentum, and a rate of its own for each layer as in the paper."""
 
     kind: Literal["sgd"] = "sgd"
-    """sgd, adamw or muon; each kind has settings of its own."""
+    """sgd, adamw, muon or custom; each kind has settings of its own."""
     learning_rate: float = 1.0
     """Factor on the paper's table of learning rates."""
     momentum: float = 0.9
@@ -188,7 +200,7 @@ class AdamWConfig(_Optimiser):
     """AdamW, with one learning rate for all layers."""
 
     kind: Literal["adamw"] = "adamw"
-    """sgd, adamw or muon; each kind has settings of its own."""
+    """sgd, adamw, muon or custom; each kind has settings of its own."""
     learning_rate: float = 1e-3
     """Learning rate of all layers."""
     weight_decay: float = 1e-2
@@ -200,7 +212,7 @@ class MuonConfig(_Optimiser):
     """Momentum made orthogonal for the convolution kernels, AdamW for all other parameters."""
 
     kind: Literal["muon"] = "muon"
-    """sgd, adamw or muon; each kind has settings of its own."""
+    """sgd, adamw, muon or custom; each kind has settings of its own."""
     learning_rate: float = 1e-2
     """Learning rate of the convolution kernels."""
     adamw_rate_factor: float = 0.01
@@ -213,7 +225,19 @@ class MuonConfig(_Optimiser):
         require_at_least("optim", self, adamw_rate_factor=0)
 
 
-OptimConfig = SgdConfig | AdamWConfig | MuonConfig
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CustomOptimConfig(_Averaging):
+    """An optimiser of one's own, given to `depthsi.train` as `optimiser`."""
+
+    kind: Literal["custom"] = "custom"
+    """sgd, adamw, muon or custom; each kind has settings of its own."""
+    name: str = ""
+    """Name of the optimiser, for the record."""
+
+    warmup: ClassVar[int] = 0
+
+
+OptimConfig = SgdConfig | AdamWConfig | MuonConfig | CustomOptimConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -226,7 +250,7 @@ class ScheduleConfig:
     """Samples the coarse network trains on (the first stage)."""
     fine_samples: int = 1_500_000
     """Samples the fine network trains on (the second stage); 0 leaves the stage out. A network of
-    one stage, unet or hourglass, trains on as many as both together."""
+    one stage, any but two_scale, trains on as many as both together."""
     log_every: int = 50
     """Steps between two lines in metrics.jsonl."""
     eval_every: int = 2000

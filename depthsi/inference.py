@@ -19,30 +19,37 @@ from depthsi.models.settings import ModelConfig
 BATCHES = (1, 4, 16)  # windows predicted together, padded to the next of these
 
 
-def log_depth_function(config: ModelConfig, output: str) -> Callable[[Any, Any], jax.Array]:
+def log_depth_function(
+    config: ModelConfig, output: str, module: Any = None
+) -> Callable[[Any, Any], jax.Array]:
     """The network as a pure function: (params, RGB 0..255 of input size) -> log depth (B, h, w).
 
     Args:
       config: of the network.
-      output: one of the outputs of `config.kind`: coarse or fine, unet, hourglass.
+      output: one of the outputs of `config.kind`: coarse or fine, unet, hourglass, custom.
+      module: that settings of the kind custom stand for.
+
+    Raises:
+      DepthsiError: there is no such module, or it is not called for.
     """
     from depthsi.models.factory import make_model  # Flax, which exported networks do without
 
-    model = make_model(config)
+    model = make_model(config, network=module)
     return lambda params, image: jnp.asarray(model.apply({"params": params}, image, output=output))
 
 
 def depth_function(
-    config: ModelConfig, output: str, *, mirrored: bool = False
+    config: ModelConfig, output: str, *, mirrored: bool = False, module: Any = None
 ) -> Callable[[Any, Any], jax.Array]:
     """The network as a pure function: (params, raw images) -> metres at its output cells.
 
     Args:
       config: of the network.
-      output: one of the outputs of `config.kind`: coarse or fine, unet, hourglass.
+      output: one of the outputs of `config.kind`: coarse or fine, unet, hourglass, custom.
       mirrored: whether to take the mean log depth of each image and of its mirror image.
+      module: that settings of the kind custom stand for.
     """
-    network = log_depth_function(config, output)
+    network = log_depth_function(config, output, module)
 
     def log_depth(params: Any, image: jax.Array) -> jax.Array:
         return network(params, centre(image, jnp.ones(image.shape[:3]), config.sizes).image)
@@ -57,17 +64,17 @@ def depth_function(
 
 
 def make_predictor(
-    config: ModelConfig, output: str, *, mirrored: bool = False
+    config: ModelConfig, output: str, *, mirrored: bool = False, module: Any = None
 ) -> Callable[[Any, Any], Any]:
     """`depth_function`, compiled."""
-    return jit(depth_function(config, output, mirrored=mirrored))
+    return jit(depth_function(config, output, mirrored=mirrored, module=module))
 
 
 def make_window_network(
-    config: ModelConfig, params: Any, output: str = "fine"
+    config: ModelConfig, params: Any, output: str = "fine", module: Any = None
 ) -> Callable[[Any], Any]:
     """`log_depth_function` of these parameters, compiled."""
-    return functools.partial(jit(log_depth_function(config, output)), params)
+    return functools.partial(jit(log_depth_function(config, output, module)), params)
 
 
 def predict_depth(

@@ -9,7 +9,7 @@ import functools
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import numpy as np
@@ -25,6 +25,11 @@ from depthsi.training.checkpoints import trained
 from depthsi.weights.network_file import TrainedNetwork, write_network
 from depthsi.weights.shipped import DEFAULT
 
+if TYPE_CHECKING:
+    from flax.linen import Module
+else:
+    Module = Any  # without Flax, which exported networks do not need
+
 ImageLike = str | os.PathLike[str] | Image.Image | np.ndarray | jax.Array
 
 
@@ -33,6 +38,7 @@ def load(
     *,
     checkpoint: str | int = "newest",
     output: str | None = None,
+    network: Module | None = None,
 ) -> "Predictor":
     """A trained network, ready to predict.
 
@@ -44,9 +50,12 @@ def load(
       checkpoint: of a run: newest, best, or the step of one of its checkpoints.
       output: which of the network's maps to predict, such as "coarse"; the best trained one if not
         given.
+      network: the Flax module that was trained, for a network of one's own: files hold its
+        parameters, but not what it computes.
 
     Raises:
-      DepthsiError: there is no run or file, it is damaged, or it has no such checkpoint or output.
+      DepthsiError: there is no run or file, it is damaged, or it has no such checkpoint or output;
+        `network` is missing, has other parameters, or is not called for.
 
     Example:
       >>> import depthsi, numpy as np
@@ -56,7 +65,9 @@ def load(
     """
     path = Path(model)
     if path.suffix != SUFFIX:
-        return Predictor(trained.trained_network(path, str(checkpoint)), output or "")
+        return Predictor(trained.trained_network(path, str(checkpoint), network), output or "")
+    if network is not None:
+        raise DepthsiError(f"{path} is an exported network, which is whole: leave out `network`.")
     if checkpoint != "newest":
         raise DepthsiError(f"{path} is an exported network, without checkpoints to choose from.")
     return Predictor(read_artefact(path), output or "")
@@ -171,7 +182,11 @@ class Predictor:
         return next(self.stream([image]))
 
     def batch(self, images: Iterable[ImageLike]) -> list[Float32[np.ndarray, "_ _"]]:
-        """Depth of several images, which may differ in size, computed together."""
+        """Depth of several images, which may differ in size, computed together.
+
+        Args:
+          images: any iterable of them; each is a path, a PIL image or an array (H, W, 3).
+        """
         return list(self.stream(images))
 
     def stream(self, images: Iterable[ImageLike]) -> Iterator[Float32[np.ndarray, "_ _"]]:
@@ -203,7 +218,9 @@ class Predictor:
                 " made from, or call predictor.network.metres."
             )
         params = self.network.params if params is None else params
-        return log_depth_function(self.network.settings, self.output)(params, images)
+        return log_depth_function(self.network.settings, self.output, self.network.module)(
+            params, images
+        )
 
     @functools.cached_property
     def _windows(self) -> Callable[[Any], Any]:
@@ -213,7 +230,7 @@ class Predictor:
         from flax.errors import FlaxError
 
         params = jax.device_put(dict(network.params))  # once, not with every batch
-        apply = make_window_network(network.settings, params, self.output)
+        apply = make_window_network(network.settings, params, self.output, network.module)
 
         def log_depth(windows: Any) -> Any:
             try:

@@ -1,4 +1,4 @@
-"""What the docstrings of losses and metrics promise: arguments written out, examples that run."""
+"""What public docstrings promise: arguments written out, examples that run."""
 
 import doctest
 import importlib
@@ -8,10 +8,13 @@ import re
 import pytest
 
 MODULES = (
+    *("depthsi", "depthsi.data", "depthsi.evaluation", "depthsi.models", "depthsi.training"),
+    "depthsi.viz",
     *("depthsi.losses", "depthsi.metrics", "depthsi.metrics.bootstrap", "depthsi.metrics.compare"),
     *("depthsi.metrics.alignment", "depthsi.metrics.regions", "depthsi.metrics.baselines"),
     *("depthsi.metrics.protocols", "depthsi.metrics.clamping", "depthsi.valid"),
 )
+SETTINGS = ("CustomData", "EvaluationRequest", "Folder", "Prepared")  # as those called ...Config
 each_module = pytest.mark.parametrize("name", MODULES)
 
 
@@ -26,8 +29,13 @@ def public(name):
         for key, each in vars(module).items()
         if not key.startswith("_") and getattr(each, "__module__", None) == name
     ]
-    found = {key: getattr(module, key) for key in names if not key.endswith("Config")}
-    return {key: each for key, each in found.items() if is_function(each) or inspect.isclass(each)}
+    names = [key for key in names if not key.endswith("Config") and key not in SETTINGS]
+    found = {key: getattr(module, key) for key in names}
+    return {key: each for key, each in found.items() if is_function(each) or is_plain_class(each)}
+
+
+def is_plain_class(member):
+    return inspect.isclass(member) and not issubclass(member, Exception)
 
 
 def is_function(member):
@@ -42,6 +50,7 @@ def with_methods(name):
             for key, each in vars(member).items():
                 method = getattr(each, "__func__", each)  # of a class method
                 own = getattr(method, "__module__", None) == member.__module__
+                own &= key not in getattr(member, "__dataclass_fields__", ())  # nor a default value
                 if own and is_function(method) and not key.startswith("_"):
                     yield f"{title}.{key}", method
 

@@ -1,5 +1,6 @@
 """Every command and snippet of README, docs and --help runs, on made-up data."""
 
+import ast
 import contextlib
 import dataclasses
 import inspect
@@ -144,9 +145,31 @@ def test_every_page_has_only_known_programs_and_extras():
                     assert set(found[1].split(",")) <= extras, words
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+TRAINING = ("library.md", "ten_tasks.md")  # pages whose snippets train
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, id=page.name, marks=[pytest.mark.slow] if page.name in TRAINING else [])
+        for page in PAGES
+    ],
+)
 def test_every_snippet_of_python_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
     for code in blocks(page, "python"):
         exec(compile(code, str(page), "exec"), names)
+
+
+def test_the_statements_of_the_ten_tasks_are_counted_right():
+    page = ROOT / "docs" / "ten_tasks.md"
+    rows = re.findall(r"^\| (\d+)\. [^|]* \| (\d+) / (\d+) \|", page.read_text(), re.MULTILINE)
+    _, *snippets = blocks(page, "python")
+    counted = []
+    for number, code in enumerate(snippets, start=1):
+        statements = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.stmt)]
+        imports = [node for node in statements if isinstance(node, ast.Import | ast.ImportFrom)]
+        counted.append((str(number), str(len(statements)), str(len(imports))))
+    assert rows == counted
+    assert len(rows) == 10

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import NamedSharding, PartitionSpec
 from PIL import Image
 
 import depthsi
@@ -156,6 +157,23 @@ def test_log_depth_can_be_jitted_mapped_and_differentiated(network):
     numeric = np.float64(total(images + step) - total(images - step)) / 2
     assert numeric > 0
     np.testing.assert_allclose(np.sum(np.float64(gradient * step)), numeric, rtol=0.05)
+
+
+def test_a_batch_divided_among_devices_is_the_same_batch(network):
+    coarse = depthsi.Predictor(network, "coarse")
+    images = jnp.asarray(RNG.integers(0, 256, (4, *coarse.sizes.input, 3)), jnp.float32)
+    mesh = jax.make_mesh((4,), ("data",))
+    split = NamedSharding(mesh, PartitionSpec("data"))
+
+    @jax.jit
+    def both(images):
+        return coarse.log_depth(images), jax.grad(lambda x: jnp.sum(coarse.log_depth(x)))(images)
+
+    whole, divided = both(images), both(jax.device_put(images, split))
+    for each, expected in zip(divided, whole, strict=True):
+        assert each.sharding.is_equivalent_to(split, each.ndim)
+        assert {shard.data.shape[0] for shard in each.addressable_shards} == {1}
+        np.testing.assert_allclose(each, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_an_output_or_checkpoint_that_is_not_there_is_refused(weights, network, tmp_path):

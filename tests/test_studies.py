@@ -12,14 +12,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from depthsi.config import SilogConfig
+from depthsi.config_kinds import KINDS
 from depthsi.data.pipeline import InMemory
 from depthsi.metrics import ImageScores, image_terms
 from depthsi.models import make_model
 from depthsi.models.initialisers import initial_params
 from depthsi.presets import from_scratch
-from experiments.studies import colour, detail, lab, probe, scale_share, scales
+from experiments.studies import colour, detail, lab, losses, probe, scale_share, scales
 
 NAMES = ("lam", "detail", "scale_share", "colour", "scales", "optimisers", "linear_space")
+NAMES += ("losses",)
 
 
 def made_up(here, data, split):
@@ -65,6 +68,28 @@ def test_a_study_runs_and_leaves_its_numbers_table_and_picture(name, tmp_path, m
     assert page.count("\n| ") >= 3
     with Image.open(tmp_path / f"{name}.png") as picture:
         assert len(np.unique(np.asarray(picture).reshape(-1, 4), axis=0)) > 10
+
+
+def test_the_study_of_losses_has_every_loss_that_can_train():
+    kinds = {settings.kind for settings in losses.LOSSES.values()}
+    assert kinds == set(KINDS["loss"]) - {"custom"}
+    assert len({repr(settings) for settings in losses.LOSSES.values()}) == len(losses.LOSSES)
+    variants = {each.variant for each in losses.LOSSES.values() if isinstance(each, SilogConfig)}
+    assert variants == {"bts", "adabins", "depth_anything"}
+
+
+@pytest.mark.slow
+def test_the_mean_predictor_of_the_study_of_losses():
+    """Against the mean of log depth written out, inside the crop."""
+    here = lab.Lab(lab.Options(fast=True))
+    _, depths = made_up(here, None, "train").read(slice(0, 4))
+    _, truths = made_up(here, None, "test").read(slice(0, 4))
+    mean = np.exp(np.mean(np.log(depths, dtype=np.float64), axis=0))[10:230, 12:308]
+    expected = np.mean([np.mean(np.abs(mean - true) / true) for true in truths[:, 10:230, 12:308]])
+    found = losses._mean_predictor(here, "rooms", "none")
+    assert found["abs_rel"] == [pytest.approx(expected, rel=1e-5)]
+    aligned = losses._mean_predictor(here, "rooms", "log_mean")
+    assert aligned["rmse_log"][0] == pytest.approx(found["rmse_log_si"][0], rel=1e-5)
 
 
 def test_the_command_names_the_data_as_seen_from_here(tmp_path, monkeypatch):

@@ -7,7 +7,15 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from depthsi.config import Config, CustomData, DataConfig, Rooms, TwoScaleConfig
+from depthsi.config import (
+    Config,
+    CustomData,
+    CustomNetworkConfig,
+    DataConfig,
+    ModelConfig,
+    Rooms,
+    TwoScaleConfig,
+)
 from depthsi.runs import RunDirectory
 from depthsi.training.checkpoints.start_from_run import check_coarse_convs, check_init
 from depthsi.training.costs import (
@@ -56,8 +64,7 @@ def _lines(config: Config, mesh: Mesh) -> Iterator[tuple[str, str]]:
     model, schedule, compute = config.model, config.schedule, config.compute
     sizes, stages = model.sizes, make_stages(config)
     params = abstract_state(config, stages[0]).params
-    size = f"width {model.width:g}" if isinstance(model, TwoScaleConfig) else model.size
-    yield "network", f"{model.kind} ({size}), geometry {sizes.name} {sizes.variant}"
+    yield "network", f"{model.kind} ({_network_size(model)}), geometry {sizes.name} {sizes.variant}"
     yield "  input, output", f"{_by(sizes.input)}, {_by(sizes.output)}"
     for name, layers in params.items():
         yield f"  {name}", f"{count_parameters(layers):,} parameters"
@@ -83,6 +90,12 @@ def _lines(config: Config, mesh: Mesh) -> Iterator[tuple[str, str]]:
         yield "  memory", _memory(step_memory(config, stage, mesh))
     yield "", "FLOP: of convolutions and matrix products; a multiply-add is 2."
     yield "", "Memory: on each device, as compiled for it; data kept there comes on top."
+
+
+def _network_size(model: ModelConfig) -> str:
+    if isinstance(model, TwoScaleConfig):
+        return f"width {model.width:g}"
+    return model.name if isinstance(model, CustomNetworkConfig) else model.size
 
 
 def _memory(memory: StepMemory) -> str:

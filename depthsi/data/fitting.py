@@ -24,6 +24,14 @@ def fit_to(
 
     Raises:
       ValueError: image and depth of different size, or `size` not positive.
+
+    Example:
+      >>> import numpy as np
+      >>> from depthsi.data import fit_to
+      >>> image, depth = np.zeros((8, 16, 3), np.uint8), np.ones((8, 16), np.float32)
+      >>> image, depth = fit_to(image, depth, (4, 4))
+      >>> image.shape, depth.shape
+      ((4, 4, 3), (4, 4))
     """
     if image.shape[:2] != depth.shape:
         raise ValueError(f"`image` {image.shape} and `depth` {depth.shape} must have the same size")

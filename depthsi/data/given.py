@@ -23,6 +23,17 @@ class RandomAccess(Protocol):
     (H, W, 3), uint8 in 0..255 or floats in 0..1; depth: (H, W) or (H, W, 1) metres of any number
     type, where 0, negative, NaN and inf are missing. Attributes `names` and `scenes`, one text for
     each sample, are used where there are any.
+
+    Example:
+      >>> import numpy as np
+      >>> from depthsi.data import RandomAccess
+      >>> class Pairs:
+      ...     def __len__(self):
+      ...         return 2
+      ...     def __getitem__(self, index):
+      ...         return {"image": np.zeros((4, 6, 3), np.uint8), "depth": np.ones((4, 6))}
+      >>> isinstance(Pairs(), RandomAccess)
+      True
     """
 
     def __len__(self) -> int: ...

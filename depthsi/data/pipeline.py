@@ -26,6 +26,13 @@ class InMemory:
       images: uint8 (N, H, W, 3).
       depths: float32 (N, H, W), metres.
       scenes: the scene of each, "" where unknown; empty where none is known.
+
+    Example:
+      >>> import numpy as np
+      >>> from depthsi.data import InMemory
+      >>> pairs = InMemory(np.zeros((3, 4, 6, 3), np.uint8), np.ones((3, 4, 6), np.float32))
+      >>> len(pairs), pairs.read(slice(0, 2))[1].shape
+      (3, (2, 4, 6))
     """
 
     def __init__(self, images: np.ndarray, depths: np.ndarray, scenes: Sequence[str] = ()) -> None:
@@ -35,7 +42,14 @@ class InMemory:
         return len(self.images)
 
     def read(self, numbers: np.ndarray | slice) -> RawBatch:
-        """The samples of these numbers; of a slice without a copy."""
+        """The samples of these numbers; of a slice without a copy.
+
+        Args:
+          numbers: from 0, or a slice of them.
+
+        Returns:
+          Images, uint8 (n, H, W, 3), and depths, float32 (n, H, W) metres.
+        """
         return self.images[numbers], self.depths[numbers]
 
 
@@ -72,6 +86,14 @@ def open_samples(source: Source, size: tuple[int, int], label: str) -> Samples:
 
     Raises:
       DepthsiError: a sample cannot be used.
+
+    Example:
+      >>> import numpy as np
+      >>> from depthsi.data import given_source, open_samples
+      >>> pair = np.zeros((4, 6, 3), np.uint8), np.ones((4, 6))
+      >>> pairs = open_samples(given_source([pair] * 3, "train"), (4, 6), "train")
+      >>> type(pairs).__name__, len(pairs)
+      ('InMemory', 3)
     """
     if most_samples(source) * size[0] * size[1] * 7 > KEEP_BYTES:
         return OnDemand(source)
@@ -132,6 +154,16 @@ def training_batches(
     Raises:
       DepthsiError: a batch that the processes cannot share equally, or scenes that are not known;
         from the iterator, a sample that cannot be used.
+
+    Example:
+      >>> import numpy as np
+      >>> from depthsi.data import InMemory, training_batches
+      >>> pairs = InMemory(np.zeros((3, 4, 6, 3), np.uint8), np.ones((3, 4, 6), np.float32))
+      >>> batches = training_batches(pairs, batch_size=2, seed=0)
+      >>> image, depth = next(batches)
+      >>> image.shape, depth.shape
+      ((2, 4, 6, 3), (2, 4, 6))
+      >>> batches.close()
     """
     if batch_size % process_count:
         raise DepthsiError(
@@ -188,6 +220,18 @@ def to_devices(
 
 
 def ordered_batches(pairs: Samples, batch_size: int) -> Iterator[RawBatch]:
-    """Every sample once, in order; the last batch may be smaller."""
+    """Every sample once, in order; the last batch may be smaller.
+
+    Args:
+      pairs: what to read.
+      batch_size: samples in a batch.
+
+    Example:
+      >>> import numpy as np
+      >>> from depthsi.data import InMemory, ordered_batches
+      >>> pairs = InMemory(np.zeros((3, 4, 6, 3), np.uint8), np.ones((3, 4, 6), np.float32))
+      >>> [len(image) for image, depth in ordered_batches(pairs, 2)]
+      [2, 1]
+    """
     for start in range(0, len(pairs), batch_size):
         yield pairs.read(slice(start, min(start + batch_size, len(pairs))))

@@ -21,6 +21,13 @@ class Sample:
       image: uint8 (H, W, 3), RGB.
       depth: float32 (H, W), camera z in metres; 0, negative, NaN or inf = missing.
       name: what to call it in messages and tables, for instance its file name.
+
+    Example:
+      >>> import numpy as np
+      >>> from depthsi.data import Sample
+      >>> sample = Sample(np.zeros((4, 6, 3), np.uint8), np.full((4, 6), 2, np.float32), "hall")
+      >>> sample.depth.max().item()  # metres
+      2.0
     """
 
     image: np.ndarray
@@ -30,7 +37,16 @@ class Sample:
 
 @runtime_checkable
 class Source(Protocol):
-    """Random access to the samples of one split; equal sizes, no augmentation, no shuffling."""
+    """Random access to the samples of one split; equal sizes, no augmentation, no shuffling.
+
+    Example:
+      >>> import numpy as np
+      >>> from depthsi.data import Source, given_source
+      >>> pair = np.zeros((4, 6, 3), np.uint8), np.ones((4, 6))
+      >>> source = given_source([pair], "train")
+      >>> isinstance(source, Source), source.arrays()[0].shape
+      (True, (1, 4, 6, 3))
+    """
 
     def __len__(self) -> int: ...
 

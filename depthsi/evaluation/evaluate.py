@@ -2,6 +2,7 @@
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 from depthsi.errors import DepthsiError
 from depthsi.evaluation.of_maps import evaluate_predictions
@@ -14,14 +15,18 @@ from depthsi.training.checkpoints.trained import is_model
 from depthsi.viz.depth_maps import require_matplotlib
 
 
-def evaluate(request: EvaluationRequest) -> Evaluation:
+def evaluate(request: EvaluationRequest, module: Any = None) -> Evaluation:
     """Scores a run, a file of weights, or depth maps predicted elsewhere; writes nothing.
+
+    Args:
+      request: how to evaluate what, and on which data.
+      module: that settings of the kind custom stand for.
 
     Raises:
       DepthsiError: whatever cannot be evaluated, in one sentence.
     """
     if is_model(request.what):
-        return evaluate_run(request)
+        return evaluate_run(request, module)
     if request.mirrored:
         raise DepthsiError(
             f"--mirrored needs a network that sees mirrored images, but {request.what} is no run:"

@@ -52,15 +52,23 @@ class EvaluatedNetwork:
     mean_depth: np.ndarray | None = None
 
 
-def evaluate_run(request: EvaluationRequest) -> Evaluation:
-    """The scores of a run or of a file of weights, on its own data or on what the request names."""
+def evaluate_run(request: EvaluationRequest, module: Any = None) -> Evaluation:
+    """The scores of a run or of a file of weights, on its own data or on what the request names.
+
+    Args:
+      request: how to evaluate what, and on which data.
+      module: that settings of the kind custom stand for.
+
+    Raises:
+      DepthsiError: what cannot be evaluated, in one sentence.
+    """
     if (file := named_file(request.what)).suffix == SUFFIX:
-        network = trained_network(file, request.checkpoint)
+        network = trained_network(file, request.checkpoint, module)
         return evaluate_network(request, EvaluatedNetwork(network, Path(request.what).name))
     run = RunDirectory(request.what)
     config = run.config()
     _protocol(request, config.model)  # refuses before anything is read
-    network = trained_network(run.path, request.checkpoint)
+    network = trained_network(run.path, request.checkpoint, module)
     mean = None if request.data and not run.mean_depth_file.exists() else run.mean_depth()
     return evaluate_network(request, EvaluatedNetwork(network, run.path.name, config, mean))
 
@@ -211,13 +219,13 @@ def _context(request: EvaluationRequest, evaluated: EvaluatedNetwork) -> dict[st
 
 def network_predictors(network: TrainedNetwork, mirrored: bool = False) -> dict[str, Predictor]:
     """Row -> network, for every network that has been trained, and the last one `mirrored`."""
-    compiled = {}
+    settings, module, compiled = network.settings, network.module, {}
     for output in network.outputs:
         row = "coarse + fine" if output == "fine" else output
-        compiled[row] = make_predictor(network.settings, output)
+        compiled[row] = make_predictor(settings, output, module=module)
     if mirrored:
-        row = f"{list(compiled)[-1]}, mirrored too"
-        compiled[row] = make_predictor(network.settings, network.outputs[-1], mirrored=True)
+        row, last = f"{list(compiled)[-1]}, mirrored too", network.outputs[-1]
+        compiled[row] = make_predictor(settings, last, mirrored=True, module=module)
     return {row: functools.partial(each, network.params) for row, each in compiled.items()}
 
 

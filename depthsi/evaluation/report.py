@@ -41,6 +41,12 @@ class Evaluation:
       compared_image: the number of a picture -> the picture, that row's prediction and the truth.
       context: what else belongs into the JSON.
       seed: of the intervals.
+
+    Example:
+      >>> import depthsi
+      >>> found = depthsi.evaluate("runs/rooms", protocol="eigen2014_nyu")  # doctest: +SKIP
+      >>> found.results["coarse + fine"]["image"]["rmse_log"]  # doctest: +SKIP
+      0.276
     """
 
     title: str
@@ -71,7 +77,12 @@ class Evaluation:
         }
 
     def table(self, aggregation: str, *, markdown: bool = False) -> str:
-        """All rows computed here, the paper's eight numbers first."""
+        """All rows computed here, the paper's eight numbers first.
+
+        Args:
+          aggregation: "image", the mean over images, or "pixel", pooled over pixels.
+          markdown: for a page in place of a terminal.
+        """
         blocks = []
         for group in GROUPS:
             rows = {name: _only(group, row[aggregation]) for name, row in self.results.items()}
@@ -97,7 +108,16 @@ def clamped_notes(row: str, scores: ImageScores) -> list[str]:
 
 
 def terminal(evaluation: Evaluation) -> str:
-    """What the command prints."""
+    """What the command prints.
+
+    Args:
+      evaluation: what was found.
+
+    Example:
+      >>> import depthsi
+      >>> found = depthsi.evaluate("runs/rooms", protocol="eigen2014_nyu")  # doctest: +SKIP
+      >>> print(terminal(found))  # doctest: +SKIP
+    """
     paper = PAPER_TABLES[evaluation.protocol.data_set]
     return "\n".join(
         [
@@ -122,9 +142,18 @@ def _heading(evaluation: Evaluation) -> str:
 def write(evaluation: Evaluation, directory: Path) -> list[Path]:
     """Writes all files into `directory`; returns their paths.
 
+    Args:
+      evaluation: what was found.
+      directory: an existing one, or a new one.
+
     Raises:
       DepthsiError: matplotlib is not installed.
       OSError: the directory cannot be written.
+
+    Example:
+      >>> import depthsi
+      >>> found = depthsi.evaluate("runs/rooms", protocol="eigen2014_nyu")  # doctest: +SKIP
+      >>> files = write(found, Path("evaluation"))  # doctest: +SKIP
     """
     sheet = directory / SAMPLES / f"{evaluation.split}.png"
     sheet.parent.mkdir(parents=True, exist_ok=True)

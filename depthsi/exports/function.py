@@ -2,11 +2,13 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
 from jax import export
 
+from depthsi.errors import DepthsiError
 from depthsi.inference import depth_function
 from depthsi.weights.network_file import TrainedNetwork
 
@@ -23,9 +25,28 @@ def image_function(
     Returns:
       Images, uint8 (b, H, W, 3) of the size the network was trained with, to metres, float32
       (b, h, w), at its output cells; and shape and type of the images, with a symbolic b.
+
+    Raises:
+      DepthsiError: a network of one's own that needs to know how many images there are.
     """
     sizes = network.settings.sizes
     params = jax.tree.map(np.asarray, dict(network.params))
-    metres = functools.partial(depth_function(network.settings, output), params)
+    metres = functools.partial(
+        depth_function(network.settings, output, module=network.module), params
+    )
     (batch,) = export.symbolic_shape("b")
-    return metres, jax.ShapeDtypeStruct((batch, *sizes.image, 3), np.uint8)
+    images = jax.ShapeDtypeStruct((batch, *sizes.image, 3), np.uint8)
+    if network.module is not None:
+        _check_any_batch(metres, images)
+    return metres, images
+
+
+def _check_any_batch(metres: Callable[[jax.Array], jax.Array], images: Any) -> None:
+    try:
+        jax.eval_shape(metres, images)
+    except Exception as error:  # whatever the code of others makes of a number that is not known
+        reason = " ".join(str(error).split())[:200]
+        raise DepthsiError(
+            f"The network cannot be exported for any number of images ({reason}): use"
+            " image.shape[0] in place of len(image), and -1 for the batch where it reshapes."
+        ) from error

@@ -3,32 +3,70 @@
 `depth_metrics` gives the numbers of each image, `DepthMetrics` sums that merge over batches,
 devices and processes, `ImageScores` keeps every image's numbers on the host, and
 `boundary_metrics` looks at depth discontinuities. Definitions: `depthsi.metrics.terms` and
-`depthsi.metrics.boundaries`.
+`depthsi.metrics.boundaries`. The names below are loaded when they are first used.
 """
 
-from depthsi.metrics.boundaries import BOUNDARY_METRICS, boundary_metrics, depth_edges
-from depthsi.metrics.images import ImageScores
-from depthsi.metrics.terms import (
-    METRICS,
-    PAPER_METRICS,
-    ImageTerms,
-    depth_metrics,
-    image_terms,
-    valid_pixels,
-)
-from depthsi.metrics.totals import AGGREGATIONS, DepthMetrics
+import importlib
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from depthsi.metrics.bootstrap import bootstrap_intervals
+    from depthsi.metrics.boundaries import BOUNDARY_METRICS, boundary_metrics, depth_edges
+    from depthsi.metrics.images import ImageScores
+    from depthsi.metrics.protocols import PROTOCOLS, Protocol, protocol
+    from depthsi.metrics.terms import (
+        METRICS,
+        PAPER_METRICS,
+        ImageTerms,
+        depth_metrics,
+        image_terms,
+        valid_pixels,
+    )
+    from depthsi.metrics.totals import AGGREGATIONS, DepthMetrics
+
+_MODULES = {
+    "AGGREGATIONS": "totals",
+    "BOUNDARY_METRICS": "boundaries",
+    "METRICS": "terms",
+    "PAPER_METRICS": "terms",
+    "PROTOCOLS": "protocols",
+    "DepthMetrics": "totals",
+    "ImageScores": "images",
+    "ImageTerms": "terms",
+    "Protocol": "protocols",
+    "bootstrap_intervals": "bootstrap",
+    "boundary_metrics": "boundaries",
+    "depth_edges": "boundaries",
+    "depth_metrics": "terms",
+    "image_terms": "terms",
+    "protocol": "protocols",
+    "valid_pixels": "terms",
+}
 __all__ = [
     "AGGREGATIONS",
     "BOUNDARY_METRICS",
     "METRICS",
     "PAPER_METRICS",
+    "PROTOCOLS",
     "DepthMetrics",
     "ImageScores",
     "ImageTerms",
+    "Protocol",
+    "bootstrap_intervals",
     "boundary_metrics",
     "depth_edges",
     "depth_metrics",
     "image_terms",
+    "protocol",
     "valid_pixels",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'depthsi.metrics' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"depthsi.metrics.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -13,12 +13,19 @@ if TYPE_CHECKING:
     from depthsi.models.hourglass import StackedHourglass
     from depthsi.models.initialisers import initial_params
     from depthsi.models.one_stage import OneStageNet
-    from depthsi.models.settings import HourglassConfig, ModelConfig, TwoScaleConfig, UNetConfig
+    from depthsi.models.settings import (
+        CustomNetworkConfig,
+        HourglassConfig,
+        ModelConfig,
+        TwoScaleConfig,
+        UNetConfig,
+    )
     from depthsi.models.two_scale import TwoScaleNet
     from depthsi.models.unet import UNet
 
 __all__ = [
     "CoarseNet",
+    "CustomNetworkConfig",
     "FineNet",
     "HourglassConfig",
     "ModelConfig",

@@ -23,6 +23,16 @@ class CoarseNet(nn.Module):
       config: widths, geometry and scales.
       dtype: of the arithmetic; parameters, fc7 and the result are float32.
       remat: whether the backward pass computes the inside of each convolution's block again.
+
+    Example:
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> from depthsi.models import CoarseNet, TwoScaleConfig
+      >>> net = CoarseNet(TwoScaleConfig(width=0.02))
+      >>> image = jnp.zeros((1, 228, 304, 3))
+      >>> made = jax.eval_shape(net.init_with_output, jax.random.key(0), image)  # shapes alone
+      >>> made[0].shape, sorted(made[1]["params"])[-2:]
+      ((1, 55, 74), ['fc6', 'fc7'])
     """
 
     config: TwoScaleConfig

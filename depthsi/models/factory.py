@@ -1,13 +1,20 @@
 """The network that settings describe."""
 
 import dataclasses
+import typing
 from typing import Any
 
+import flax.linen as nn
 import jax.numpy as jnp
 
 from depthsi.errors import DepthsiError
+from depthsi.models.custom import CustomNet, checked_module
 from depthsi.models.one_stage import OneStageNet
-from depthsi.models.settings import HourglassConfig, ModelConfig, TwoScaleConfig, UNetConfig
+from depthsi.models.settings import (
+    CustomNetworkConfig,
+    ModelConfig,
+    TwoScaleConfig,
+)
 from depthsi.models.two_scale import TwoScaleNet
 
 
@@ -16,8 +23,9 @@ def make_model(
     *,
     dtype: Any = jnp.float32,
     remat: bool = False,
+    network: nn.Module | None = None,
     **settings: Any,
-) -> TwoScaleNet | OneStageNet:
+) -> TwoScaleNet | OneStageNet | CustomNet:
     """The network that `config`, or a kind and settings, describe.
 
     Called with (image, train=, output=, examples=) it predicts log depth (b, h, w), as
@@ -25,14 +33,19 @@ def make_model(
     The keys of its parameters are the names of the stages that train them.
 
     Args:
-      config: settings as an object; or two_scale, unet or hourglass.
+      config: settings as an object; or two_scale, unet, hourglass or custom.
       dtype: of the arithmetic inside; parameters and predictions are float32 with any.
       remat: whether the backward pass computes activations again instead of keeping them all.
-      settings: fields of `TwoScaleConfig`, `UNetConfig` or `HourglassConfig` to set, if `config` is
-        one of these names.
+      network: the module that settings of the kind custom stand for: called with images (b, H, W,
+        3), RGB on the scale 0..255, it gives log metres (b, h, w), of the sizes `input` and
+        `output` of the geometry. Where its `__call__` has an argument `train`, it is told whether
+        it is trained.
+      settings: fields of `TwoScaleConfig`, `UNetConfig`, `HourglassConfig` or
+        `CustomNetworkConfig` to set, if `config` is one of these names.
 
     Raises:
-      DepthsiError: another name, a field the kind does not have, or a value it cannot have.
+      DepthsiError: another name, a field the kind does not have, or a value it cannot have; a
+        `network` that is missing, is no module, or was not asked for.
 
     Example:
       >>> import jax
@@ -48,13 +61,28 @@ def make_model(
         raise DepthsiError(
             f"{', '.join(settings)}: give settings as an object or by their names, not both."
         )
+    if isinstance(config, CustomNetworkConfig):
+        if network is None:
+            raise config.missing()
+        if remat or jnp.dtype(dtype) != jnp.float32:
+            option = "--compute.remat" if remat else f"--compute.precision {jnp.dtype(dtype)}"
+            raise DepthsiError(
+                f"{option} is not for a module of one's own: leave it out and set in the module"
+                " what it computes in and what it keeps."
+            )
+        return CustomNet(config, checked_module(network))
+    if network is not None:
+        raise DepthsiError(
+            f"A network is given, but the settings are those of {config.kind}: leave it out, or"
+            " give settings of the kind custom."
+        )
     if isinstance(config, TwoScaleConfig):
         return TwoScaleNet(config, dtype, remat)
     return OneStageNet(config, dtype, remat)
 
 
 def _settings(kind: str, settings: dict[str, Any]) -> ModelConfig:
-    kinds = {each.kind: each for each in (TwoScaleConfig, UNetConfig, HourglassConfig)}
+    kinds = {each.kind: each for each in typing.get_args(ModelConfig)}
     if kind not in kinds:
         raise DepthsiError(f"There is no network {kind!r}: choose one of {', '.join(kinds)}.")
     names = [field.name for field in dataclasses.fields(kinds[kind])]

@@ -23,6 +23,16 @@ class FineNet(nn.Module):
       config: widths, geometry and scales.
       dtype: of the arithmetic; parameters, conv3 and the result are float32.
       remat: whether the backward pass computes the inside of conv1 with its pool again.
+
+    Example:
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> from depthsi.models import FineNet, TwoScaleConfig
+      >>> net, image = FineNet(TwoScaleConfig()), jnp.zeros((1, 228, 304, 3))
+      >>> coarse = jnp.zeros((1, 55, 74))
+      >>> made = jax.eval_shape(net.init_with_output, jax.random.key(0), image, coarse)
+      >>> made[0].shape, sorted(made[1]["params"])
+      ((1, 55, 74), ['conv1', 'conv2', 'conv3'])
     """
 
     config: TwoScaleConfig

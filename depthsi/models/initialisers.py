@@ -117,10 +117,19 @@ def initial_params(model: nn.Module, key: Any, *inputs: Any, **options: Any) -> 
     Args:
       model: any Linen module; called outside jit.
       key: typed or raw PRNG key.
-      inputs, options: of the module's `__call__`.
+      inputs: of the module's `__call__`.
+      options: named ones of the same.
 
     Returns:
       Nested dictionaries of NumPy arrays.
+
+    Example:
+      >>> import jax
+      >>> from depthsi.models import initial_params, make_model
+      >>> net = make_model("two_scale", width=0.02)
+      >>> params = initial_params(net, jax.random.key(0), net.example_image())
+      >>> params["coarse"]["conv1"]["kernel"].shape
+      (11, 11, 3, 2)
     """
     with _way("describe"):
         described = quick_jit(lambda key: model.init(key, *inputs, **options)["params"])(key)
@@ -132,9 +141,10 @@ def initial_params(model: nn.Module, key: Any, *inputs: Any, **options: Any) -> 
         units = _draw_units(leaf.draw.unit, key, name, math.prod(leaf.value.shape))
         return leaf.draw.scaled(units.reshape(leaf.value.shape)).astype(leaf.value.dtype)
 
-    return jax.tree_util.tree_map_with_path(
+    params = jax.tree_util.tree_map_with_path(
         drawn, described, is_leaf=lambda leaf: isinstance(leaf, _Described)
     )
+    return nn.meta.unbox(params)  # of what modules of others keep about them
 
 
 def quick_shapes(model: nn.Module) -> contextlib.AbstractContextManager[None]:

@@ -21,6 +21,14 @@ class OneStageNet(nn.Module):
       config: kind, size, geometry and scales.
       dtype: of the arithmetic; parameters, last layers and the result are float32.
       remat: whether the backward pass computes the inside of blocks again.
+
+    Example:
+      >>> import jax
+      >>> from depthsi.models import OneStageNet, UNetConfig
+      >>> net = OneStageNet(UNetConfig(size="small"))
+      >>> made = jax.eval_shape(net.init_with_output, jax.random.key(0), net.example_image())
+      >>> made[0].shape, sorted(made[1]["params"])
+      ((1, 55, 74), ['unet'])
     """
 
     config: UNetConfig | HourglassConfig
@@ -28,7 +36,11 @@ class OneStageNet(nn.Module):
     remat: bool = False
 
     def example_image(self, batch: int = 1) -> Float[Array, "b H W 3"]:
-        """Black images (batch, H, W, 3) of the network's input size, to initialise it with."""
+        """Black images (batch, H, W, 3) of the network's input size, to initialise it with.
+
+        Args:
+          batch: how many.
+        """
         return jnp.zeros((batch, *self.config.sizes.input, 3))
 
     @nn.compact

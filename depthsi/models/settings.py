@@ -16,11 +16,22 @@ LOG_STD = 0.45723134  # of log depth on NYU, from the authors' release, like the
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Network:
+class _Sized:
     """What the settings of every network have in common."""
 
     geometry: Literal["nyu", "kitti"] = "nyu"
     """Sizes of input and output."""
+
+    @property
+    def sizes(self) -> Geometry:
+        """The geometry this network is built for."""
+        return geometry(self.geometry)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Network(_Sized):
+    """What the settings of the networks here have in common."""
+
     log_mean: float = 0.82473954
     """Log depth (metres) that the untrained network predicts."""
     log_std: float = LOG_STD
@@ -34,18 +45,13 @@ class _Network:
                 value = getattr(self, field.name)
                 raise DepthsiError(f"model.{field.name} is {value}; it must be positive.")
 
-    @property
-    def sizes(self) -> Geometry:
-        """The geometry this network is built for."""
-        return geometry(self.geometry)
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TwoScaleConfig(_Network):
     """The paper's coarse and fine networks. The defaults are the authors' values, where known."""
 
     kind: Literal["two_scale"] = "two_scale"
-    """two_scale, unet or hourglass; each kind has settings of its own."""
+    """two_scale, unet, hourglass or custom; each kind has settings of its own."""
     variant: Literal["A", "B", "C"] = "A"
     """Rounding of convolutions and pools; all three give the paper's sizes."""
     width: float = 1.0
@@ -104,7 +110,7 @@ class UNetConfig(_ComparisonNetwork):
     """A U-Net to compare with, of 16, 32 or 64 channels at its finest level."""
 
     kind: Literal["unet"] = "unet"
-    """two_scale, unet or hourglass; each kind has settings of its own."""
+    """two_scale, unet, hourglass or custom; each kind has settings of its own."""
     size: Literal["small", "medium", "large"] = "medium"
     """Channels of the finest level: 16, 32 or 64."""
 
@@ -116,11 +122,36 @@ class HourglassConfig(_ComparisonNetwork):
     """Stacked hourglasses to compare with."""
 
     kind: Literal["hourglass"] = "hourglass"
-    """two_scale, unet or hourglass; each kind has settings of its own."""
+    """two_scale, unet, hourglass or custom; each kind has settings of its own."""
     size: Literal["small", "medium", "large"] = "medium"
     """Stacks and their channels: 1 of 64, 2 of 128 or 4 of 256."""
 
     outputs: ClassVar[tuple[str, ...]] = ("hourglass",)
 
 
-ModelConfig = TwoScaleConfig | UNetConfig | HourglassConfig
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CustomNetworkConfig(_Sized):
+    """A module of one's own, given to `depthsi.train` as `network`."""
+
+    kind: Literal["custom"] = "custom"
+    """two_scale, unet, hourglass or custom; each kind has settings of its own."""
+    name: str = ""
+    """Class and attributes of the module, for the record."""
+
+    outputs: ClassVar[tuple[str, ...]] = ("custom",)
+
+    def missing(self, what: str = "This network") -> DepthsiError:
+        """The error to raise where the module is needed and was not given.
+
+        Args:
+          what: needs it, as the subject of the message.
+        """
+        name = f" ({self.name})" if self.name else ""
+        return DepthsiError(
+            f"{what} is a module that a program gave{name}, whose code no file holds: use it from"
+            " Python, with depthsi.load(PATH, network=MODULE) or depthsi.train(CONFIG, run=PATH,"
+            " network=MODULE)."
+        )
+
+
+ModelConfig = TwoScaleConfig | UNetConfig | HourglassConfig | CustomNetworkConfig

@@ -24,6 +24,14 @@ class TwoScaleNet(nn.Module):
       config: widths, geometry and scales.
       dtype: of the arithmetic; parameters, last layers and results are float32.
       remat: whether the backward pass computes the inside of blocks again.
+
+    Example:
+      >>> import jax
+      >>> from depthsi.models import TwoScaleConfig, TwoScaleNet
+      >>> net = TwoScaleNet(TwoScaleConfig(geometry="kitti", width=0.02))
+      >>> made = jax.eval_shape(net.init_with_output, jax.random.key(0), net.example_image())
+      >>> made[0].shape, sorted(made[1]["params"])
+      ((1, 27, 142), ['coarse', 'fine'])
     """
 
     config: TwoScaleConfig
@@ -31,10 +39,15 @@ class TwoScaleNet(nn.Module):
     remat: bool = False
 
     def example_image(self, batch: int = 1) -> Float[Array, "b H W 3"]:
-        """Black images (batch, H, W, 3) of the network's input size, to initialise it with."""
+        """Black images (batch, H, W, 3) of the network's input size, to initialise it with.
+
+        Args:
+          batch: how many.
+        """
         return jnp.zeros((batch, *self.config.sizes.input, 3))
 
     def setup(self) -> None:
+        """Makes the two networks, whose names are the keys of the parameters."""
         self.coarse = CoarseNet(self.config, self.dtype, self.remat)
         self.fine = FineNet(self.config, self.dtype, self.remat)
 

@@ -48,6 +48,14 @@ class UNet(nn.Module):
       config: size, geometry and scales of input and output.
       dtype: of the arithmetic; parameters, the last layer and the result are float32.
       remat: whether the backward pass computes the inside of blocks again.
+
+    Example:
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> from depthsi.models import UNet, UNetConfig
+      >>> net, image = UNet(UNetConfig(size="small")), jnp.zeros((1, 228, 304, 3))
+      >>> jax.eval_shape(net.init_with_output, jax.random.key(0), image)[0].shape
+      (1, 55, 74)
     """
 
     config: UNetConfig

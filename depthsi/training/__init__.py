@@ -1,1 +1,49 @@
-"""Training in stages: pure steps, the optimiser, checkpoints, and the loop on the host."""
+"""Training in stages: pure steps, the optimiser, checkpoints, and the loop on the host.
+
+`depthsi.train` does all of it; the names below, which are loaded when they are first used, are for
+a loop of one's own.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from depthsi.training.logs.callbacks import Callbacks
+    from depthsi.training.loss import make_loss
+    from depthsi.training.optimisers import make_optimizer
+    from depthsi.training.stages import Stage, make_stages
+    from depthsi.training.state import State, enter_stage, initial_state
+    from depthsi.training.steps import make_train_step
+
+_MODULES = {
+    "Callbacks": "logs.callbacks",
+    "Stage": "stages",
+    "State": "state",
+    "enter_stage": "state",
+    "initial_state": "state",
+    "make_loss": "loss",
+    "make_optimizer": "optimisers",
+    "make_stages": "stages",
+    "make_train_step": "steps",
+}
+__all__ = [
+    "Callbacks",
+    "Stage",
+    "State",
+    "enter_stage",
+    "initial_state",
+    "make_loss",
+    "make_optimizer",
+    "make_stages",
+    "make_train_step",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'depthsi.training' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"depthsi.training.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -20,7 +20,7 @@ from depthsi.training.checkpoints.store import Checkpoints
 from depthsi.training.feeds import open_feed
 from depthsi.training.logs.callbacks import Callbacks
 from depthsi.training.logs.metrics_log import LogOptions, MetricsLog
-from depthsi.training.loss import Loss
+from depthsi.training.own import Own
 from depthsi.training.parallel import make_mesh, place_batch, replicated, state_sharding
 from depthsi.training.processes.cluster import on_leader
 from depthsi.training.processes.hang import PATIENCE, HangWatch, lost_processes_end_this_one
@@ -42,7 +42,7 @@ def train(
     train_samples: Samples | None,
     val_samples: Samples | None,
     options: LogOptions = LogOptions(),  # noqa: B008 (frozen)
-    loss: Loss | None = None,
+    own: Own = Own(),  # noqa: B008 (frozen)
     callbacks: Callbacks = Callbacks(),  # noqa: B008 (frozen)
 ) -> dict[str, Any]:
     """Trains every stage, from the newest checkpoint of `run` on if there is one.
@@ -53,7 +53,7 @@ def train(
       train_samples: samples to train on; None for endless rooms.
       val_samples: samples to evaluate on along the way; None for no such evaluation.
       options: what to tell besides metrics.jsonl.
-      loss: for settings of the kind custom, see `make_train_step`.
+      own: what settings of the kind custom stand for.
       callbacks: what to call along the way.
 
     Returns:
@@ -75,7 +75,7 @@ def train(
         lost_processes_end_this_one(),
     ):
         hang.alive("the start", patience=PATIENCE)
-        state = _begin(config, stages, checkpoints, mesh)
+        state = _begin(config, stages, checkpoints, mesh, own)
         step = int(state.step)
         on_leader(lambda: run.forget_after(step))
         with (
@@ -87,11 +87,13 @@ def train(
                 if step >= stage.end:
                     continue
                 if step == stage.start and step > 0:
-                    state = _enter(state, config, stage, mesh)
-                train_step = make_train_step(config, stage, loss)
+                    state = _enter(state, config, stage, mesh, own)
+                train_step = make_train_step(
+                    config, stage, own.loss, network=own.network, optimiser=own.optimiser
+                )
                 sharding = state_sharding(state, mesh)
                 update = log.wrap(feed.update(train_step, stage, sharding), stage)
-                evaluate = _evaluator(config, stage, val_samples, mesh, hang)
+                evaluate = _evaluator(config, stage, val_samples, mesh, hang, own)
                 hang.alive(f"step {step}", patience=PATIENCE)
                 while step < stage.end:
                     state, step, metrics = update(state, step)
@@ -149,12 +151,14 @@ class _BetweenSteps:
 
 
 def _begin(
-    config: Config, stages: tuple[Stage, ...], checkpoints: Checkpoints, mesh: Mesh
+    config: Config, stages: tuple[Stage, ...], checkpoints: Checkpoints, mesh: Mesh, own: Own
 ) -> State:
     """The newest state saved, or the first one."""
 
     def abstract(step: int) -> State:
-        return abstract_state(config, stage_of(stages, step))
+        return abstract_state(
+            config, stage_of(stages, step), network=own.network, optimiser=own.optimiser
+        )
 
     def shardings(state: State) -> State:
         return state_sharding(state, mesh)
@@ -163,7 +167,7 @@ def _begin(
     if state is not None:
         return state
     placed = shardings(abstract(0))
-    state = initial_state(config, stages[0], placed)
+    state = initial_state(config, stages[0], placed, network=own.network, optimiser=own.optimiser)
     params, report = warm_start(state.params, config.init)
     params, convolutions = take_coarse_convs(params, config)
     for line in filter(None, (report, convolutions) if jax.process_index() == 0 else ()):
@@ -171,20 +175,25 @@ def _begin(
     return with_params(state, params)
 
 
-def _enter(state: State, config: Config, stage: Stage, mesh: Mesh) -> State:
+def _enter(state: State, config: Config, stage: Stage, mesh: Mesh, own: Own) -> State:
     def enter(state: State) -> State:
-        return enter_stage(state, config, stage)
+        return enter_stage(state, config, stage, optimiser=own.optimiser)
 
     sharding = state_sharding(jax.eval_shape(enter, state), mesh)
     return quick_jit(enter, out_shardings=sharding)(state)
 
 
 def _evaluator(
-    config: Config, stage: Stage, pairs: Samples | None, mesh: Mesh, hang: HangWatch
+    config: Config,
+    stage: Stage,
+    pairs: Samples | None,
+    mesh: Mesh,
+    hang: HangWatch,
+    own: Own,
 ) -> Evaluate | None:
     if pairs is None or not config.schedule.eval_every:
         return None
-    predict = make_predictor(config.model, stage.output)
+    predict = make_predictor(config.model, stage.output, module=own.network)
     sizes = config.model.sizes
 
     def predict_while_watched(params: Any, image: Any) -> Any:

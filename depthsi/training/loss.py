@@ -58,19 +58,33 @@ def make_loss(settings: LossConfig, custom: Loss | None = None) -> ImageLosses:
 
     Args:
       settings: of the run.
-      custom: the function that settings of the kind custom stand for.
+      custom: a function in place of the one that they describe, which settings of the kind custom
+        need.
+
+    Returns:
+      (predictions, targets, where, a key for each image) -> (b,), of log metres (b, h, w).
 
     Raises:
       DepthsiError: the kind is custom and no function is given.
+
+    Example:
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> from depthsi.losses import ScaleInvariantConfig
+      >>> from depthsi.training import make_loss
+      >>> loss = make_loss(ScaleInvariantConfig(lam=1.0))
+      >>> logs, keys = jnp.zeros((2, 3, 4)), jax.random.split(jax.random.key(0), 2)
+      >>> loss(logs + 0.5, logs, jnp.ones(logs.shape, bool), keys).tolist()  # blind to a factor
+      [0.0, 0.0]
     """
-    if isinstance(settings, CustomConfig):
-        if custom is None:
-            raise DepthsiError(
-                "This run has a loss of its own"
-                f"{f', {settings.name}' if settings.name else ''}: train it from Python, with"
-                " depthsi.train(config, run=..., loss=FUNCTION)."
-            )
+    if custom is not None:
         return _without_keys(custom)
+    if isinstance(settings, CustomConfig):
+        raise DepthsiError(
+            "This run has a loss of its own"
+            f"{f', {settings.name}' if settings.name else ''}: train it from Python, with"
+            " depthsi.train(config, run=..., loss=FUNCTION)."
+        )
     if isinstance(settings, PairwiseConfig | RankingConfig):
         return _random(settings)
     if isinstance(settings, SumConfig):

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import optax
 import optax.contrib
 
-from depthsi.config import AdamWConfig, MuonConfig, OptimConfig, SgdConfig
+from depthsi.config import AdamWConfig, CustomOptimConfig, MuonConfig, OptimConfig, SgdConfig
+from depthsi.errors import DepthsiError
 
 Params = Mapping[str, Any]
 
@@ -28,8 +29,12 @@ PAPER_RATES = {
     "fine/conv2": Rate(0.01, 1e-4),
     "fine/conv3": Rate(0.001, 1e-4),
 }
-# The comparison networks have one rate for all their layers.
-RATES = PAPER_RATES | {"unet/": Rate(0.01, 1e-4), "hourglass/": Rate(0.01, 1e-4)}
+# All other networks have one rate for all their layers.
+RATES = PAPER_RATES | {
+    "unet/": Rate(0.01, 1e-4),
+    "hourglass/": Rate(0.01, 1e-4),
+    "custom/": Rate(0.01, 1e-4),
+}
 
 
 def layer_group(path: str) -> str:
@@ -44,7 +49,7 @@ def layer_group(path: str) -> str:
     raise KeyError(f"no learning rate is known for the parameter {path}: add it to RATES")
 
 
-def rate_schedule(config: OptimConfig, steps: int) -> optax.Schedule:
+def rate_schedule(config: SgdConfig | AdamWConfig | MuonConfig, steps: int) -> optax.Schedule:
     """Factor on every layer's rate over a stage of `steps` steps, times `learning_rate`."""
     warmup = min(config.warmup, steps - 1)
     rest = (
@@ -81,14 +86,43 @@ def average_weight(decay: float, step: Any) -> Any:
     return jnp.maximum(1 - decay, 9 / (10 + step))
 
 
-def make_optimizer(config: OptimConfig, steps: int) -> optax.GradientTransformation:
-    """The optimiser of one stage of `steps` steps, for the parameters that stage trains."""
+def make_optimizer(
+    config: OptimConfig, steps: int, custom: optax.GradientTransformation | None = None
+) -> optax.GradientTransformation:
+    """The optimiser of one stage, for the parameters that stage trains.
+
+    Args:
+      config: of the run.
+      steps: of the stage.
+      custom: an optimiser in place of the one that `config` describes, which settings of the kind
+        custom need.
+
+    Raises:
+      DepthsiError: the kind is custom and no optimiser is given.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from depthsi.config import AdamWConfig
+      >>> from depthsi.training import make_optimizer
+      >>> params = {"coarse": {"fc7": {"kernel": jnp.ones((2, 2))}}}
+      >>> optimiser = make_optimizer(AdamWConfig(learning_rate=0.1, weight_decay=0.0), steps=10)
+      >>> updates, _ = optimiser.update(params, optimiser.init(params), params)
+      >>> round(float(updates["coarse"]["fc7"]["kernel"][0, 0]), 3)
+      -0.1
+    """
+    if custom is not None:
+        return custom
+    if isinstance(config, CustomOptimConfig):
+        raise DepthsiError(
+            f"This run has an optimiser of its own{f', {config.name}' if config.name else ''}:"
+            " train it from Python, with depthsi.train(config, run=..., optimiser=OPTIMISER)."
+        )
     schedule = rate_schedule(config, steps)
     match config:
         case SgdConfig():
             update = optax.partition(
                 {group: _sgd(config, schedule, rate) for group, rate in RATES.items()},
-                lambda params: _label(params, layer_group),
+                lambda params: _label(params, lambda path, _: layer_group(path)),
             )
         case AdamWConfig():
             update = _adamw(config, schedule)
@@ -130,18 +164,20 @@ def _muon(config: MuonConfig, schedule: optax.Schedule) -> optax.GradientTransfo
     )
 
 
-def _muon_group(path: str) -> str:
+def _muon_group(path: str, leaf: Any) -> str:
     """Full layers are too large to be made orthogonal at every step."""
-    layer_group(path)  # refuses what nobody thought of
-    return "convolution" if "/conv" in path and path.endswith("kernel") else "rest"
+    group = layer_group(path)  # refuses what nobody thought of
+    # the layers of a network of one's own may have any names
+    convolution = jnp.ndim(leaf) == 4 if group == "custom/" else "/conv" in path
+    return "convolution" if convolution and path.endswith("kernel") else "rest"
 
 
 def _is_kernel(params: Params) -> Any:
-    return _label(params, lambda path: path.endswith("kernel"))
+    return _label(params, lambda path, _: path.endswith("kernel"))
 
 
-def _label(params: Params, label: Callable[[str], Any]) -> Any:
-    def of(path: tuple[Any, ...], _: Any) -> Any:
-        return label("/".join(str(part.key) for part in path))
+def _label(params: Params, label: Callable[[str, Any], Any]) -> Any:
+    def of(path: tuple[Any, ...], leaf: Any) -> Any:
+        return label("/".join(str(part.key) for part in path), leaf)
 
     return jax.tree_util.tree_map_with_path(of, params)

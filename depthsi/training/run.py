@@ -1,14 +1,13 @@
 """A whole training: data opened, settings checked, every stage trained into a run directory."""
 
 import contextlib
-import dataclasses
 import shlex
 from collections.abc import Mapping
 from importlib import metadata
 
 import jax
 
-from depthsi.config import Config, CustomConfig
+from depthsi.config import Config
 from depthsi.config_json import to_dict
 from depthsi.data.bad_samples import GoodSamples
 from depthsi.data.pipeline import Samples, open_samples, ordered_batches
@@ -23,7 +22,7 @@ from depthsi.training.feeds import check_feed
 from depthsi.training.logs.callbacks import Callbacks
 from depthsi.training.logs.metrics_log import LogOptions
 from depthsi.training.loop import train
-from depthsi.training.loss import Loss, make_loss
+from depthsi.training.own import Own
 from depthsi.training.parallel import make_mesh, state_sharding
 from depthsi.training.processes.agreement import check_agreement, fingerprint
 from depthsi.training.processes.cluster import Cluster, join_cluster, on_leader
@@ -42,7 +41,7 @@ def train_run(
     resume: bool = False,
     options: LogOptions = LogOptions(),  # noqa: B008 (frozen)
     cluster: Cluster = Cluster(),  # noqa: B008 (frozen)
-    loss: Loss | None = None,
+    own: Own = Own(),  # noqa: B008 (frozen)
     data: Mapping[str, Source] | None = None,
     callbacks: Callbacks = Callbacks(),  # noqa: B008 (frozen)
 ) -> RunDirectory:
@@ -54,8 +53,7 @@ def train_run(
       resume: whether to continue; everything but `config.compute` must then be as it was.
       options: what to write besides metrics.jsonl.
       cluster: the processes that train together.
-      loss: `f(predictions, targets, *, where) -> (b,)` of log metres (b, h, w), in place of
-        `config.loss`, of which reduction and multiplier stay.
+      own: loss, network and optimiser in place of those that `config` describes.
       data: samples by split, in place of what `config.data` opens.
       callbacks: what to call along the way.
 
@@ -63,9 +61,7 @@ def train_run(
       DepthsiError: settings, data or a directory that cannot be used, in one sentence.
       StoppedError: a signal came; the state is saved.
     """
-    if loss is not None:
-        config = _with_loss(config, loss)
-    make_loss(config.loss, loss)  # refuses what cannot be
+    config = own.settings(config)
     run = RunDirectory(path)
     with join_cluster(cluster), contextlib.ExitStack() as held:
 
@@ -99,7 +95,9 @@ def train_run(
             on_leader(run.check_new)
         # what cannot be is refused before anything is read or written
         mesh = make_mesh(config.schedule.batch_size, config.compute)
-        state_sharding(abstract_state(config, make_stages(config)[0]), mesh)
+        own.check(config, new=not resume)
+        given_parts = {"network": own.network, "optimiser": own.optimiser}
+        state_sharding(abstract_state(config, make_stages(config)[0], **given_parts), mesh)
         if not resume:
             check_warmup(config)
             check_init(config.init)
@@ -112,7 +110,7 @@ def train_run(
             on_leader(begin)
         on_leader(describe_data)
         params = train(
-            config, run, train_samples, val_samples, options, loss=loss, callbacks=callbacks
+            config, run, train_samples, val_samples, options, own=own, callbacks=callbacks
         )
         if jax.process_index() == 0:
             steps = make_stages(config)[-1].end
@@ -122,13 +120,6 @@ def train_run(
             say(f"Trained {steps} steps. Next: depthsi evaluate {where}")
             say(f"For a page about the run: depthsi report {where}")
     return run
-
-
-def _with_loss(config: Config, loss: Loss) -> Config:
-    old = config.loss
-    name = getattr(loss, "__qualname__", type(loss).__name__)
-    custom = CustomConfig(name=name, reduction=old.reduction, multiplier=old.multiplier)
-    return dataclasses.replace(config, loss=custom)
 
 
 def _open(

@@ -19,6 +19,11 @@ class Stage:
       output: the map its loss looks at.
       start: global step before its first.
       steps: how many steps it has.
+
+    Example:
+      >>> from depthsi.training import Stage
+      >>> Stage("fine", output="fine", start=100, steps=50).end
+      150
     """
 
     name: str
@@ -33,7 +38,18 @@ class Stage:
 
 
 def make_stages(config: Config) -> tuple[Stage, ...]:
-    """The stages of a run; samples are rounded up to whole steps."""
+    """The stages of a run; samples are rounded up to whole steps.
+
+    Args:
+      config: of the run.
+
+    Example:
+      >>> from depthsi.config import Config, ScheduleConfig
+      >>> from depthsi.training import make_stages
+      >>> schedule = ScheduleConfig(batch_size=32, coarse_samples=1000, fine_samples=320)
+      >>> [(stage.name, stage.steps) for stage in make_stages(Config(schedule=schedule))]
+      [('coarse', 32), ('fine', 10)]
+    """
     schedule, outputs = config.schedule, config.model.outputs
     counts = (schedule.coarse_samples, schedule.fine_samples)
     samples = dict(zip(outputs, counts if len(outputs) > 1 else (sum(counts),), strict=True))

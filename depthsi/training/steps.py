@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -10,7 +11,7 @@ from jaxtyping import Array, Float, Int, Key, Num, Shaped
 
 from depthsi.augment import Batch, Raw, augment
 from depthsi.compilation import loops_on_device
-from depthsi.config import Config
+from depthsi.config import Config, CustomOptimConfig
 from depthsi.losses import valid_count, weigh_images
 from depthsi.models import make_model
 from depthsi.training.loss import ImageLosses, Loss, make_loss
@@ -42,11 +43,15 @@ class _Sums(NamedTuple):
     pixels: Array
 
 
-def make_train_step(config: Config, stage: Stage, loss: Loss | None = None) -> TrainStep:
+def make_train_step(
+    config: Config,
+    stage: Stage,
+    loss: Loss | None = None,
+    *,
+    network: nn.Module | None = None,
+    optimiser: optax.GradientTransformation | None = None,
+) -> TrainStep:
     """The step of `stage`: (state, uint8 images, depth in metres) -> (state, metrics).
-
-    A `loss` of one's own, for `config.loss` of the kind custom, is
-    `f(predictions, targets, *, where) -> (b,)`, of log metres (b, h, w).
 
     The pictures are raw samples: augmentation is part of the step. Everything random in it depends
     on the run's key, the step and the example's place in the global batch alone.
@@ -56,10 +61,40 @@ def make_train_step(config: Config, stage: Stage, loss: Loss | None = None) -> T
     by the weight of all: images count as in one piece also where the parts have unequal numbers of
     valid pixels. With the binding pmap the step runs on one device's part and must be mapped over
     the axis "data"; with jit it sees the whole batch.
+
+    Args:
+      config: of the run.
+      stage: one of `make_stages(config)`.
+      loss: one's own, in place of `config.loss`, of which reduction and multiplier stay:
+        `f(predictions, targets, *, where) -> (b,)`, of log metres (b, h, w).
+      network: the module that settings of the kind custom stand for, see
+        `depthsi.models.make_model`.
+      optimiser: one's own, in place of `config.optim`; the state must be made with it, too.
+
+    Returns:
+      A pure function, to be jitted. Its metrics are scalars: loss, valid_share (of the pixels), the
+      norms of gradient, update and parameters, and, unless the optimiser is one's own, the
+      learning_rate.
+
+    Raises:
+      DepthsiError: settings of the kind custom, without what they stand for.
+
+    Example:
+      >>> import jax
+      >>> import numpy as np
+      >>> from depthsi.config import Config, TwoScaleConfig
+      >>> from depthsi.training import initial_state, make_stages, make_train_step
+      >>> config = Config(model=TwoScaleConfig(width=0.02))
+      >>> coarse, fine = make_stages(config)
+      >>> step, state = jax.jit(make_train_step(config, coarse)), initial_state(config, coarse)
+      >>> image, depth = np.zeros((2, 240, 320, 3), np.uint8), np.ones((2, 240, 320), np.float32)
+      >>> later, metrics = jax.eval_shape(step, state, image, depth)  # or step(...) to compute it
+      >>> sorted(metrics)[:3]
+      ['gradient_norm', 'gradient_norm/coarse/conv1', 'gradient_norm/coarse/conv2']
     """
-    sums_of = _make_sums(config, stage, make_loss(config.loss, loss))
-    optimizer = make_optimizer(config.optim, stage.steps)
-    schedule = rate_schedule(config.optim, stage.steps)
+    sums_of = _make_sums(config, stage, make_loss(config.loss, loss), network)
+    optimizer = make_optimizer(config.optim, stage.steps, optimiser)
+    rate = _rate(config, stage, optimiser)
     mapped = config.compute.binding == "pmap"
 
     def train_step(
@@ -81,7 +116,7 @@ def make_train_step(config: Config, stage: Stage, loss: Loss | None = None) -> T
         updates, opt_state = optimizer.update(gradients, opt_state, trained)
         metrics = {
             "loss": factor * sums.loss,
-            "learning_rate": jnp.asarray(schedule(state.step - stage.start)),
+            **rate(state.step - stage.start),
             "valid_share": sums.valid / sums.pixels,
             **norm_metrics(gradients, updates, trained),
         }
@@ -98,10 +133,23 @@ def make_train_step(config: Config, stage: Stage, loss: Loss | None = None) -> T
     return train_step
 
 
-def _make_sums(config: Config, stage: Stage, image_losses: ImageLosses) -> Callable[..., _Sums]:
+def _rate(
+    config: Config, stage: Stage, optimiser: optax.GradientTransformation | None
+) -> Callable[[Any], Metrics]:
+    """Step of the stage -> the learning rate, where it is known."""
+    if optimiser is not None or isinstance(config.optim, CustomOptimConfig):
+        return lambda step: {}
+    schedule = rate_schedule(config.optim, stage.steps)
+    return lambda step: {"learning_rate": jnp.asarray(schedule(step))}
+
+
+def _make_sums(
+    config: Config, stage: Stage, image_losses: ImageLosses, network: nn.Module | None
+) -> Callable[..., _Sums]:
     """(state, image, depth, numbers of the examples in the global batch) -> sums over them."""
     dtype, remat = jnp.dtype(config.compute.precision), config.compute.remat
-    model, sizes = make_model(config.model, dtype=dtype, remat=remat), config.model.sizes
+    model = make_model(config.model, dtype=dtype, remat=remat, network=network)
+    sizes = config.model.sizes
 
     def sums_of(
         state: State,
@@ -111,6 +159,8 @@ def _make_sums(config: Config, stage: Stage, image_losses: ImageLosses) -> Calla
     ) -> _Sums:
         step_key = jax.random.fold_in(state.key, state.step)
         view_key, dropout_key = jax.random.split(step_key)
+        if network is not None:  # it does not draw for each example: parts must not draw the same
+            dropout_key = jax.random.fold_in(dropout_key, examples[0])
         keys, loss_keys = (
             jax.vmap(jax.random.fold_in, (None, 0))(key, examples)
             for key in (view_key, jax.random.fold_in(step_key, 2))

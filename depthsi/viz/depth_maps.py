@@ -27,6 +27,16 @@ def depth_limits(*depths: ArrayLike) -> tuple[float, float]:
 
     It spans the 1st to 99th percentile of every map, so that a few stray pixels do not wash out the
     rest, and at least a range of 10 %; (1, 10) if nothing is known.
+
+    Args:
+      depths: maps (h, w) in metres, of any sizes.
+
+    Example:
+      >>> import numpy as np
+      >>> from depthsi.viz import depth_limits
+      >>> near, far = depth_limits(np.linspace(1, 5, 401)[None], np.full((2, 2), 3.0))
+      >>> round(near, 2), round(far, 2)
+      (1.04, 4.96)
     """
     maps = [values[valid_depth(values)] for values in map(_depth, depths)]
     spans = [np.percentile(values, (1, 99)) for values in maps if values.size]
@@ -51,9 +61,18 @@ def colour_depth(
         same; `depth_limits(depth)` by default. Give the same limits to maps to be compared.
       cmap: the name of a matplotlib colour map, from near to far.
 
+    Returns:
+      RGB, uint8 (h, w, 3); grey where depth is missing.
+
     Raises:
       ValueError: depth is not two-dimensional, or the limits are not 0 < near < far < inf.
       DepthsiError: matplotlib is not installed.
+
+    Example:
+      >>> import numpy as np
+      >>> from depthsi.viz import colour_depth
+      >>> colour_depth(np.array([[1.0, 0.0, 4.0]]), limits=(1, 4))[0, 1].tolist()  # missing
+      [128, 128, 128]
     """
     depth = _depth(depth)
     near, far = depth_limits(depth) if limits is None else limits
@@ -65,7 +84,18 @@ def colour_depth(
 
 
 def error_limit(depth: ArrayLike, target: ArrayLike) -> float:
-    """The 98th percentile of |ln(depth / target)|, at least ln 1.1: the ends of an error scale."""
+    """The 98th percentile of |ln(depth / target)|, at least ln 1.1: the ends of an error scale.
+
+    Args:
+      depth: (h, w) predicted metres.
+      target: (h, w) true metres.
+
+    Example:
+      >>> import numpy as np
+      >>> from depthsi.viz import error_limit
+      >>> round(error_limit(np.full((2, 2), 2.0), np.ones((2, 2))), 3)  # ln 2
+      0.693
+    """
     error = _log_error(depth, target)
     known = np.abs(error[np.isfinite(error)])
     return float(max(np.percentile(known, 98) if known.size else 0.0, np.log(1.1)))
@@ -82,9 +112,18 @@ def colour_error(
       limit: the absolute log error at both ends of the scale, `error_limit(depth, target)` by
         default.
 
+    Returns:
+      RGB, uint8 (h, w, 3); grey where either depth is missing.
+
     Raises:
       ValueError: the maps are not two-dimensional or differ in size, or the limit is not positive.
       DepthsiError: matplotlib is not installed.
+
+    Example:
+      >>> import numpy as np
+      >>> from depthsi.viz import colour_error
+      >>> colour_error(np.ones((1, 2)), np.ones((1, 2)))[0, 0].min() > 240  # right: white
+      np.True_
     """
     error = _log_error(depth, target)
     limit = error_limit(depth, target) if limit is None else limit
@@ -117,6 +156,12 @@ def save_panel(
     Raises:
       ValueError: an array has another shape.
       DepthsiError: matplotlib is not installed.
+
+    Example:
+      >>> import numpy as np
+      >>> from depthsi.viz import save_panel
+      >>> image, depth = np.zeros((24, 32, 3), np.uint8), np.ones((24, 32))
+      >>> save_panel("panel.png", image, depth)  # doctest: +SKIP
     """
     picture = as_picture(image)
     limits = depth_limits(depth) if target is None else depth_limits(depth, target)
@@ -155,6 +200,12 @@ def save_contact_sheet(
     Raises:
       ValueError: no rows, or an array has another shape.
       DepthsiError: matplotlib is not installed.
+
+    Example:
+      >>> import numpy as np
+      >>> from depthsi.viz import save_contact_sheet
+      >>> image, depth = np.zeros((24, 32, 3), np.uint8), np.ones((24, 32))
+      >>> save_contact_sheet("sheet.png", [(image, depth, depth)])  # doctest: +SKIP
     """
     if not rows:
         raise ValueError("`rows` is empty, there is nothing to draw")

@@ -36,6 +36,12 @@ def write_viewer(
 
     Raises:
       OSError: the file cannot be written.
+
+    Example:
+      >>> import numpy as np
+      >>> from pathlib import Path
+      >>> image, depth = np.zeros((24, 32, 3), np.uint8), np.ones((24, 32))
+      >>> write_viewer(Path("a.html"), depth, image, focal=30.0, title="a")  # doctest: +SKIP
     """
     write_text(path, viewer_page(depth, image, focal, title))
 

@@ -34,6 +34,15 @@ class TrainedNetwork:
       outputs: those of `settings.outputs` that have been trained, the best trained last.
       step: steps of training done.
       about: what else is known, as plain values: licence, recipe, metrics.
+      module: the one that `settings` of the kind custom stand for; no file holds it.
+
+    Example:
+      >>> import numpy as np
+      >>> import depthsi
+      >>> params = {"unet": {"bias": np.ones(2, np.float32)}}
+      >>> network = depthsi.TrainedNetwork(depthsi.models.UNetConfig(), params, ("unet",), step=9)
+      >>> network.settings.kind, network.outputs
+      ('unet', ('unet',))
     """
 
     settings: ModelConfig
@@ -41,6 +50,7 @@ class TrainedNetwork:
     outputs: tuple[str, ...]
     step: int
     about: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    module: Any = None
 
 
 def write_network(
@@ -55,12 +65,25 @@ def write_network(
 
     Raises:
       OSError: the file cannot be written.
+
+    Example:
+      >>> import os, tempfile
+      >>> import numpy as np
+      >>> import depthsi
+      >>> params = {"unet": {"bias": np.ones(2, np.float32)}}
+      >>> network = depthsi.TrainedNetwork(depthsi.models.UNetConfig(), params, ("unet",), step=9)
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     path = os.path.join(folder, "net.safetensors")
+      ...     depthsi.write_network(path, network)
+      ...     again = depthsi.read_network(path)
+      >>> again.params["unet"]["bias"].tolist(), again.step
+      ([1.0, 1.0], 9)
     """
     from flax.traverse_util import flatten_dict
 
     arrays = {
-        name: np.asarray(array).astype(dtype).astype(np.float32)
-        for name, array in flatten_dict(dict(network.params), sep="/").items()
+        "/".join(map(str, path)): np.asarray(array).astype(dtype).astype(np.float32)
+        for path, array in flatten_dict(dict(network.params)).items()
     }
     entry = {
         "format": FORMAT,
@@ -77,8 +100,24 @@ def write_network(
 def read_network(path: PathLike) -> TrainedNetwork:
     """The network that `write_network` wrote.
 
+    Args:
+      path: of the file.
+
     Raises:
       DepthsiError: the file is missing, damaged, or was not written by `write_network`.
+
+    Example:
+      >>> import os, tempfile
+      >>> import numpy as np
+      >>> import depthsi
+      >>> params = {"unet": {"bias": np.ones(2, np.float32)}}
+      >>> network = depthsi.TrainedNetwork(depthsi.models.UNetConfig(), params, ("unet",), step=9)
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     path = os.path.join(folder, "net.safetensors")
+      ...     depthsi.write_network(path, network)
+      ...     again = depthsi.read_network(path)
+      >>> again.settings == network.settings
+      True
     """
     from flax.traverse_util import unflatten_dict
 

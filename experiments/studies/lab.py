@@ -86,6 +86,8 @@ class Lab:
         self.options = options
         self.pairs = functools.cache(self._read)
         self._predictor = functools.cache(make_predictor)
+        # scored under several protocols one after the other, a training is read once
+        self.params = functools.lru_cache(maxsize=len(options.seeds))(self._params)
 
     @property
     def data(self) -> dict[str, DataConfig]:
@@ -126,7 +128,7 @@ class Lab:
             | changes
         )
 
-    def params(self, config: Config) -> Any:
+    def _params(self, config: Config) -> Any:
         """The parameters after a training with these settings, which runs unless it is kept."""
         settings = json.dumps(to_dict(config), sort_keys=True)
         name = hashlib.sha256(settings.encode()).hexdigest()[:16]
@@ -248,14 +250,24 @@ def markdown(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def main(function: Callable[[Options], Any], description: str | None) -> None:
-    """Runs a study from the command line; a user's mistake is one sentence and exit code 2."""
+def main(
+    function: Callable[[Options], Any],
+    description: str | None,
+    options: type[Options] = Options,
+) -> None:
+    """Runs a study from the command line; a user's mistake is one sentence and exit code 2.
+
+    Args:
+      function: the study.
+      description: the docstring of its module.
+      options: its class of options, which may have other defaults.
+    """
 
     def study(options: Options) -> None:
         keep_compiled_programs(Path(options.runs) / "compiled")
         function(options)
 
-    run_script(study, Options, description)
+    run_script(study, options, description)
 
 
 def keep_compiled_programs(directory: Path) -> None:

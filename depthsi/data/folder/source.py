@@ -51,6 +51,11 @@ class FolderSource:
       assumed_coding: of the files of `assumed_units`.
       splits: the splits of the folder with their numbers of pairs, "" for pairs without one.
       pairs: those of all splits; not sent along to other processes.
+
+    Example:
+      >>> source = FolderSource("pairs", "train", size=(240, 320))  # doctest: +SKIP
+      >>> source[0].depth.shape  # doctest: +SKIP
+      (240, 320)
     """
 
     def __init__(
@@ -104,7 +109,11 @@ class FolderSource:
             self.assumed_units, self.assumed_coding = guess.units_per_metre, guess.coding
 
     def of_split(self, split: str) -> "FolderSource":
-        """Another split of the same folder, without reading its list anew; raises as `__init__`."""
+        """Another split of the same folder, without reading its list anew; raises as `__init__`.
+
+        Args:
+          split: name of a split, or "all".
+        """
         other = copy.copy(self)
         other.pairs = self.pairs  # which no copy gets
         other._choose(split)
@@ -169,7 +178,11 @@ class FolderSource:
             return fit_sample(Sample(image, depth, row.rgb), self.size)
 
     def stored(self, index: int) -> np.ndarray:
-        """The depth of pair `index` as it stands in its file; raises as `stored_depth`."""
+        """The depth of pair `index` as it stands in its file; raises as `stored_depth`.
+
+        Args:
+          index: of the pair.
+        """
         return stored_depth(self.root / self._rows[index].depth)
 
     def arrays(

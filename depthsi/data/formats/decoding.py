@@ -52,6 +52,10 @@ def read_depth(
         kind, or does not hold one channel of a type named above; whole numbers without a unit, or
         floats with one.
       ValueError: a unit outside `UNITS_PER_METRE`, or none for a PNG.
+
+    Example:
+      >>> read_depth("depth.png", units_per_metre=1000).dtype  # doctest: +SKIP
+      dtype('float32')
     """
     low, high = UNITS_PER_METRE
     suffix = Path(path).suffix.lower()

@@ -48,6 +48,10 @@ def read_image(path: PathLike, *, exif: bool = False) -> UInt8[np.ndarray, "h w 
     Raises:
       DepthsiError: the file is missing, unreadable, damaged or cut short, of no such kind, too
         large, of other channels, or HEIC where pillow-heif is not installed.
+
+    Example:
+      >>> read_image("photo.jpg", exif=True).shape  # doctest: +SKIP
+      (480, 640, 3)
     """
     return decode_image(contents(path), path, exif=exif)
 

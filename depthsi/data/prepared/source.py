@@ -28,6 +28,11 @@ class PreparedSource:
       names: of the samples, unique, in order.
       scenes: of the samples, in the same order; "" where unknown.
       splits: the splits with their numbers of samples.
+
+    Example:
+      >>> source = PreparedSource("data/nyu_depth_v2_labeled", "train")  # doctest: +SKIP
+      >>> source.names[0], source[0].image.shape  # doctest: +SKIP
+      ('train/00001', (480, 640, 3))
     """
 
     def __init__(
@@ -92,6 +97,9 @@ class PreparedSource:
 
     def stored(self, index: int) -> np.ndarray:
         """The depth of sample `index` as it is stored.
+
+        Args:
+          index: of the sample.
 
         Raises:
           DepthsiError: a damaged file, named.

@@ -1,12 +1,19 @@
 """The network of a trained run, out of its checkpoints."""
 
+import dataclasses
 import math
 import os
 import warnings
 from pathlib import Path
 from typing import Any
 
-from depthsi.config import HIGHER_IS_BETTER, Config
+from depthsi.config import (
+    HIGHER_IS_BETTER,
+    Config,
+    CustomNetworkConfig,
+    ModelConfig,
+    SgdConfig,
+)
 from depthsi.errors import DepthsiError, DepthsiWarning
 from depthsi.runs import RunDirectory, is_run
 from depthsi.training.stages import make_stages, stage_of
@@ -20,7 +27,7 @@ def is_model(path: str | os.PathLike[str]) -> bool:
     return Path(path).suffix == SUFFIX or is_run(path)
 
 
-def trained_network(path: Path, checkpoint: str = "newest") -> TrainedNetwork:
+def trained_network(path: Path, checkpoint: str = "newest", module: Any = None) -> TrainedNetwork:
     """The network of a file of weights, or of the newest, the best or a certain checkpoint.
 
     The file may be one that comes with the package, by its name.
@@ -31,22 +38,47 @@ def trained_network(path: Path, checkpoint: str = "newest") -> TrainedNetwork:
     Args:
       path: the file, the directory of a run, or the name of a network of the package.
       checkpoint: of a run: newest, best, or a step.
+      module: that settings of the kind custom stand for.
 
     Raises:
-      DepthsiError: no run there, no such checkpoint, or nothing whole.
+      DepthsiError: no run there, no such checkpoint, or nothing whole; a module that is missing,
+        not called for, or of other parameters.
     """
     path = named_file(path)
     if path.suffix == SUFFIX:
         if checkpoint != "newest":
             raise DepthsiError(f"{path} is a file of weights, without checkpoints to choose from.")
-        return read_network(path)
+        _check_module(path, read_description(path).settings, module)
+        return _with_module(path, read_network(path), module)
     run = RunDirectory(path)
     config = run.config()
+    _check_module(path, config.model, module)
     step = _wanted(run, config, checkpoint)
     if (network := _from_file(run, config, step)) is not None:
-        return network
+        return _with_module(path, network, module)
     params, step = _from_checkpoint(run, config, None if checkpoint == "newest" else step)
-    return TrainedNetwork(config.model, params, trained_outputs(config, step), step)
+    network = TrainedNetwork(config.model, params, trained_outputs(config, step), step)
+    return _with_module(path, network, module)
+
+
+def _check_module(path: Path, settings: ModelConfig, module: Any) -> None:
+    """Refuses a module that is missing or not called for before any array is read."""
+    if isinstance(settings, CustomNetworkConfig):
+        if module is None:
+            raise settings.missing(f"The network of {path}")
+    elif module is not None:
+        raise DepthsiError(
+            f"{path} has a network of the kind {settings.kind}: leave out `network`."
+        )
+
+
+def _with_module(path: Path, network: TrainedNetwork, module: Any) -> TrainedNetwork:
+    if not isinstance(network.settings, CustomNetworkConfig):
+        return network
+    from depthsi.models.custom import fitted_params
+
+    params = fitted_params(network.settings, module, network.params, str(path))
+    return dataclasses.replace(network, params=params, module=module)
 
 
 def latest_step(run: RunDirectory) -> int | None:
@@ -126,7 +158,10 @@ def _from_checkpoint(
     from depthsi.training.checkpoints.store import Checkpoints  # takes seconds to import
     from depthsi.training.state import abstract_state
 
-    abstract = abstract_state(config, make_stages(config)[0]).params
+    abstract = None  # of a module, whose parameters are compared with those that are found
+    if not isinstance(config.model, CustomNetworkConfig):
+        plain = dataclasses.replace(config, optim=SgdConfig())  # an optimiser may be missing
+        abstract = abstract_state(plain, make_stages(config)[0]).params
     with Checkpoints(run.checkpoints) as checkpoints:
         found = checkpoints.newest_params(abstract, only=only)
     if found is None:

@@ -18,6 +18,12 @@ class Callbacks:
       on_step: (step, metrics) after every step: loss, learning_rate, valid_share, norms.
       on_eval: (step, metrics) after every evaluation on the split val.
       on_checkpoint: (step, directory) when a checkpoint begins to be written into the directory.
+
+    Example:
+      >>> from depthsi.training import Callbacks
+      >>> callbacks = Callbacks(on_step=lambda step, metrics: print(step, metrics["loss"]))
+      >>> callbacks.on_step(1, {"loss": 0.5})
+      1 0.5
     """
 
     on_step: Callable[[int, Mapping[str, float]], object] = _nothing

@@ -1,0 +1,69 @@
+"""What a program gives in place of settings: a loss, a network, an optimiser of its own."""
+
+import dataclasses
+
+import flax.linen as nn
+import jax.numpy as jnp
+import optax
+
+from depthsi.config import Config, CustomConfig, CustomNetworkConfig, CustomOptimConfig
+from depthsi.models.custom import CustomNet, check_network, describe_module
+from depthsi.models.factory import make_model
+from depthsi.training.loss import Loss, make_loss
+from depthsi.training.optimisers import make_optimizer
+from depthsi.training.stages import make_stages
+
+
+@dataclasses.dataclass(frozen=True)
+class Own:
+    """Objects in place of sections of the settings; None for what the settings describe.
+
+    Attributes:
+      loss: `f(predictions, targets, *, where) -> (b,)` of log metres (b, h, w).
+      network: a Linen module, see `depthsi.models.make_model`.
+      optimiser: of optax; each stage begins with a fresh state of it.
+    """
+
+    loss: Loss | None = None
+    network: nn.Module | None = None
+    optimiser: optax.GradientTransformation | None = None
+
+    def settings(self, config: Config) -> Config:
+        """`config` with sections of the kind custom, which name what is given."""
+        if self.loss is not None:
+            old = config.loss
+            name = getattr(self.loss, "__qualname__", type(self.loss).__name__)
+            loss = CustomConfig(name=name, reduction=old.reduction, multiplier=old.multiplier)
+            config = dataclasses.replace(config, loss=loss)
+        if isinstance(self.network, nn.Module):
+            name = describe_module(self.network)
+            model = CustomNetworkConfig(geometry=config.model.geometry, name=name)
+            config = dataclasses.replace(config, model=model)
+        if self.optimiser is not None:
+            name = getattr(self.optimiser.update, "__qualname__", "").partition(".")[0]
+            config = dataclasses.replace(
+                config, optim=CustomOptimConfig(name=name, average=config.optim.average)
+            )
+        return config
+
+    def check(self, config: Config, *, new: bool) -> None:
+        """Refuses what cannot be trained before anything is read or written.
+
+        Args:
+          config: of the run, see `settings`.
+          new: whether the run begins: its network then predicts once.
+
+        Raises:
+          DepthsiError: something is missing, or a network that does not do as it should.
+        """
+        make_loss(config.loss, self.loss)
+        make_optimizer(config.optim, make_stages(config)[0].steps, self.optimiser)
+        compute = config.compute
+        model = make_model(
+            config.model,
+            dtype=jnp.dtype(compute.precision),
+            remat=compute.remat,
+            network=self.network,
+        )
+        if isinstance(model, CustomNet) and new:
+            check_network(model, config.seed)

@@ -1,0 +1,136 @@
+"""Every loss that can train, on the same network, data and protocol.
+
+Question:  which loss gives the best depth maps, as they are predicted and once what the loss cannot
+           see (a factor, or a factor and an offset of each image) is fitted?
+Command:   python -m experiments.studies.losses
+Hardware:  2 CPU cores; --width and --samples raise it to a GPU, --root adds the NYU pairs.
+Time:      45 trainings of about a minute and a half of one core each.
+Result:    experiments/results/studies/losses.md, .json and .png.
+
+The optimiser divides by the size of the gradient, so that no loss gains by its units, and nothing
+else is tuned for any of them.
+"""
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any
+
+from depthsi.config import (
+    BerhuConfig,
+    EigenFergus2015Config,
+    LossConfig,
+    PairwiseConfig,
+    RankingConfig,
+    ScaleInvariantConfig,
+    SilogConfig,
+    SiMseConfig,
+    SsiConfig,
+    SumConfig,
+)
+from depthsi.data.pipeline import ordered_batches
+from depthsi.geometry import nyu
+from depthsi.metrics.baselines import mean_depth
+from depthsi.metrics.compare import map_batches, score
+from depthsi.metrics.protocols import Protocol
+from depthsi.metrics.regions import evaluated_region
+from experiments.studies.figures import panels
+from experiments.studies.lab import BATCH, PROTOCOL, Lab, Options, conduct, main, markdown, spread
+
+LOSSES: dict[str, LossConfig] = {
+    "scale_invariant, lam 0.5": ScaleInvariantConfig(lam=0.5),
+    "scale_invariant, lam 0": ScaleInvariantConfig(lam=0.0),
+    "scale_invariant, lam 1": ScaleInvariantConfig(lam=1.0),
+    "silog, bts": SilogConfig(variant="bts"),
+    "silog, adabins": SilogConfig(variant="adabins"),
+    "silog, depth_anything": SilogConfig(variant="depth_anything"),
+    "eigen_fergus_2015": EigenFergus2015Config(),
+    "sum: lam 0.5 and gradients": SumConfig(),
+    "berhu": BerhuConfig(),
+    "pairwise, abs": PairwiseConfig(penalty="abs"),
+    "pairwise, huber": PairwiseConfig(penalty="huber"),
+    "si_mse": SiMseConfig(),
+    "ssi": SsiConfig(),
+    "ssi, trimmed": SsiConfig(trimmed=True),
+    "ranking": RankingConfig(),
+}
+METRICS = ("abs_rel", "d1", "rmse", "rmse_log", "rmse_log_si")
+ALIGNMENTS = {"none": "as predicted", "log_mean": "true scale", "scale_shift": "scale and shift"}
+MEAN = "mean predictor"
+
+
+@dataclasses.dataclass(frozen=True)
+class LossOptions(Options):
+    """The options of this study: more seeds than the others, of shorter trainings."""
+
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Of each training: of parameters, order, augmentation and dropout."""
+    samples: int = 4800
+    """That each network trains on."""
+
+
+def measure(lab: Lab) -> dict[str, Any]:
+    """Data set -> loss -> alignment -> metric -> a number for each seed."""
+    found = {}
+    for data in lab.data:
+        found[data] = {MEAN: {how: _mean_predictor(lab, data, how) for how in ALIGNMENTS}}
+        for name, loss in lab.some(list(LOSSES.items())):
+            found[data][name] = {
+                how: lab.numbers(data, METRICS, protocol=_protocol(how), loss=loss)
+                for how in ALIGNMENTS
+            }
+    return found
+
+
+def _mean_predictor(lab: Lab, data: str, how: str) -> dict[str, list[float]]:
+    """The mean depth of the training images at each pixel, for every test image."""
+    train, test = (lab.pairs(lab.data[data], split) for split in ("train", "test"))
+    protocol, sizes = _protocol(how), nyu()
+    box = evaluated_region(protocol, sizes, sizes.image)
+    mean = mean_depth(ordered_batches(train, BATCH))
+    scores = score(map_batches(mean, ordered_batches(test, BATCH), box), protocol).compute()
+    return {metric: [scores[metric]] for metric in METRICS}
+
+
+def _protocol(alignment: str) -> Protocol:
+    # scaled and shifted depths may be negative, for which logarithms and ratios do not exist
+    clamp = (0.1, 20.0) if alignment == "scale_shift" else None
+    return dataclasses.replace(PROTOCOL, alignment=alignment, clamp=clamp)
+
+
+def report(found: dict[str, Any]) -> str:
+    """A table for each data set and alignment."""
+    parts = [
+        "Mean over the test images; in brackets the seeds. Predictions are compared as they are,"
+        " with each image's true mean log depth, and with the scale and shift that fit it best"
+        " (then kept within 0.1 to 20 m). scale_invariant with lam 1 and pairwise do not see a"
+        " factor of an image's depths, si_mse does not see a constant added to them, ssi neither of"
+        " the two for disparity, ranking nothing but the order: what they predict is no depth"
+        " before it is aligned."
+    ]
+    for data, by_loss in found.items():
+        for how, title in ALIGNMENTS.items():
+            rows = [
+                [name, *(spread(by_how[how][metric]) for metric in METRICS)]
+                for name, by_how in by_loss.items()
+            ]
+            parts.append(f"## {data}, {title}\n\n{markdown(['loss', *METRICS], rows)}")
+    return "\n\n".join(parts)
+
+
+def draw(found: dict[str, Any], path: Path) -> None:
+    """d<1.25 of each loss by alignment."""
+    curves, names = {}, [MEAN]
+    for data, by_loss in found.items():
+        names = list(by_loss)
+        curves[data] = {
+            title: (range(len(names)), [by_how[how]["d1"] for by_how in by_loss.values()])
+            for how, title in ALIGNMENTS.items()
+        }
+    panels(path, curves, x="", y=["d<1.25"] * len(curves), ticks=names, joined=False, width=10.0)
+
+
+study = functools.partial(conduct, "losses", measure=measure, report=report, draw=draw)
+
+if __name__ == "__main__":
+    main(study, __doc__, LossOptions)
