@@ -105,7 +105,7 @@ def test_jpeg(small, quality):
     assert abs(np.abs(ours - small).mean() - lost) < 0.15 * lost + 0.2
 
 
-def one(config, seed=0, key=0, room=None):
+def one(config, room, seed=0, key=0):
     image, depth = room
     keys = jax.random.split(jax.random.key(seed), 32)[key][None]
     batch = augment(keys, image[None], depth[None], config, SIZES)
@@ -117,7 +117,7 @@ def test_settings_that_are_neutral_change_nothing(room):
     paper, key = AugmentConfig(), jax.random.key(3)
     batch = augment(key[None], room[0][None], room[1][None], paper, SIZES)
     view = jax.jit(draw_view, static_argnums=(1, 2, 3))(key, paper, (240, 320), SIZES)
-    same = apply_view(view, *room, SIZES)
+    same = apply_view(view, room[0], room[1], SIZES)
     np.testing.assert_allclose(batch.image[0], same.image, atol=5e-3)
     np.testing.assert_array_equal(batch.valid[0], same.valid)
     others = dataclasses.replace(paper, erase=1.0, noise=9.0, blur=1.0, cut_depth=1.0)

@@ -28,11 +28,16 @@ ASK = {"X-Depthsi": "1"}
 class Stand(depthsi.Predictor):
     """In the place of a predictor: depth is 1 m plus what red says; none in the first row."""
 
-    sizes = depthsi.geometry.nyu()
+    running: list[int]
+    most: list[int]
 
     def __init__(self):
         object.__setattr__(self, "running", [])
         object.__setattr__(self, "most", [0])
+
+    @property
+    def sizes(self):
+        return depthsi.geometry.nyu()
 
     def __call__(self, image):
         self.running.append(1)

@@ -100,7 +100,7 @@ def test_the_list_and_the_description(capsys):
         "0.250",
         "1.000",
         "0.300",
-        "4.0",
+        "3.9",
     ]
     assert second.split()[0] == "other"
     main(["models", "other"])

@@ -324,7 +324,9 @@ def test_a_run_with_averaged_parameters_resumes_in_the_same_bits(tmp_path, monke
         state = checkpoints.restore(
             3, abstract, state_sharding(abstract, make_mesh(4, ComputeConfig()))
         )
-        saved, step = checkpoints.newest_params(abstract.params)
+        newest = checkpoints.newest_params(abstract.params)
+    assert newest is not None
+    saved, step = newest
     assert step == 3
     assert_equal_trees(saved, state.params)
     trained = state.opt_state.trained["coarse"]["fc7"]["kernel"]

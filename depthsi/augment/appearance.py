@@ -106,8 +106,10 @@ def blur(image: Image, deviation: Scalar | float, largest: float) -> Image:
     weights = weights / jnp.sum(weights)
     height, width = image.shape[:2]
     padded = jnp.pad(image, ((radius, radius), (radius, radius), (0, 0)), mode="edge")
-    rows = sum(w * padded[i : i + height] for i, w in enumerate(weights))
-    return jnp.asarray(sum(w * rows[:, i : i + width] for i, w in enumerate(weights)))
+    rows = [weight * padded[i : i + height] for i, weight in enumerate(weights)]
+    blurred = sum(rows[1:], rows[0])
+    columns = [weight * blurred[:, i : i + width] for i, weight in enumerate(weights)]
+    return sum(columns[1:], columns[0])
 
 
 def compress_jpeg(image: Image, quality: Scalar | float) -> Image:

@@ -1,4 +1,4 @@
-"""The picture at the top of the README: rooms not trained on, their depth as predicted and as it is.
+"""The picture at the top of the README: rooms not trained on, and their depth.
 
 Question:  what does the network of the package that knows only rooms make of new ones?
 Command:   python -m experiments.pictures.readme_picture
