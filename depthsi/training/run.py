@@ -96,8 +96,8 @@ def train_run(
         # what cannot be is refused before anything is read or written
         mesh = make_mesh(config.schedule.batch_size, config.compute)
         own.check(config, new=not resume)
-        given_parts = {"network": own.network, "optimiser": own.optimiser}
-        state_sharding(abstract_state(config, make_stages(config)[0], **given_parts), mesh)
+        parts = own.given("network", "optimiser")
+        state_sharding(abstract_state(config, make_stages(config)[0], **parts), mesh)
         if not resume:
             check_warmup(config)
             check_init(config.init)
