@@ -117,7 +117,10 @@ def train_run(
             trained = TrainedNetwork(config.model, params, trained_outputs(config, steps), steps)
             write_network(run.weights, trained)
             where = shlex.quote(str(path))
-            say(f"Trained {steps} steps. Next: depthsi evaluate {where}")
+            command = f"depthsi evaluate {where}"
+            if own.network is not None:  # no command has its code
+                command = f"in Python, depthsi.load({str(path)!r}, network=...)"
+            say(f"Trained {steps} steps. Next: {command}")
             say(f"For a page about the run: depthsi report {where}")
     return run
 
