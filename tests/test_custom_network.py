@@ -133,10 +133,15 @@ def test_parts_of_a_batch_do_not_draw_the_same_dropout(monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_run_records_saves_and_predicts(trained):
+def test_a_run_records_saves_and_predicts(trained, capsys):
     config = RunDirectory(trained.run).config()
     assert config.model == CustomNetworkConfig(name="Tiny(features=2)")
     assert [row["step"] for row in trained.rows if row["split"] == "train"] == [1, 2, 3]
+    depthsi.train(
+        CONFIG, run=trained.run, train=samples(), val=samples(2), network=Tiny(), resume=True
+    )
+    said = capsys.readouterr().out
+    assert f"Trained 3 steps. Next: in Python, depthsi.load('{trained.run}', network=...)" in said
     image = RNG.integers(0, 256, (240, 320, 3), np.uint8)
     expected = trained.predictor()(image)
     for path in (trained.run, trained.run / "weights.safetensors"):

@@ -89,7 +89,7 @@ def train(
                 if step == stage.start and step > 0:
                     state = _enter(state, config, stage, mesh, own)
                 train_step = make_train_step(
-                    config, stage, own.loss, network=own.network, optimiser=own.optimiser
+                    config, stage, own.loss, **own.given("network", "optimiser")
                 )
                 sharding = state_sharding(state, mesh)
                 update = log.wrap(feed.update(train_step, stage, sharding), stage)
@@ -154,11 +154,10 @@ def _begin(
     config: Config, stages: tuple[Stage, ...], checkpoints: Checkpoints, mesh: Mesh, own: Own
 ) -> State:
     """The newest state saved, or the first one."""
+    parts = own.given("network", "optimiser")
 
     def abstract(step: int) -> State:
-        return abstract_state(
-            config, stage_of(stages, step), network=own.network, optimiser=own.optimiser
-        )
+        return abstract_state(config, stage_of(stages, step), **parts)
 
     def shardings(state: State) -> State:
         return state_sharding(state, mesh)
@@ -167,7 +166,7 @@ def _begin(
     if state is not None:
         return state
     placed = shardings(abstract(0))
-    state = initial_state(config, stages[0], placed, network=own.network, optimiser=own.optimiser)
+    state = initial_state(config, stages[0], placed, **parts)
     params, report = warm_start(state.params, config.init)
     params, convolutions = take_coarse_convs(params, config)
     for line in filter(None, (report, convolutions) if jax.process_index() == 0 else ()):
@@ -177,7 +176,7 @@ def _begin(
 
 def _enter(state: State, config: Config, stage: Stage, mesh: Mesh, own: Own) -> State:
     def enter(state: State) -> State:
-        return enter_stage(state, config, stage, optimiser=own.optimiser)
+        return enter_stage(state, config, stage, **own.given("optimiser"))
 
     sharding = state_sharding(jax.eval_shape(enter, state), mesh)
     return quick_jit(enter, out_shardings=sharding)(state)

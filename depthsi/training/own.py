@@ -1,6 +1,7 @@
 """What a program gives in place of settings: a loss, a network, an optimiser of its own."""
 
 import dataclasses
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -45,6 +46,11 @@ class Own:
                 config, optim=CustomOptimConfig(name=name, average=config.optim.average)
             )
         return config
+
+    def given(self, *names: str) -> dict[str, Any]:
+        """The attributes of these names that are there, as arguments of the same names."""
+        found = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in found.items() if value is not None}
 
     def check(self, config: Config, *, new: bool) -> None:
         """Refuses what cannot be trained before anything is read or written.

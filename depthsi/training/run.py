@@ -96,8 +96,8 @@ def train_run(
         # what cannot be is refused before anything is read or written
         mesh = make_mesh(config.schedule.batch_size, config.compute)
         own.check(config, new=not resume)
-        given_parts = {"network": own.network, "optimiser": own.optimiser}
-        state_sharding(abstract_state(config, make_stages(config)[0], **given_parts), mesh)
+        parts = own.given("network", "optimiser")
+        state_sharding(abstract_state(config, make_stages(config)[0], **parts), mesh)
         if not resume:
             check_warmup(config)
             check_init(config.init)
@@ -117,7 +117,10 @@ def train_run(
             trained = TrainedNetwork(config.model, params, trained_outputs(config, steps), steps)
             write_network(run.weights, trained)
             where = shlex.quote(str(path))
-            say(f"Trained {steps} steps. Next: depthsi evaluate {where}")
+            command = f"depthsi evaluate {where}"
+            if own.network is not None:  # no command has its code
+                command = f"in Python, depthsi.load({str(path)!r}, network=...)"
+            say(f"Trained {steps} steps. Next: {command}")
             say(f"For a page about the run: depthsi report {where}")
     return run
 

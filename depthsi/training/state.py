@@ -79,7 +79,7 @@ def initial_state(
     state = State(np.zeros((), np.int32), params, (), run_key)
 
     def begin(state: State) -> State:
-        return enter_stage(state, config, stage, optimiser=optimiser)
+        return enter_stage(state, config, stage, optimiser)
 
     return quick_jit(begin, out_shardings=shardings)(state)
 
@@ -107,7 +107,7 @@ def abstract_state(
     def begin() -> State:
         params = nn.meta.unbox(model.init(jax.random.key(0), _example(config))["params"])
         state = State(jnp.zeros((), jnp.int32), dict(params), (), jax.random.key(0))
-        return enter_stage(state, config, stage, optimiser=optimiser)
+        return enter_stage(state, config, stage, optimiser)
 
     return jax.eval_shape(begin)
 
@@ -116,7 +116,6 @@ def enter_stage(
     state: State,
     config: Config,
     stage: Stage,
-    *,
     optimiser: optax.GradientTransformation | None = None,
 ) -> State:
     """The same state with a fresh optimiser for the parameters `stage` trains.
