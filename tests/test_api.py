@@ -14,6 +14,7 @@ from depthsi.config import (
     CustomData,
     ScheduleConfig,
     SgdConfig,
+    TwoScaleConfig,
 )
 from depthsi.presets import from_scratch
 from depthsi.runs import RunDirectory
@@ -66,6 +67,7 @@ def test_callbacks_hear_every_step_evaluation_and_checkpoint(trained):
     logged = {row["step"]: row["loss"] for row in result.rows if row["split"] == "train"}
     assert logged == {step: loss for step, loss in heard["step"] if step in (2, 3, 4)}
     # the first loss is the mean absolute error of the untrained map, which is log_mean everywhere
+    assert isinstance(CONFIG.model, TwoScaleConfig)
     expected = np.mean(np.abs(CONFIG.model.log_mean - np.log(2 * np.linspace(0.8, 1.2, 320))))
     assert heard["step"][0][1] == pytest.approx(expected, rel=0.1)
 

@@ -60,6 +60,7 @@ def test_another_kind_keeps_what_both_have():
     assert isinstance(data, Prepared)
     assert (data.kind, data.root, data.workers, data.on_bad) == ("prepared", "pairs", 3, "skip")
     optim = with_kind(start, "optim", "adamw").optim
+    assert isinstance(optim, AdamWConfig)
     assert (optim.rate_schedule, optim.warmup) == ("cosine", 20)
     assert (optim.learning_rate, optim.weight_decay) == (1e-3, 1e-2)
     assert with_kind(start, "optim", "muon") is start

@@ -116,8 +116,11 @@ def test_precision_and_recomputation_change_no_parameter_and_no_shape(kind):
     config = KINDS["model"][kind](size="small")
     image = jnp.zeros((1, *config.sizes.input, 3))
     plain = jax.eval_shape(make_model(config).init, jax.random.key(0), image)["params"]
-    for options, sign in (({"dtype": jnp.bfloat16}, "bf16"), ({"remat": True}, "remat")):
-        model = make_model(config, **options)
+    made = (
+        (make_model(config, dtype=jnp.bfloat16), "bf16"),
+        (make_model(config, remat=True), "remat"),
+    )
+    for model, sign in made:
         params = jax.eval_shape(model.init, jax.random.key(0), image)["params"]
         assert params == plain
 

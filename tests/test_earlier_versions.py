@@ -19,7 +19,15 @@ import numpy as np
 import pytest
 
 from depthsi.cli import main
-from depthsi.config import MuonConfig, Rooms, ScaleInvariantConfig, SgdConfig, TwoScaleConfig
+from depthsi.config import (
+    AdamWConfig,
+    CustomOptimConfig,
+    MuonConfig,
+    Rooms,
+    ScaleInvariantConfig,
+    SgdConfig,
+    TwoScaleConfig,
+)
 from depthsi.config_json import config_from_dict, to_dict
 from depthsi.errors import DepthsiError
 from depthsi.runs import RunDirectory
@@ -100,6 +108,7 @@ def test_new_settings_start_from_it(run, tmp_path, capsys):
     config = str(run.path / "config.json")
     main(["config", "--config", config, "--optim.learning-rate", "0.5"])
     changed = config_from_dict(json.loads(capsys.readouterr().out))
+    assert not isinstance(changed.optim, CustomOptimConfig)
     assert changed.optim.learning_rate == 0.5
     assert changed.data == run.config().data
 
@@ -134,6 +143,7 @@ def test_what_a_kind_did_not_look_at_is_dropped_and_the_rest_kept():
     assert (sgd.optim.kind, sgd.optim.momentum) == ("sgd", 0.8)
     assert (sgd.optim.rate_schedule, sgd.optim.warmup) == ("constant", 2)
     adamw = config_from_dict(old(optim={"kind": "adamw", "rest": 0.5}))
+    assert isinstance(adamw.optim, AdamWConfig)
     assert (adamw.optim.kind, adamw.optim.rate_schedule) == ("adamw", "cosine")
 
 

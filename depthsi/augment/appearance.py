@@ -107,9 +107,9 @@ def blur(image: Image, deviation: Scalar | float, largest: float) -> Image:
     height, width = image.shape[:2]
     padded = jnp.pad(image, ((radius, radius), (radius, radius), (0, 0)), mode="edge")
     rows = [weight * padded[i : i + height] for i, weight in enumerate(weights)]
-    blurred = sum(rows[1:], rows[0])
+    blurred = jnp.asarray(sum(rows))
     columns = [weight * blurred[:, i : i + width] for i, weight in enumerate(weights)]
-    return sum(columns[1:], columns[0])
+    return jnp.asarray(sum(columns))
 
 
 def compress_jpeg(image: Image, quality: Scalar | float) -> Image:
