@@ -37,7 +37,7 @@ def keep_compiled_programs(environment: MutableMapping[str, str] = os.environ) -
     if wanted.lower() in ("off", "0", "no", "false") or _JAX in environment or "jax" in sys.modules:
         return None
     try:
-        home = Path(wanted) if wanted else _cache_home(environment) / "depthsi"
+        home = Path(wanted) if wanted else cache_home(environment) / "depthsi"
         directory = home / f"jax-{metadata.version('jaxlib')}-{_machine()}"
         directory.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError):  # a read-only home, or none at all
@@ -65,7 +65,8 @@ def _remove_torn_entries(directory: Path) -> None:
             pass
 
 
-def _cache_home(environment: MutableMapping[str, str]) -> Path:
+def cache_home(environment: MutableMapping[str, str] = os.environ) -> Path:
+    """The user's directory for what can be had again."""
     if found := environment.get("XDG_CACHE_HOME"):
         return Path(found)
     if sys.platform == "darwin":

@@ -23,7 +23,7 @@ from depthsi.geometry import Geometry
 from depthsi.inference import log_depth_function, make_window_network, predict_depths
 from depthsi.training.checkpoints import trained
 from depthsi.weights.network_file import TrainedNetwork, write_network
-from depthsi.weights.shipped import DEFAULT
+from depthsi.weights.shipped import DEFAULT, named_file
 
 if TYPE_CHECKING:
     from flax.linen import Module
@@ -46,7 +46,8 @@ def load(
       model: the name of a network that comes with the package (`depthsi models` lists them), the
         directory of a run, a file of weights as `depthsi train` writes it into the run
         (`weights.safetensors`), or an exported network (`.stablehlo`), for which Flax is not
-        imported.
+        imported; or a file of weights on the Hugging Face hub (`hf://USER/REPOSITORY`, which needs
+        the extra `hub`) or at an https address.
       checkpoint: of a run: newest, best, or the step of one of its checkpoints.
       output: which of the network's maps to predict, such as "coarse"; the best trained one if not
         given.
@@ -63,7 +64,7 @@ def load(
       >>> predictor(np.zeros((480, 640, 3), np.uint8)).shape
       (480, 640)
     """
-    path = Path(model)
+    path = named_file(model)
     if path.suffix != SUFFIX:
         return Predictor(trained.trained_network(path, str(checkpoint), network), output or "")
     if network is not None:

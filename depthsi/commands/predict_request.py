@@ -17,9 +17,10 @@ class PredictRequest:
     words: Annotated[
         tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[MODEL] PHOTO [PHOTO ...]")
     ] = ()
-    """A run, a file of weights, an exported network or a name of `depthsi models`, unet_nyu if none
-    is given; then photos (JPEG, PNG, WebP, BMP, TIFF or HEIC): files, folders, patterns such as
-    'trip/*.jpg', or - for a list of files on standard input, one a line."""
+    """A run, a file of weights, an exported network, hf://USER/REPOSITORY, or a name of `depthsi
+    models`, unet_nyu if none is given; then photos (JPEG, PNG, WebP, BMP, TIFF or HEIC): files,
+    folders, patterns such as 'trip/*.jpg', or - for a list of files on standard input, one a
+    line."""
     out: Annotated[str, tyro.conf.arg(metavar="DIR")] = "out"
     """Directory for the results."""
     checkpoint: str = "newest"

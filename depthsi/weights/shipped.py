@@ -5,6 +5,7 @@ from pathlib import Path
 
 from depthsi.errors import DepthsiError
 from depthsi.weights.network_file import TrainedNetwork, read_description
+from depthsi.weights.remote import fetch, is_remote
 
 FOLDER = Path(__file__).parent / "files"
 SUFFIX = ".safetensors"
@@ -30,10 +31,15 @@ def shipped_network(name: str) -> TrainedNetwork:
 
 
 def named_file(model: str | os.PathLike[str]) -> Path:
-    """The file of the network of that name; `model` itself if none has it, or if it is a path.
+    """The file of a network of the package or of a server; `model` itself if it is a path.
 
     A file or directory of the user's goes before a network of the package with the same name.
+
+    Raises:
+      DepthsiError: it is on a server and cannot be had.
     """
+    if is_remote(model):
+        return fetch(str(model))
     path = Path(model)
     if str(path) in shipped_names() and not path.exists():
         return FOLDER / f"{path}{SUFFIX}"

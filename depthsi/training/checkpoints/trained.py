@@ -18,11 +18,14 @@ from depthsi.errors import DepthsiError, DepthsiWarning
 from depthsi.runs import RunDirectory, is_run
 from depthsi.training.stages import make_stages, stage_of
 from depthsi.weights.network_file import TrainedNetwork, read_description, read_network
+from depthsi.weights.remote import is_remote
 from depthsi.weights.shipped import SUFFIX, named_file
 
 
 def is_model(path: str | os.PathLike[str]) -> bool:
     """Whether `trained_network` takes `path` for a run, a file of weights or a shipped network."""
+    if is_remote(path):
+        return True
     path = named_file(path)
     return Path(path).suffix == SUFFIX or is_run(path)
 
