@@ -89,6 +89,7 @@ def server(network, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["hf://user/repo", "hf://user/repo@v2/other/net.safetensors"])
 def test_weights_from_the_hub(server, network, name):
     predictor = depthsi.load(name)
+    assert isinstance(predictor.network, depthsi.TrainedNetwork)
     assert predictor.network.settings == network.settings
     jax.tree.map(np.testing.assert_array_equal, dict(predictor.network.params), network.params)
     before = [what for what in Server.asked if what[0] == "GET"]
@@ -98,6 +99,7 @@ def test_weights_from_the_hub(server, network, name):
 
 def test_weights_from_an_address(server, network):
     predictor = depthsi.load(f"{server}/there/net.safetensors")
+    assert isinstance(predictor.network, depthsi.TrainedNetwork)
     assert dataclasses.replace(predictor.network, params={}) == dataclasses.replace(
         network, params={}
     )
