@@ -52,24 +52,29 @@ class Own:
         found = {name: getattr(self, name) for name in names}
         return {name: value for name, value in found.items() if value is not None}
 
-    def check(self, config: Config, *, new: bool) -> None:
-        """Refuses what cannot be trained before anything is read or written.
+    def check(self, config: Config) -> None:
+        """Raises DepthsiError if something is missing or does not go with `config`.
 
         Args:
           config: of the run, see `settings`.
-          new: whether the run begins: its network then predicts once.
-
-        Raises:
-          DepthsiError: something is missing, or a network that does not do as it should.
         """
         make_loss(config.loss, self.loss)
         make_optimizer(config.optim, make_stages(config)[0].steps, self.optimiser)
-        compute = config.compute
-        model = make_model(
-            config.model,
-            dtype=jnp.dtype(compute.precision),
-            remat=compute.remat,
-            network=self.network,
-        )
-        if isinstance(model, CustomNet) and new:
+        self._model(config)
+
+    def check_network(self, config: Config) -> None:
+        """Lets a network of one's own predict once; nothing for the others.
+
+        Args:
+          config: of a run that begins.
+
+        Raises:
+          DepthsiError: it does not do as it should.
+        """
+        model = self._model(config)
+        if isinstance(model, CustomNet):
             check_network(model, config.seed)
+
+    def _model(self, config: Config) -> nn.Module:
+        dtype, remat = jnp.dtype(config.compute.precision), config.compute.remat
+        return make_model(config.model, dtype=dtype, remat=remat, network=self.network)

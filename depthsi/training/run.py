@@ -62,6 +62,7 @@ def train_run(
       StoppedError: a signal came; the state is saved.
     """
     config = own.settings(config)
+    own.check(config)  # refuses what cannot be
     run = RunDirectory(path)
     with join_cluster(cluster), contextlib.ExitStack() as held:
 
@@ -95,7 +96,8 @@ def train_run(
             on_leader(run.check_new)
         # what cannot be is refused before anything is read or written
         mesh = make_mesh(config.schedule.batch_size, config.compute)
-        own.check(config, new=not resume)
+        if not resume:
+            own.check_network(config)
         parts = own.given("network", "optimiser")
         state_sharding(abstract_state(config, make_stages(config)[0], **parts), mesh)
         if not resume:
