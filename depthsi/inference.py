@@ -1,4 +1,12 @@
-"""From images to depth: the network on images of its own size, and windows of it on any other."""
+"""From images to depth: the network on images of its own size, and windows of it on any other.
+
+A network knows metres of the camera it was trained with. A photo whose focal length is known is
+scaled until its own is that of the training images, so that everything appears under the angle per
+pixel that the network knows, and its depth is that of the photo without another factor (Metric3D
+calls it transforming the image to a canonical camera, https://arxiv.org/abs/2307.10984). A wide
+view then takes more windows; a narrow one is smaller than a window and is set in the middle of one,
+its edge pixels repeated around it.
+"""
 
 import functools
 from collections import deque
@@ -12,11 +20,14 @@ from jaxtyping import Bool, Float, Float32, UInt8
 from PIL import Image
 
 from depthsi.augment import centre
+from depthsi.camera import Photo, check_focal
 from depthsi.compilation import jit
-from depthsi.geometry import CELL_STRIDE, Geometry
+from depthsi.errors import DepthsiError
+from depthsi.geometry import CELL_STRIDE, FOCAL_LENGTHS, Crop, Geometry
 from depthsi.models.settings import ModelConfig
 
 BATCHES = (1, 4, 16)  # windows predicted together, padded to the next of these
+MAX_SCALED = 2**26  # pixels of a photo as the network sees it
 
 
 def log_depth_function(config: ModelConfig, output: str) -> Callable[[Any, Any], jax.Array]:
@@ -71,27 +82,33 @@ def make_window_network(
 
 
 def predict_depth(
-    network: Callable[[Any], Any], image: UInt8[np.ndarray, "H W 3"], sizes: Geometry
+    network: Callable[[Any], Any], image: UInt8[np.ndarray, "H W 3"] | Photo, sizes: Geometry
 ) -> Float32[np.ndarray, "H W"]:
     """Depth of every pixel of an image.
 
-    The image is scaled, its aspect kept, until it just covers the size the network was trained
-    at; half-overlapping windows of the network's input size are predicted, interpolated between
-    the centres of the output cells and averaged, all in log depth; the result is scaled back.
+    The image is scaled, its aspect kept, until its focal length is that of the training camera, or
+    until it just covers the size the network was trained at; half-overlapping windows of the
+    network's input size are predicted, interpolated between the centres of the output cells and
+    averaged, all in log depth; the result is scaled back.
 
     Args:
       network: from `make_window_network`, or anything with its signature.
-      image: RGB.
+      image: RGB, or a photo with its focal length.
       sizes: the geometry of the network.
 
     Returns:
       Metres; NaN where no window predicts (on KITTI, above the rows the fine network sees).
+
+    Raises:
+      DepthsiError: a focal length that no camera has, see `resampled_size`.
     """
     return next(predict_depths(network, [image], sizes))
 
 
 def predict_depths(
-    network: Callable[[Any], Any], images: Iterable[UInt8[np.ndarray, "_ _ 3"]], sizes: Geometry
+    network: Callable[[Any], Any],
+    images: Iterable[UInt8[np.ndarray, "_ _ 3"] | Photo],
+    sizes: Geometry,
 ) -> Iterator[Float32[np.ndarray, "_ _"]]:
     """Like `predict_depth` of each image in turn, with windows of several images in one batch.
 
@@ -115,7 +132,8 @@ def predict_depths(
             yield _join(first, [cells.popleft() for _ in first.corners], sizes)
 
     for image in images:
-        cut.append(_cut(image, sizes, windows))
+        photo = image if isinstance(image, Photo) else Photo(image)
+        cut.append(_cut(photo, sizes, windows))
         while len(windows) >= BATCHES[-1]:
             predict(BATCHES[-1])
         yield from finished()
@@ -124,30 +142,69 @@ def predict_depths(
     yield from finished()
 
 
+def resampled_size(
+    size: tuple[int, int], focal: float | int | None, sizes: Geometry
+) -> tuple[int, int]:
+    """(H, W) to which a photo is scaled before windows of it are predicted.
+
+    Args:
+      size: of the photo, (H, W).
+      focal: its focal length in pixels; None if unknown, then it just covers `sizes.image`.
+      sizes: the geometry of the network.
+
+    Raises:
+      DepthsiError: a focal length that no camera has, or a photo that would become too large.
+    """
+    height, width = size
+    if focal is None:
+        factor = max(sizes.image[0] / height, sizes.image[1] / width)
+        least = sizes.image
+    else:
+        check_focal(focal, width)
+        factor, least = FOCAL_LENGTHS[sizes.name] / focal, (1, 1)
+        if height * width * factor**2 > MAX_SCALED:
+            raise DepthsiError(
+                f"A photo of {height}x{width} pixels with a focal length of {focal:g} pixels sees"
+                " too wide an angle for this network."
+            )
+    return max(round(height * factor), least[0]), max(round(width * factor), least[1])
+
+
 class _Cut(NamedTuple):
-    """An image that was cut: its size, that of the scaled one, the first pixels of its windows."""
+    """A photo that was cut.
+
+    Attributes:
+      size: of the photo, (H, W).
+      inside: where the scaled photo lies in what was cut.
+      padded: size of what was cut.
+      corners: the first pixels of its windows.
+    """
 
     size: tuple[int, int]
-    scaled: tuple[int, int]
+    inside: Crop
+    padded: tuple[int, int]
     corners: list[tuple[int, int]]
 
 
-def _cut(image: UInt8[np.ndarray, "H W 3"], sizes: Geometry, windows: list[np.ndarray]) -> _Cut:
-    """Scales an image and adds its windows to `windows`."""
-    (height, width), (rows, cols) = image.shape[:2], sizes.input
-    factor = max(sizes.image[0] / height, sizes.image[1] / width)
-    scaled = max(round(height * factor), sizes.image[0]), max(round(width * factor), sizes.image[1])
-    pixels = np.asarray(Image.fromarray(image).resize(scaled[::-1], Image.Resampling.BILINEAR))
-    corners = [
-        (top, left) for top in _offsets(scaled[0], rows) for left in _offsets(scaled[1], cols)
-    ]
-    windows += [pixels[top : top + rows, left : left + cols] for top, left in corners]
-    return _Cut((height, width), scaled, corners)
+def _cut(photo: Photo, sizes: Geometry, windows: list[np.ndarray]) -> _Cut:
+    """Scales a photo and adds its windows to `windows`."""
+    size, (rows, cols) = photo.image.shape[:2], sizes.input
+    height, width = resampled_size(size, photo.focal, sizes)
+    scaled = Image.fromarray(photo.image).resize((width, height), Image.Resampling.BILINEAR)
+    padded = max(height, rows), max(width, cols)
+    top, left = (padded[0] - height) // 2, (padded[1] - width) // 2
+    around = (top, padded[0] - height - top), (left, padded[1] - width - left), (0, 0)
+    pixels = np.pad(np.asarray(scaled), around, "edge")
+    corners = [(row, col) for row in _offsets(padded[0], rows) for col in _offsets(padded[1], cols)]
+    windows += [pixels[row : row + rows, col : col + cols] for row, col in corners]
+    return _Cut(size, Crop(top, top + height, left, left + width), padded, corners)
 
 
 def _join(cut: _Cut, cells: list[Float[np.ndarray, "h w"]], sizes: Geometry) -> np.ndarray:
-    """Depth of every pixel of the image, from the log depth of its windows."""
-    log_depth, valid = _blend(cells, cut.corners, cut.scaled, sizes)
+    """Depth of every pixel of the photo, from the log depth of its windows."""
+    log_depth, valid = _blend(cells, cut.corners, cut.padded, sizes)
+    top, bottom, left, right = cut.inside
+    log_depth, valid = log_depth[top:bottom, left:right], valid[top:bottom, left:right]
     first = int(np.argmax(valid.any(axis=1)))
     log_depth[:first] = log_depth[first]  # so that scaling does not mix in what is unknown
     wide_first = cut.size[1], cut.size[0]

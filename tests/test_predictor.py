@@ -195,6 +195,10 @@ def test_weights_are_read_without_slow_packages(weights, tmp_path):
     assert json.loads(done.stdout) == []
 
 
+def saved_photo(path, image):
+    Image.fromarray(image).save(path)
+
+
 def run_predict(*words):
     """Exit code of `depthsi predict`."""
     try:
