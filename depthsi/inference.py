@@ -170,6 +170,18 @@ def resampled_size(
     return max(round(height * factor), least[0]), max(round(width * factor), least[1])
 
 
+def as_training_camera(photo: Photo, sizes: Geometry) -> UInt8[np.ndarray, "h w 3"]:
+    """The photo scaled to `resampled_size`: with its focal length, what the training camera sees.
+
+    Raises:
+      DepthsiError: as `resampled_size`.
+    """
+    height, width = photo.image.shape[:2]
+    rows, cols = resampled_size((height, width), photo.focal, sizes)
+    scaled = Image.fromarray(photo.image).resize((cols, rows), Image.Resampling.BILINEAR)
+    return np.asarray(scaled)
+
+
 class _Cut(NamedTuple):
     """A photo that was cut.
 
@@ -188,16 +200,16 @@ class _Cut(NamedTuple):
 
 def _cut(photo: Photo, sizes: Geometry, windows: list[np.ndarray]) -> _Cut:
     """Scales a photo and adds its windows to `windows`."""
-    size, (rows, cols) = photo.image.shape[:2], sizes.input
-    height, width = resampled_size(size, photo.focal, sizes)
-    scaled = Image.fromarray(photo.image).resize((width, height), Image.Resampling.BILINEAR)
+    scaled, (rows, cols) = as_training_camera(photo, sizes), sizes.input
+    height, width = scaled.shape[:2]
     padded = max(height, rows), max(width, cols)
     top, left = (padded[0] - height) // 2, (padded[1] - width) // 2
     around = (top, padded[0] - height - top), (left, padded[1] - width - left), (0, 0)
-    pixels = np.pad(np.asarray(scaled), around, "edge")
+    pixels = np.pad(scaled, around, "edge")
     corners = [(row, col) for row in _offsets(padded[0], rows) for col in _offsets(padded[1], cols)]
     windows += [pixels[row : row + rows, col : col + cols] for row, col in corners]
-    return _Cut(size, Crop(top, top + height, left, left + width), padded, corners)
+    inside = Crop(top, top + height, left, left + width)
+    return _Cut(photo.image.shape[:2], inside, padded, corners)
 
 
 def _join(cut: _Cut, cells: list[Float[np.ndarray, "h w"]], sizes: Geometry) -> np.ndarray:

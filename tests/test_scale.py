@@ -49,6 +49,7 @@ def test_fractions_are_of_width_and_height():
     depth = np.arange(1, 13, dtype=np.float32).reshape(3, 4)
     for point, value in (
         ((0.0, 0.0), 1),
+        ((0.2, 0.0), 1),
         ((1.0, 1.0), 12),
         ((0.5, 0.5), 7),
         ((0.25, 0.34), 6),
