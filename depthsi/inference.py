@@ -4,8 +4,9 @@ A network knows metres of the camera it was trained with. A photo whose focal le
 scaled until its own is that of the training images, so that everything appears under the angle per
 pixel that the network knows, and its depth is that of the photo without another factor (Metric3D
 calls it transforming the image to a canonical camera, https://arxiv.org/abs/2307.10984). A wide
-view then takes more windows; a narrow one is smaller than a window and is set in the middle of one,
-its edge pixels repeated around it.
+view then takes more windows; a narrow one is smaller than a window and is set in the middle of one
+with its mirror images around it, which was better than repeated edges or grey
+(experiments/studies/camera.py).
 """
 
 import functools
@@ -205,7 +206,7 @@ def _cut(photo: Photo, sizes: Geometry, windows: list[np.ndarray]) -> _Cut:
     padded = max(height, rows), max(width, cols)
     top, left = (padded[0] - height) // 2, (padded[1] - width) // 2
     around = (top, padded[0] - height - top), (left, padded[1] - width - left), (0, 0)
-    pixels = np.pad(scaled, around, "edge")
+    pixels = np.pad(scaled, around, "symmetric")
     corners = [(row, col) for row in _offsets(padded[0], rows) for col in _offsets(padded[1], cols)]
     windows += [pixels[row : row + rows, col : col + cols] for row, col in corners]
     inside = Crop(top, top + height, left, left + width)
