@@ -25,6 +25,7 @@ from depthsi.geometry import Geometry
 from depthsi.inference import log_depth_function, make_window_network, predict_depths
 from depthsi.scale import known_scale
 from depthsi.training.checkpoints import trained
+from depthsi.upsampling import Upsampling
 from depthsi.weights.network_file import TrainedNetwork, write_network
 
 ImageLike = str | os.PathLike[str] | Image.Image | np.ndarray | jax.Array | Photo
@@ -175,6 +176,7 @@ class Predictor:
         focal: float | int | None = None,
         fov: float | int | None = None,
         camera: CameraSource = "exif",
+        upsample: Upsampling = "guided",
     ) -> Float32[np.ndarray, "H W"]:
         """Depth of one image.
 
@@ -185,6 +187,8 @@ class Predictor:
           focal: focal length in pixels of this image.
           fov: horizontal field of view in degrees, in its place.
           camera: "exif" uses the EXIF of a photo if neither is given, "training" does not.
+          upsample: from the network's cells to pixels: "guided" by the edges of the image,
+            "bilinear", or "nearest".
 
         Returns:
           Metres.
@@ -192,12 +196,14 @@ class Predictor:
         Raises:
           DepthsiError: an image, a known distance or a camera that cannot be used.
         """
-        depth = next(self.stream([image], focal=focal, fov=fov, camera=camera))
+        depth = next(self.stream([image], focal=focal, fov=fov, camera=camera, upsample=upsample))
         return depth if known is None else depth * np.float32(known_scale(depth, known))
 
-    def batch(self, images: Iterable[ImageLike], **camera: Any) -> list[Float32[np.ndarray, "_ _"]]:
+    def batch(
+        self, images: Iterable[ImageLike], **options: Any
+    ) -> list[Float32[np.ndarray, "_ _"]]:
         """Depth of several images, which may differ in size, computed together; as `stream`."""
-        return list(self.stream(images, **camera))
+        return list(self.stream(images, **options))
 
     def stream(
         self,
@@ -206,6 +212,7 @@ class Predictor:
         focal: float | int | None = None,
         fov: float | int | None = None,
         camera: CameraSource = "exif",
+        upsample: Upsampling = "guided",
     ) -> Iterator[Float32[np.ndarray, "_ _"]]:
         """Depth of one image after another; only as many are held as the device computes at once.
 
@@ -214,9 +221,10 @@ class Predictor:
           focal: focal length in pixels of all of them.
           fov: horizontal field of view in degrees, in its place.
           camera: see `__call__`.
+          upsample: see `__call__`.
         """
         photos = (with_camera(as_photo(each), focal, fov, camera) for each in images)
-        yield from predict_depths(self._windows, photos, self.sizes)
+        yield from predict_depths(self._windows, photos, self.sizes, upsample)
 
     def log_depth(
         self, images: Float[Array, "b H W 3"], params: Any = None

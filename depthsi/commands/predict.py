@@ -57,7 +57,7 @@ def predict(request: PredictRequest) -> int:
     bar = tqdm(total=len(photos), unit="photo", disable=len(photos) < 2 or not sys.stderr.isatty())
     done = 0
     with bar:
-        for depth in predictor.stream(images()):
+        for depth in predictor.stream(images(), upsample=request.upsample):
             path, photo = waiting.popleft()
             if known:
                 factor = _known_scale(depth, known)

@@ -46,6 +46,9 @@ class PredictRequest:
     camera: Literal["exif", "training"] = "exif"
     """Without --focal and --fov: exif takes the focal length for 35 mm film that most phones and
     cameras write into a photo, training takes every photo for one of the training camera."""
+    upsample: Literal["guided", "bilinear", "nearest"] = "guided"
+    """From the network's cells, each of 4x4 pixels of a small image, to the photo's own pixels:
+    guided has the edges of the photo, bilinear interpolates, nearest repeats."""
 
     def __post_init__(self) -> None:
         if self.focal is not None and self.fov is not None:
