@@ -1,10 +1,12 @@
 """`depthsi predict`."""
 
+import math
 import sys
 import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -17,8 +19,8 @@ from depthsi.inference import resampled_size
 from depthsi.output import complain
 from depthsi.predictor import Predictor, load, with_camera
 from depthsi.scale import known_scale
-from depthsi.viz.depth_maps import require_matplotlib
-from depthsi.viz.save_depth import save_depth
+from depthsi.viz.depth_maps import Colours, check_colour_map, depth_limits, require_matplotlib
+from depthsi.viz.save_depth import DepthMap, save_depth
 
 UNKNOWN_CAMERA = (
     "The camera of {name} is unknown: it is taken for the camera of the training data, and metres"
@@ -47,36 +49,73 @@ def predict(request: PredictRequest) -> int:
     directory = Path(request.out)
     if directory.exists() and not directory.is_dir():
         raise DepthsiError(f"--out {directory}: File exists; choose a directory.")
-    waiting: deque[tuple[Path, Photo]] = deque()  # photos in the network
-
-    def images() -> Iterator[Photo]:
-        for path, photo in _with_cameras(decoded(photos), request, predictor):
-            waiting.append((path, photo))
-            yield photo
-
-    bar = tqdm(total=len(photos), unit="photo", disable=len(photos) < 2 or not sys.stderr.isatty())
-    done = 0
+    shared = request.limits == "shared" and len(photos) > 1 and {"colour", "panel"} & set(kinds)
+    total = (2 if shared else 1) * len(photos)
+    bar = tqdm(total=total, unit="photo", disable=total < 2 or not sys.stderr.isatty())
+    limits = request.limits if isinstance(request.limits, tuple) else None
+    good, done = photos, 0
     with bar:
-        for depth in predictor.stream(images(), upsample=request.upsample):
-            path, photo = waiting.popleft()
+        if shared:
+            limits, good = _shared_limits(_maps(photos, request, predictor), bar)
+            bar.total -= len(photos) - len(good)
+        colours = Colours(limits, request.colour_map)
+        for path, photo, depth in _maps(good, request, predictor, again=bool(shared)):
             if known:
                 factor = _known_scale(depth, known)
                 complain(f"{path.name}: all depths are multiplied by {factor:.4g}.")
-                depth = depth * depth.dtype.type(factor)
+                depth = depth * np.float32(factor)
             directory.mkdir(parents=True, exist_ok=True)
             focal = photo.focal or predictor.sizes.focal_length(depth.shape)
-            written = save_depth(directory, path.stem, photo.image, depth, kinds, focal)
+            found = DepthMap(photo.image, depth, focal, colours)
+            written = save_depth(directory, path.stem, found, kinds)
             done += 1
             bar.update()
             bar.write(" ".join(map(str, written)), file=sys.stdout)
     return len(photos) - done
 
 
+Maps = Iterator[tuple[Path, Photo, np.ndarray]]
+
+
+def _maps(
+    photos: Sequence[Path], request: PredictRequest, predictor: Predictor, *, again: bool = False
+) -> Maps:
+    """The photos that can be predicted, with their maps in metres; few are held at a time."""
+    waiting: deque[tuple[Path, Photo]] = deque()  # in the network
+
+    def images() -> Iterator[Photo]:
+        for path, photo in _with_cameras(decoded(photos), request, predictor, again):
+            waiting.append((path, photo))
+            yield photo
+
+    for depth in predictor.stream(images(), upsample=request.upsample):
+        yield *waiting.popleft(), depth
+
+
+def _shared_limits(maps: Maps, bar: Any) -> tuple[tuple[float, float] | None, list[Path]]:
+    """Limits of colour that suit all maps, of which none is kept, and the photos they are of."""
+    nearest, farthest, good = math.inf, 0.0, []
+    for path, _, depth in maps:
+        if np.isfinite(depth).any():
+            near, far = depth_limits(depth)
+            nearest, farthest = min(near, nearest), max(far, farthest)
+        good.append(path)
+        bar.update()
+    return (nearest, farthest) if farthest else None, good
+
+
 def _with_cameras(
-    photos: Iterator[tuple[Path, Photo]], request: PredictRequest, predictor: Predictor
+    photos: Iterator[tuple[Path, Photo]], request: PredictRequest, predictor: Predictor, said: bool
 ) -> Iterator[tuple[Path, Photo]]:
-    """The photos with the focal lengths to use; names those that have an impossible one."""
-    said = request.camera == "training"
+    """The photos with the focal lengths to use; names those that have an impossible one.
+
+    Args:
+      photos: as they were read.
+      request: of the command.
+      predictor: that will see them.
+      said: whether it has been said that a camera is unknown.
+    """
+    said |= request.camera == "training"
     for path, read in photos:
         try:
             photo = with_camera(read, request.focal, request.fov, request.camera)
@@ -100,7 +139,7 @@ def _known_scale(depth: np.ndarray, known: dict[tuple[float | int, float | int],
 def _kinds(request: PredictRequest) -> tuple[str, ...]:
     kinds = request.kinds()
     if {"colour", "panel"} & set(kinds):
-        require_matplotlib()
+        check_colour_map(request.colour_map)
     if kinds:
         return kinds
     try:
@@ -109,4 +148,5 @@ def _kinds(request: PredictRequest) -> tuple[str, ...]:
         text = "Without matplotlib no panels are drawn: pip install 'depthsi[plot]'."
         warnings.warn(text, DepthsiWarning, stacklevel=2)
         return ("png16", "npy")
+    check_colour_map(request.colour_map)
     return ("png16", "npy", "panel")

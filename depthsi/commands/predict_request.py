@@ -49,6 +49,14 @@ class PredictRequest:
     upsample: Literal["guided", "bilinear", "nearest"] = "guided"
     """From the network's cells, each of 4x4 pixels of a small image, to the photo's own pixels:
     guided has the edges of the photo, bilinear interpolates, nearest repeats."""
+    colour_map: Annotated[str, tyro.conf.arg(metavar="NAME")] = "turbo_r"
+    """Colour map of matplotlib for colour and panel, from near to far."""
+    limits: Annotated[
+        tuple[float, float] | Literal["each", "shared"],
+        tyro.conf.arg(metavar="{NEAR FAR | each | shared}"),
+    ] = "each"
+    """Metres of the first and the last colour; each: what suits each map; shared: one scale that
+    suits all maps of the command, which are predicted twice for it."""
 
     def __post_init__(self) -> None:
         if self.focal is not None and self.fov is not None:
@@ -62,6 +70,11 @@ class PredictRequest:
                 focal_from_fov(self.fov, 1)
             except DepthsiError as error:
                 raise DepthsiError(f"--fov: {error}") from error
+        if isinstance(self.limits, tuple) and not 0 < self.limits[0] < self.limits[1] < math.inf:
+            near, far = self.limits
+            raise DepthsiError(
+                f"--limits {near:g} {far:g}: the first must be positive and the second larger."
+            )
 
     def kinds(self) -> tuple[str, ...]:
         """The parts of `save`; none if it was not given.
