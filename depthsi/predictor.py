@@ -23,7 +23,7 @@ from depthsi.errors import DepthsiError
 from depthsi.exports.artefact import SUFFIX, ExportedNetwork, read_artefact
 from depthsi.geometry import Geometry
 from depthsi.inference import log_depth_function, make_window_network, predict_depths
-from depthsi.scale import known_scale
+from depthsi.scale import ScaleInterval, known_scale, stored_interval
 from depthsi.training.checkpoints import trained
 from depthsi.upsampling import Upsampling
 from depthsi.weights.network_file import TrainedNetwork, write_network
@@ -167,6 +167,14 @@ class Predictor:
     def sizes(self) -> Geometry:
         """The sizes of images and maps that the network was trained with."""
         return self.network.settings.sizes
+
+    @property
+    def scale_interval(self) -> ScaleInterval | None:
+        """How far the scale of its maps is to trust, by the images it was validated with.
+
+        None if that was not measured: by earlier versions, for another output, or on too few.
+        """
+        return stored_interval(self.network.about, self.output)
 
     def __call__(
         self,

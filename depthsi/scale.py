@@ -1,9 +1,9 @@
-"""The one factor that an image leaves open, out of distances that are known."""
+"""The one factor that an image leaves open: out of known distances, and how far it is to trust."""
 
 import math
 import numbers
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +12,71 @@ from jaxtyping import Array, Float, Float32
 
 from depthsi.errors import DepthsiError
 from depthsi.losses import optimal_log_scale
+
+SHARE = 0.9  # of the images, whose best factors an interval spans
+LEAST_IMAGES = 20  # for an interval
+ENTRY = "scale_interval"  # of what is known about a network
+
+
+class ScaleInterval(NamedTuple):
+    """By which factors the maps of a network were best multiplied on its validation images.
+
+    Attributes:
+      low: of `SHARE` of the images the least, leaving out as many below as above.
+      high: the greatest.
+      images: how many there were.
+    """
+
+    low: float
+    high: float
+    images: int
+
+
+def log_scale_range(log_scales: Float[np.ndarray, " n"]) -> dict[str, float]:
+    """The middle `SHARE` of the images' best log scales, as metrics of an evaluation.
+
+    Args:
+      log_scales: alpha of Eq. 1 of each image, mean(log target - log prediction).
+
+    Returns:
+      `log_scale_low` and `log_scale_high`, quantiles with linear interpolation, and
+      `log_scale_images`; nothing for fewer than `LEAST_IMAGES` images or one that is not finite.
+    """
+    if len(log_scales) < LEAST_IMAGES or not np.isfinite(log_scales).all():
+        return {}
+    low, high = np.quantile(log_scales, (0.5 - SHARE / 2, 0.5 + SHARE / 2)).tolist()
+    images = float(len(log_scales))
+    return {"log_scale_low": low, "log_scale_high": high, "log_scale_images": images}
+
+
+def describe_scale(val: Mapping[str, float], output: str) -> dict[str, Any]:
+    """What a network keeps of `log_scale_range`; nothing where it was not measured.
+
+    Args:
+      val: metrics of an evaluation.
+      output: the map that was evaluated.
+    """
+    if "log_scale_low" not in val:
+        return {}
+    interval = {
+        "output": output,
+        "share": SHARE,
+        "low": math.exp(val["log_scale_low"]),
+        "high": math.exp(val["log_scale_high"]),
+        "images": int(val["log_scale_images"]),
+    }
+    return {ENTRY: interval}
+
+
+def stored_interval(about: Mapping[str, Any], output: str) -> ScaleInterval | None:
+    """The interval that `describe_scale` kept; None if it is missing, odd, or of another output."""
+    found: Any = about.get(ENTRY)
+    try:
+        low, high, images = float(found["low"]), float(found["high"]), int(found["images"])
+        fits = (found["output"], found["share"]) == (output, SHARE)
+    except (TypeError, KeyError, ValueError, OverflowError):
+        return None
+    return ScaleInterval(low, high, images) if fits and 0 < low <= high < math.inf else None
 
 
 def log_scale_at(

@@ -18,7 +18,7 @@ from depthsi.errors import DepthsiError, DepthsiWarning
 from depthsi.inference import resampled_size
 from depthsi.output import complain
 from depthsi.predictor import Predictor, load, with_camera
-from depthsi.scale import known_scale
+from depthsi.scale import SHARE, known_scale
 from depthsi.viz.depth_maps import Colours, check_colour_map, depth_limits, require_matplotlib
 from depthsi.viz.save_depth import DepthMap, save_depth
 
@@ -26,6 +26,10 @@ UNKNOWN_CAMERA = (
     "The camera of {name} is unknown: it is taken for the camera of the training data, and metres"
     " are wrong by about the ratio of both focal lengths. Say --focal PIXELS or --fov DEGREES, or"
     " --camera training if it is the same."
+)
+SCALE = (
+    "The scale of a map: for {share:.0%} of {images} validation images the best factor for the"
+    " whole map was between {low:.2f} and {high:.2f}."
 )
 
 
@@ -51,9 +55,12 @@ def predict(request: PredictRequest) -> int:
         raise DepthsiError(f"--out {directory}: File exists; choose a directory.")
     shared = request.limits == "shared" and len(photos) > 1 and {"colour", "panel"} & set(kinds)
     total = (2 if shared else 1) * len(photos)
-    bar = tqdm(total=total, unit="photo", disable=total < 2 or not sys.stderr.isatty())
+    silent = request.quiet or total < 2 or not sys.stderr.isatty()
+    bar = tqdm(total=total, unit="photo", disable=silent)
     limits = request.limits if isinstance(request.limits, tuple) else None
     good, done = photos, 0
+    if not (known or request.quiet) and (interval := predictor.scale_interval):
+        complain(SCALE.format(share=SHARE, **interval._asdict()))
     with bar:
         if shared:
             limits, good = _shared_limits(_maps(photos, request, predictor), bar)
@@ -62,7 +69,8 @@ def predict(request: PredictRequest) -> int:
         for path, photo, depth in _maps(good, request, predictor, again=bool(shared)):
             if known:
                 factor = _known_scale(depth, known)
-                complain(f"{path.name}: all depths are multiplied by {factor:.4g}.")
+                if not request.quiet:
+                    complain(f"{path.name}: all depths are multiplied by {factor:.4g}.")
                 depth = depth * np.float32(factor)
             directory.mkdir(parents=True, exist_ok=True)
             focal = photo.focal or predictor.sizes.focal_length(depth.shape)
@@ -70,7 +78,8 @@ def predict(request: PredictRequest) -> int:
             written = save_depth(directory, path.stem, found, kinds)
             done += 1
             bar.update()
-            bar.write(" ".join(map(str, written)), file=sys.stdout)
+            if not request.quiet:
+                bar.write(" ".join(map(str, written)), file=sys.stdout)
     return len(photos) - done
 
 
@@ -115,7 +124,7 @@ def _with_cameras(
       predictor: that will see them.
       said: whether it has been said that a camera is unknown.
     """
-    said |= request.camera == "training"
+    said |= request.quiet or request.camera == "training"
     for path, read in photos:
         try:
             photo = with_camera(read, request.focal, request.fov, request.camera)

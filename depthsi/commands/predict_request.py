@@ -57,6 +57,8 @@ class PredictRequest:
     ] = "each"
     """Metres of the first and the last colour; each: what suits each map; shared: one scale that
     suits all maps of the command, which are predicted twice for it."""
+    quiet: bool = False
+    """Say nothing but what goes wrong: no files, notes or progress."""
 
     def __post_init__(self) -> None:
         if self.focal is not None and self.fov is not None:

@@ -9,6 +9,7 @@ from typing import Any
 from depthsi.config import HIGHER_IS_BETTER, Config
 from depthsi.errors import DepthsiError, DepthsiWarning
 from depthsi.runs import RunDirectory, is_run
+from depthsi.scale import describe_scale
 from depthsi.training.stages import make_stages, stage_of
 from depthsi.weights.network_file import TrainedNetwork, read_description, read_network
 
@@ -43,7 +44,21 @@ def trained_network(path: Path, checkpoint: str = "newest") -> TrainedNetwork:
     if (network := _from_file(run, config, step)) is not None:
         return network
     params, step = _from_checkpoint(run, config, None if checkpoint == "newest" else step)
-    return TrainedNetwork(config.model, params, trained_outputs(config, step), step)
+    outputs = trained_outputs(config, step)
+    return TrainedNetwork(config.model, params, outputs, step, known_about(run, config, step))
+
+
+def known_about(run: RunDirectory, config: Config, step: int) -> dict[str, Any]:
+    """What the evaluation of a checkpoint says of its network, see `depthsi.scale`."""
+    from depthsi.training.checkpoints.record import DamagedError
+    from depthsi.training.checkpoints.store import Checkpoints
+
+    with Checkpoints(run.checkpoints) as checkpoints:
+        try:
+            val = checkpoints.record(step).val
+        except DamagedError:
+            return {}
+    return describe_scale(val, trained_outputs(config, step)[-1])
 
 
 def latest_step(run: RunDirectory) -> int | None:
