@@ -1,11 +1,16 @@
 """Printing that never fails: a closed pipe, a full disk, an encoding without our signs."""
 
 import io
+import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
+from depthsi.files import write_text
+
 LONGEST = 4000  # signs of a message
+STDOUT = "-"  # in place of a file's name
 CLOSED_PIPE = 141  # what shells report for a program whose reader has gone
 
 
@@ -69,3 +74,21 @@ def say(text: str) -> None:
         print(text, flush=True)
     except BrokenPipeError:
         discard_output()
+
+
+def write_numbers(file: str, numbers: Any) -> None:
+    """Writes plain values as JSON to a file and says so, or to standard output.
+
+    Args:
+      file: its name, or `STDOUT`.
+      numbers: what JSON can hold.
+
+    Raises:
+      OSError: the file cannot be written.
+    """
+    text = json.dumps(numbers, indent=2)
+    if file == STDOUT:
+        print(text)
+    else:
+        write_text(Path(file), text + "\n")
+        print(f"Numbers: {file}")

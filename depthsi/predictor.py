@@ -7,7 +7,7 @@ depth = predictor("photo.jpg")  # (H, W) float32, metres
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,12 +16,16 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, UInt8
 from PIL import Image, ImageOps
 
+from depthsi.camera import Photo, focal_from_35mm, focal_from_fov
 from depthsi.data.formats import images
+from depthsi.data.formats.exif import focal_35mm
 from depthsi.errors import DepthsiError
 from depthsi.exports.artefact import SUFFIX, ExportedNetwork, read_artefact
 from depthsi.geometry import Geometry
 from depthsi.inference import log_depth_function, make_window_network, predict_depths
+from depthsi.scale import ScaleInterval, known_scale, stored_interval
 from depthsi.training.checkpoints import trained
+from depthsi.upsampling import Upsampling
 from depthsi.weights.network_file import TrainedNetwork, write_network
 from depthsi.weights.shipped import DEFAULT, named_file
 
@@ -30,7 +34,8 @@ if TYPE_CHECKING:
 else:
     Module = Any  # without Flax, which exported networks do not need
 
-ImageLike = str | os.PathLike[str] | Image.Image | np.ndarray | jax.Array
+ImageLike = str | os.PathLike[str] | Image.Image | np.ndarray | jax.Array | Photo
+CameraSource = Literal["exif", "training"]
 
 
 def load(
@@ -135,11 +140,14 @@ class Predictor:
 
       - the path of a photo, turned upright as its EXIF orientation says;
       - a `PIL.Image.Image`, likewise;
-      - an array (H, W, 3) of RGB, uint8 in 0..255 or floats in 0..1.
+      - an array (H, W, 3) of RGB, uint8 in 0..255 or floats in 0..1;
+      - a `Photo`, which has a focal length as well.
 
     The result is an array (H, W) of float32 metres: the distance along the optical axis, NaN where
-    the network does not predict. It is metric as far as the photo's camera is like the camera of
-    the training data.
+    the network does not predict. For metres the network has to know the camera: by `focal`, the
+    focal length in pixels of the image, by `fov`, the horizontal field of view in degrees, or by
+    the focal length for 35 mm film in the EXIF of a photo, unless `camera` is "training". Where
+    none is known, the image is taken for one of the training camera.
 
     Attributes:
       network: its settings, and its parameters or the function that it was exported as.
@@ -178,25 +186,71 @@ class Predictor:
         """The sizes of images and maps that the network was trained with."""
         return self.network.settings.sizes
 
-    def __call__(self, image: ImageLike) -> Float32[np.ndarray, "H W"]:
-        """Depth of one image, (H, W) float32 metres."""
-        return next(self.stream([image]))
+    @property
+    def scale_interval(self) -> ScaleInterval | None:
+        """How far the scale of its maps is to trust, by the images it was validated with.
 
-    def batch(self, images: Iterable[ImageLike]) -> list[Float32[np.ndarray, "_ _"]]:
-        """Depth of several images, which may differ in size, computed together.
+        None if that was not measured: by earlier versions, for another output, or on too few.
+        """
+        return stored_interval(self.network.about, self.output)
+
+    def __call__(
+        self,
+        image: ImageLike,
+        *,
+        known: Mapping[Any, float | int] | None = None,
+        focal: float | int | None = None,
+        fov: float | int | None = None,
+        camera: CameraSource = "exif",
+        upsample: Upsampling = "guided",
+    ) -> Float32[np.ndarray, "H W"]:
+        """Depth of one image.
 
         Args:
-          images: any iterable of them; each is a path, a PIL image or an array (H, W, 3).
-        """
-        return list(self.stream(images))
+          image: see above.
+          known: distances in metres at points (x, y), by which the whole map is brought to scale,
+            see `depthsi.scale.known_scale`: `{(320, 240): 2.4}` or `{(0.5, 0.5): 2.4}`.
+          focal: focal length in pixels of this image.
+          fov: horizontal field of view in degrees, in its place.
+          camera: "exif" uses the EXIF of a photo if neither is given, "training" does not.
+          upsample: from the network's cells to pixels: "guided" by the edges of the image,
+            "bilinear", or "nearest".
 
-    def stream(self, images: Iterable[ImageLike]) -> Iterator[Float32[np.ndarray, "_ _"]]:
+        Returns:
+          Metres.
+
+        Raises:
+          DepthsiError: an image, a known distance or a camera that cannot be used.
+        """
+        depth = next(self.stream([image], focal=focal, fov=fov, camera=camera, upsample=upsample))
+        return depth if known is None else depth * np.float32(known_scale(depth, known))
+
+    def batch(
+        self, images: Iterable[ImageLike], **options: Any
+    ) -> list[Float32[np.ndarray, "_ _"]]:
+        """Depth of several images, which may differ in size, computed together; as `stream`."""
+        return list(self.stream(images, **options))
+
+    def stream(
+        self,
+        images: Iterable[ImageLike],
+        *,
+        focal: float | int | None = None,
+        fov: float | int | None = None,
+        camera: CameraSource = "exif",
+        upsample: Upsampling = "guided",
+    ) -> Iterator[Float32[np.ndarray, "_ _"]]:
         """Depth of one image after another; only as many are held as the device computes at once.
 
         Args:
           images: any iterable, also an endless one.
+          focal: focal length in pixels of all of them.
+          fov: horizontal field of view in degrees, in its place.
+          camera: see `__call__`.
+          upsample: see `__call__`.
         """
-        yield from predict_depths(self._windows, map(as_rgb, images), self.sizes)
+        photos = (with_camera(as_photo(each), focal, fov, camera) for each in images)
+        yield from predict_depths(self._windows, photos, self.sizes, upsample)
 
     def log_depth(
         self, images: Float[Array, "b H W 3"], params: Any = None
@@ -245,14 +299,46 @@ class Predictor:
         return log_depth
 
 
-def as_rgb(image: ImageLike) -> UInt8[np.ndarray, "H W 3"]:
-    """What `Predictor` takes as an image, as an array (H, W, 3) of RGB in 0..255.
+def as_photo(image: ImageLike) -> Photo:
+    """What `Predictor` takes as an image, as RGB in 0..255, with the focal length if EXIF has it.
 
     Raises:
       DepthsiError: a file that cannot be read, or an array that is no such image, and what to do.
     """
+    if isinstance(image, Photo):
+        return image
     if isinstance(image, str | os.PathLike):
-        return images.read_image(image, exif=True)
+        return images.read_photo(image)
     if isinstance(image, Image.Image):
-        return images.as_rgb(ImageOps.exif_transpose(image))
-    return images.image_uint8(np.asarray(image))
+        pixels = images.as_rgb(ImageOps.exif_transpose(image))
+        millimetres = focal_35mm(image.info.get("exif") or b"")
+        return Photo(pixels, focal_from_35mm(millimetres, pixels.shape))
+    return Photo(images.image_uint8(np.asarray(image)))
+
+
+def as_rgb(image: ImageLike) -> UInt8[np.ndarray, "H W 3"]:
+    """The pixels of `as_photo`."""
+    return as_photo(image).image
+
+
+def with_camera(
+    photo: Photo, focal: float | int | None, fov: float | int | None, camera: CameraSource = "exif"
+) -> Photo:
+    """A photo whose focal length is the one given, by pixels or by angle, if one is.
+
+    Args:
+      photo: with the focal length that its EXIF has.
+      focal: in pixels of this photo.
+      fov: horizontal field of view in degrees, in its place.
+      camera: "training" forgets the focal length of the photo.
+
+    Raises:
+      DepthsiError: both are given, or no camera has such an angle.
+    """
+    if focal is not None and fov is not None:
+        raise DepthsiError("Give a focal length or a field of view, not both.")
+    if fov is not None:
+        focal = focal_from_fov(fov, photo.image.shape[1])
+    if focal is not None:
+        return photo._replace(focal=focal)
+    return photo if camera == "exif" else photo._replace(focal=None)

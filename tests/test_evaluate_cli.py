@@ -116,6 +116,8 @@ def test_a_run_leaves_tables_numbers_and_pictures(run, capsys, tmp_path):
         "test.png",
     ]
     assert not (run / "evaluation.json").exists()
+    alone = json.loads(evaluated(capsys, run, "--edges", "--out", tmp_path, "--json", "-"))
+    assert alone == json.loads((tmp_path / "evaluation.json").read_text())
 
     rows = ["coarse", "coarse + fine", "oracle scale", "mean predictor", "constant"]
     result = json.loads((tmp_path / "evaluation.json").read_text())

@@ -8,7 +8,11 @@ from pictures import INDEX_HEADER, counts, saved, smooth_picture, write_index
 from PIL import Image
 from test_cli import refusal
 
+import depthsi
 from depthsi.cli import main
+from depthsi.config import Config
+from depthsi.models.settings import TwoScaleConfig
+from depthsi.runs import RunDirectory
 
 
 @pytest.fixture
@@ -60,6 +64,18 @@ def test_limit_is_spread_evenly(folder, tmp_path):
     ends = np.concatenate([counts(24, 32, i).ravel() / 1000 for i in (0, 3)])
     assert found["train"]["samples"] == 2
     assert found["train"]["log_depth_mean"] == pytest.approx(np.log(ends).mean(), rel=1e-6)
+
+
+def test_numbers_alone_are_printed(folder, tmp_path, capsys):
+    main(["info", str(folder), "--json", "-"])
+    assert json.loads(capsys.readouterr().out)["train"]["samples"] == 4
+    main(["info", "--json", "-"])
+    assert json.loads(capsys.readouterr().out)["depthsi"] == depthsi.__version__
+    RunDirectory(tmp_path / "run").create(Config(model=TwoScaleConfig(width=0.01)))
+    main(["info", str(tmp_path / "run"), "--json", "-"])
+    found = json.loads(capsys.readouterr().out)
+    assert (found["step"], found["stages"][-1]["end"]) == (0, found["steps"])
+    assert found["parameters"]["coarse/fc7"] > 55 * 74
 
 
 def test_bad_samples_are_counted_and_named(folder, tmp_path, capsys):

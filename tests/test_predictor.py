@@ -213,6 +213,10 @@ def test_weights_are_read_without_slow_packages(weights, tmp_path):
     assert json.loads(done.stdout) == []
 
 
+def saved_photo(path, image):
+    Image.fromarray(image).save(path)
+
+
 def run_predict(*words):
     """Exit code of `depthsi predict`."""
     try:
@@ -239,6 +243,21 @@ def test_a_bad_photo_is_named_and_the_others_are_predicted(weights, tmp_path, ca
     assert names(out) == ["a_depth.npy", "b_depth.npy", "d_depth.npy"]
     assert [line.split("/")[-1] for line in said.out.splitlines()] == names(out)
     np.testing.assert_allclose(np.load(out / "d_depth.npy"), predictor(image), rtol=1e-5)
+
+
+def test_quiet_names_only_what_went_wrong(weights, tmp_path, capsys):
+    for name in ("a", "b"):
+        saved_photo(tmp_path / f"{name}.png", photo())
+    (tmp_path / "c.jpg").write_bytes(b"not a photo")
+    words = (weights, tmp_path, "--out", tmp_path, "--save", "npy", "--quiet")
+    assert run_predict(*words) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 2
+    assert "c.jpg is neither" in said.err
+    words = (weights, tmp_path / "a.png", "--out", tmp_path, "--save", "npy", "--known", "1,1=2")
+    assert run_predict(*words, "--quiet") == 0
+    assert capsys.readouterr() == ("", "")
 
 
 def test_each_kind_of_file_holds_the_depth(weights, tmp_path, predictor):

@@ -21,8 +21,10 @@ from depthsi.models.initialisers import initial_params
 from depthsi.presets import from_scratch
 from experiments.studies import colour, detail, lab, losses, probe, scale_share, scales
 
-NAMES = ("lam", "detail", "scale_share", "colour", "scales", "optimisers", "linear_space")
-NAMES += ("losses",)
+NAMES = (
+    *("lam", "detail", "scale_share", "colour", "scales", "optimisers", "linear_space"),
+    *("losses", "camera", "upsampling"),
+)
 
 
 def made_up(here, data, split):

@@ -1,6 +1,5 @@
 """What `depthsi info` says about data."""
 
-import json
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +9,6 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from depthsi import files
 from depthsi.commands.info_request import InfoRequest
 from depthsi.data.bad_samples import READERS, BadSamples
 from depthsi.data.greatest_value import GreatestValue, greatest_value
@@ -18,7 +16,7 @@ from depthsi.data.prepared.metadata import is_prepared
 from depthsi.data.samples import Sample, Source, validate_sample
 from depthsi.data.statistics import Statistics, coarse_histogram, merge, sample_statistics, summary
 from depthsi.errors import DepthsiError, first_few
-from depthsi.output import can_encode, printable
+from depthsi.output import STDOUT, can_encode, printable, write_numbers
 from depthsi.viz.data_sheet import save_data_sheet, save_histogram
 from depthsi.viz.depth_maps import require_matplotlib
 
@@ -47,10 +45,11 @@ def dataset_info(request: InfoRequest) -> None:
     for split, source in _open_splits(request).items():
         found[split], shown[split], bad[split] = _read_split(source, split, request)
         greatest[split] = greatest_value(source)
-    print(_report(request.what, found, bad))
-    for split, each in greatest.items():
-        if each is not None and (sentence := each.sentence()):
-            print(f"{split}: {sentence}.")
+    if request.json != STDOUT:
+        print(_report(request.what, found, bad))
+        for split, each in greatest.items():
+            if each is not None and (sentence := each.sentence()):
+                print(f"{split}: {sentence}.")
     if request.json:
         numbers = {
             split: summary(each)
@@ -58,11 +57,12 @@ def dataset_info(request: InfoRequest) -> None:
             | {"greatest_value": value._asdict() if (value := greatest[split]) else None}
             for split, each in found.items()
         }
-        files.write_text(Path(request.json), json.dumps(numbers, indent=2) + "\n")
-        print(f"Numbers: {request.json}")
+        write_numbers(request.json, numbers)
     if request.out:
         name = Path(request.what).resolve().name if request.what != "rooms" else "rooms"
-        _write_pictures(Path(request.out), name, found, shown)
+        pictures = _write_pictures(Path(request.out), name, found, shown)
+        if request.json != STDOUT:
+            print(f"Pictures: {' '.join(map(str, pictures))}")
 
 
 def _open_splits(request: InfoRequest) -> dict[str, Source]:
@@ -208,7 +208,7 @@ def _bars(statistics: Statistics, edges: np.ndarray) -> str:
 
 def _write_pictures(
     out: Path, name: str, found: dict[str, Statistics], shown: dict[str, list[Sample]]
-) -> None:
+) -> tuple[Path, Path]:
     out.mkdir(parents=True, exist_ok=True)
     rows = {split: [(each.image, each.depth) for each in some] for split, some in shown.items()}
     save_data_sheet(out / "contact_sheet.png", rows, title=f"{name}: evenly spaced samples")
@@ -217,4 +217,4 @@ def _write_pictures(
         f"{split} ({each.samples})": coarse_histogram(each, edges) for split, each in found.items()
     }
     save_histogram(out / "histogram.png", edges, shares, title=f"{name}: depth of valid pixels")
-    print(f"Pictures: {out / 'contact_sheet.png'} {out / 'histogram.png'}")
+    return out / "contact_sheet.png", out / "histogram.png"

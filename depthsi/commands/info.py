@@ -1,12 +1,15 @@
 """`depthsi info`."""
 
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import depthsi
 from depthsi.commands.dataset_info import dataset_info
 from depthsi.commands.info_request import InfoRequest
 from depthsi.errors import DepthsiError
 from depthsi.machine import describe_machine
+from depthsi.output import STDOUT, write_numbers
 from depthsi.runs import RunDirectory
 from depthsi.training.checkpoints.trained import latest_step
 from depthsi.training.costs import as_flops, count_parameters, forward_flops, step_flops
@@ -18,9 +21,17 @@ def info(request: InfoRequest) -> None:
     """`depthsi info`: versions and devices, what a run is made of, or what data is like."""
     path = Path(request.what)
     if not request.what:
-        _print_installation()
+        found = _installation()
+        if request.json:
+            write_numbers(request.json, found)
+        if request.json != STDOUT:
+            _print_installation(found)
     elif request.what != "rooms" and (path / "config.json").exists():
-        _print_run(RunDirectory(path))
+        run = RunDirectory(path)
+        if request.json:
+            write_numbers(request.json, _numbers_of_run(run))
+        if request.json != STDOUT:
+            _print_run(run)
     elif request.what == "rooms" or path.is_dir():
         dataset_info(request)
     else:
@@ -50,14 +61,43 @@ def _print_run(run: RunDirectory) -> None:
         )
 
 
-def _print_installation() -> None:
-    import importlib.metadata as metadata
+def _numbers_of_run(run: RunDirectory) -> dict[str, Any]:
+    """What `_print_run` prints, as plain values."""
+    config = run.config()
+    stages = make_stages(config)
+    return {
+        "run": str(run.path),
+        "step": latest_step(run) or 0,
+        "steps": stages[-1].end,
+        "parameters": {
+            f"{name}/{layer}": count_parameters(arrays)
+            for name, layers in abstract_state(config, stages[0]).params.items()
+            for layer, arrays in layers.items()
+        },
+        "stages": [
+            {
+                "name": stage.name,
+                "start": stage.start,
+                "end": stage.end,
+                "predict_flops": forward_flops(config, stage),
+                "train_flops": step_flops(config, stage),
+            }
+            for stage in stages
+        ],
+    }
 
-    print(f"depthsi {depthsi.__version__}")
+
+def _installation() -> dict[str, str]:
+    """Versions and devices; "" for what is not installed."""
+    found = {"depthsi": depthsi.__version__}
     for name in ("flax", "optax", "orbax-checkpoint", "grain"):
         try:
-            print(f"{name} {metadata.version(name)}")
+            found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            print(f"{name} is not installed")
-    for name, text in describe_machine().items():
-        print(f"{name} {text}")
+            found[name] = ""
+    return found | describe_machine()
+
+
+def _print_installation(found: dict[str, str]) -> None:
+    for name, text in found.items():
+        print(f"{name} {text or 'is not installed'}")

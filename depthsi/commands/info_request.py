@@ -17,7 +17,7 @@ class InfoRequest:
     out: str = ""
     """Directory for a contact sheet and a histogram of data."""
     json: str = ""
-    """File for the numbers of data."""
+    """File for the numbers as JSON; - prints them in place of the text."""
     limit: int = 0
     """Samples of each split to look at, evenly spread; 0 for all, or 64 rooms."""
     pattern: str = ""

@@ -1,26 +1,36 @@
 """`depthsi predict`."""
 
-import glob
+import math
 import sys
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from depthsi.camera import Photo
+from depthsi.commands.predict_inputs import check_names, decoded, model_and_photos, named_photos
 from depthsi.commands.predict_request import PredictRequest
-from depthsi.data.formats.images import IMAGE_SUFFIXES, read_image
 from depthsi.errors import DepthsiError, DepthsiWarning
+from depthsi.inference import resampled_size
 from depthsi.output import complain
-from depthsi.predictor import is_model, load
-from depthsi.viz.depth_maps import require_matplotlib
-from depthsi.viz.save_depth import save_depth
-from depthsi.weights.shipped import DEFAULT, shipped_names
+from depthsi.predictor import Predictor, load, with_camera
+from depthsi.scale import SHARE, known_scale
+from depthsi.viz.depth_maps import Colours, check_colour_map, depth_limits, require_matplotlib
+from depthsi.viz.save_depth import DepthMap, save_depth
 
-AHEAD = 2  # photos decoded while the network computes
+UNKNOWN_CAMERA = (
+    "The camera of {name} is unknown: it is taken for the camera of the training data, and metres"
+    " are wrong by about the ratio of both focal lengths. Say --focal PIXELS or --fov DEGREES, or"
+    " --camera training if it is the same."
+)
+SCALE = (
+    "The scale of a map: for {share:.0%} of {images} validation images the best factor for the"
+    " whole map was between {low:.2f} and {high:.2f}."
+)
 
 
 def predict(request: PredictRequest) -> int:
@@ -33,38 +43,112 @@ def predict(request: PredictRequest) -> int:
       DepthsiError: what concerns all of them, before anything is written.
     """
     kinds = _kinds(request)
-    model, words = _model_and_photos(request.words)
-    photos = _photos(words)
-    _check_names(photos)
+    model, words = model_and_photos(request.words)
+    photos = named_photos(words)
+    check_names(photos)
+    known = request.known_distances()
+    if known and len(photos) != 1:
+        raise DepthsiError(f"--known is about one photo, but {len(photos)} are named.")
     predictor = load(model, checkpoint=request.checkpoint)
     directory = Path(request.out)
     if directory.exists() and not directory.is_dir():
         raise DepthsiError(f"--out {directory}: File exists; choose a directory.")
-    waiting: deque[tuple[Path, np.ndarray]] = deque()  # photos in the network
-
-    def images() -> Iterator[np.ndarray]:
-        for photo, image in _decoded(photos):
-            waiting.append((photo, image))
-            yield image
-
-    bar = tqdm(total=len(photos), unit="photo", disable=len(photos) < 2 or not sys.stderr.isatty())
-    done = 0
+    shared = request.limits == "shared" and len(photos) > 1 and {"colour", "panel"} & set(kinds)
+    total = (2 if shared else 1) * len(photos)
+    silent = request.quiet or total < 2 or not sys.stderr.isatty()
+    bar = tqdm(total=total, unit="photo", disable=silent)
+    limits = request.limits if isinstance(request.limits, tuple) else None
+    good, done = photos, 0
+    if not (known or request.quiet) and (interval := predictor.scale_interval):
+        complain(SCALE.format(share=SHARE, **interval._asdict()))
     with bar:
-        for depth in predictor.stream(images()):
-            photo, image = waiting.popleft()
+        if shared:
+            limits, good = _shared_limits(_maps(photos, request, predictor), bar)
+            bar.total -= len(photos) - len(good)
+        colours = Colours(limits, request.colour_map)
+        for path, photo, depth in _maps(good, request, predictor, again=bool(shared)):
+            if known:
+                factor = _known_scale(depth, known)
+                if not request.quiet:
+                    complain(f"{path.name}: all depths are multiplied by {factor:.4g}.")
+                depth = depth * np.float32(factor)
             directory.mkdir(parents=True, exist_ok=True)
-            focal = predictor.sizes.focal_length(depth.shape)
-            written = save_depth(directory, photo.stem, image, depth, kinds, focal)
+            focal = photo.focal or predictor.sizes.focal_length(depth.shape)
+            found = DepthMap(photo.image, depth, focal, colours)
+            written = save_depth(directory, path.stem, found, kinds)
             done += 1
             bar.update()
-            bar.write(" ".join(map(str, written)), file=sys.stdout)
+            if not request.quiet:
+                bar.write(" ".join(map(str, written)), file=sys.stdout)
     return len(photos) - done
+
+
+Maps = Iterator[tuple[Path, Photo, np.ndarray]]
+
+
+def _maps(
+    photos: Sequence[Path], request: PredictRequest, predictor: Predictor, *, again: bool = False
+) -> Maps:
+    """The photos that can be predicted, with their maps in metres; few are held at a time."""
+    waiting: deque[tuple[Path, Photo]] = deque()  # in the network
+
+    def images() -> Iterator[Photo]:
+        for path, photo in _with_cameras(decoded(photos), request, predictor, again):
+            waiting.append((path, photo))
+            yield photo
+
+    for depth in predictor.stream(images(), upsample=request.upsample):
+        yield *waiting.popleft(), depth
+
+
+def _shared_limits(maps: Maps, bar: Any) -> tuple[tuple[float, float] | None, list[Path]]:
+    """Limits of colour that suit all maps, of which none is kept, and the photos they are of."""
+    nearest, farthest, good = math.inf, 0.0, []
+    for path, _, depth in maps:
+        if np.isfinite(depth).any():
+            near, far = depth_limits(depth)
+            nearest, farthest = min(near, nearest), max(far, farthest)
+        good.append(path)
+        bar.update()
+    return (nearest, farthest) if farthest else None, good
+
+
+def _with_cameras(
+    photos: Iterator[tuple[Path, Photo]], request: PredictRequest, predictor: Predictor, said: bool
+) -> Iterator[tuple[Path, Photo]]:
+    """The photos with the focal lengths to use; names those that have an impossible one.
+
+    Args:
+      photos: as they were read.
+      request: of the command.
+      predictor: that will see them.
+      said: whether it has been said that a camera is unknown.
+    """
+    said |= request.quiet or request.camera == "training"
+    for path, read in photos:
+        try:
+            photo = with_camera(read, request.focal, request.fov, request.camera)
+            resampled_size(photo.image.shape[:2], photo.focal, predictor.sizes)
+        except DepthsiError as error:
+            complain(f"{path}: {error}")
+            continue
+        if photo.focal is None and not said:
+            complain(UNKNOWN_CAMERA.format(name=path.name))
+            said = True
+        yield path, photo
+
+
+def _known_scale(depth: np.ndarray, known: dict[tuple[float | int, float | int], float]) -> float:
+    try:
+        return known_scale(depth, known)
+    except DepthsiError as error:
+        raise DepthsiError(f"--known: {error}") from error
 
 
 def _kinds(request: PredictRequest) -> tuple[str, ...]:
     kinds = request.kinds()
     if {"colour", "panel"} & set(kinds):
-        require_matplotlib()
+        check_colour_map(request.colour_map)
     if kinds:
         return kinds
     try:
@@ -73,83 +157,5 @@ def _kinds(request: PredictRequest) -> tuple[str, ...]:
         text = "Without matplotlib no panels are drawn: pip install 'depthsi[plot]'."
         warnings.warn(text, DepthsiWarning, stacklevel=2)
         return ("png16", "npy")
+    check_colour_map(request.colour_map)
     return ("png16", "npy", "panel")
-
-
-def _model_and_photos(words: Sequence[str]) -> tuple[str, Sequence[str]]:
-    if not words:
-        raise DepthsiError("Name a photo: depthsi predict [MODEL] PHOTO [PHOTO ...].")
-    model, *photos = words
-    if is_model(model):
-        if not photos:
-            raise DepthsiError(f"No photo was named: depthsi predict {model} PHOTO [PHOTO ...].")
-        return model, photos
-    if swapped := next(filter(is_model, photos), None):
-        raise DepthsiError(f"The model comes first: depthsi predict {swapped} {model} ...")
-    if not _may_be_photos(model):
-        raise DepthsiError(
-            f"{model} is neither a photo nor a model: no such file, no run (it has no config.json),"
-            " no file of weights (.safetensors), no exported network (.stablehlo), and none of"
-            f" {', '.join(shipped_names())}."
-        )
-    return DEFAULT, words
-
-
-def _may_be_photos(word: str) -> bool:
-    path = Path(word)
-    if path.is_dir():
-        return any(file.suffix.lower() in IMAGE_SUFFIXES for file in path.iterdir())
-    return word == "-" or path.exists() or any(sign in word for sign in "*?[")
-
-
-def _photos(words: Sequence[str]) -> list[Path]:
-    """The files that the words of the command line stand for."""
-    photos: list[Path] = []
-    for word in words:
-        path = Path(word)
-        if word == "-":
-            photos += [Path(line.rstrip("\n")) for line in sys.stdin if line.strip()]
-        elif path.is_dir():
-            found = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
-            if not found:
-                raise DepthsiError(f"{path} holds no photos ({', '.join(IMAGE_SUFFIXES)}).")
-            photos += found
-        elif not path.exists() and any(sign in word for sign in "*?["):
-            found = [Path(name) for name in sorted(glob.glob(word, recursive=True))]
-            if not found:
-                raise DepthsiError(f"No file matches {word!r}.")
-            photos += found
-        else:
-            photos.append(path)
-    return photos
-
-
-def _check_names(photos: Sequence[Path]) -> None:
-    seen: dict[str, Path] = {}
-    for photo in photos:
-        if (other := seen.setdefault(photo.stem, photo)) is not photo:
-            raise DepthsiError(
-                f"{other} and {photo} have the same name and would overwrite each other's results:"
-                " predict them into different --out directories."
-            )
-
-
-def _decoded(photos: Sequence[Path]) -> Iterator[tuple[Path, np.ndarray]]:
-    """Each photo that can be read, decoded a little ahead in a thread; of others, says why not."""
-    rest = iter(photos)
-    with ThreadPoolExecutor(1) as pool:
-        ahead: deque[tuple[Path, Future[np.ndarray]]] = deque()
-
-        def submit() -> None:
-            if (photo := next(rest, None)) is not None:
-                ahead.append((photo, pool.submit(read_image, photo, exif=True)))
-
-        for _ in range(AHEAD):
-            submit()
-        while ahead:
-            photo, image = ahead.popleft()
-            submit()
-            try:
-                yield photo, image.result()
-            except DepthsiError as error:
-                complain(str(error))

@@ -1,12 +1,15 @@
 """What `depthsi predict` is asked to do; imports nothing slow, since the command line shows it."""
 
 import dataclasses
-from typing import Annotated
+import math
+import re
+from typing import Annotated, Literal
 
 import tyro
 
 from depthsi.errors import DepthsiError
 
+KNOWN = re.compile(r"\s*([^\s,=]+)\s*,\s*([^\s,=]+)\s*=\s*([^\s,=]+?)\s*m?\s*")
 SAVED = ("png16", "npy", "colour", "panel", "exr", "ply", "viewer")
 
 
@@ -28,9 +31,53 @@ class PredictRequest:
     save: Annotated[str, tyro.conf.arg(metavar="KIND[,KIND...]")] = ""
     """What to write of each photo: png16 (16-bit PNG in millimetres, 0 where unknown), npy (float32
     metres), colour (the map in colour), panel (photo and map side by side), exr (float32 metres,
-    needs the extra data), ply (coloured points in metres; x to the right, y down, z forward, with
-    the focal length of the training data), viewer (a page that turns these points). Default:
-    png16,npy,panel, without panel where matplotlib is missing."""
+    needs the extra data), ply (coloured points in metres; x to the right, y down, z forward),
+    viewer (a page that turns these points). Default: png16,npy,panel, without panel where
+    matplotlib is missing."""
+    known: Annotated[
+        tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="X,Y=METRES")
+    ] = ()
+    """The true depth at a point of the photo, by which the whole map is brought to scale; give it
+    again for more points. X to the right and Y down from the top left: whole numbers are pixels,
+    two decimals from 0 to 1 such as 0.5,0.25 are fractions of width and height. One photo only."""
+    focal: Annotated[float | None, tyro.conf.arg(metavar="PIXELS")] = None
+    """Focal length of the photos in pixels."""
+    fov: Annotated[float | None, tyro.conf.arg(metavar="DEGREES")] = None
+    """Horizontal field of view of the photos in place of --focal."""
+    camera: Literal["exif", "training"] = "exif"
+    """Without --focal and --fov: exif takes the focal length for 35 mm film that most phones and
+    cameras write into a photo, training takes every photo for one of the training camera."""
+    upsample: Literal["guided", "bilinear", "nearest"] = "guided"
+    """From the network's cells, each of 4x4 pixels of a small image, to the photo's own pixels:
+    guided has the edges of the photo, bilinear interpolates, nearest repeats."""
+    colour_map: Annotated[str, tyro.conf.arg(metavar="NAME")] = "turbo_r"
+    """Colour map of matplotlib for colour and panel, from near to far."""
+    limits: Annotated[
+        tuple[float, float] | Literal["each", "shared"],
+        tyro.conf.arg(metavar="{NEAR FAR | each | shared}"),
+    ] = "each"
+    """Metres of the first and the last colour; each: what suits each map; shared: one scale that
+    suits all maps of the command, which are predicted twice for it."""
+    quiet: bool = False
+    """Say nothing but what goes wrong: no files, notes or progress."""
+
+    def __post_init__(self) -> None:
+        if self.focal is not None and self.fov is not None:
+            raise DepthsiError("--focal and --fov say the same: give one of them.")
+        if self.focal is not None and not 0 < self.focal < math.inf:
+            raise DepthsiError(f"--focal {self.focal:g} must be a positive number of pixels.")
+        if self.fov is not None:
+            from depthsi.camera import focal_from_fov  # imports NumPy
+
+            try:
+                focal_from_fov(self.fov, 1)
+            except DepthsiError as error:
+                raise DepthsiError(f"--fov: {error}") from error
+        if isinstance(self.limits, tuple) and not 0 < self.limits[0] < self.limits[1] < math.inf:
+            near, far = self.limits
+            raise DepthsiError(
+                f"--limits {near:g} {far:g}: the first must be positive and the second larger."
+            )
 
     def kinds(self) -> tuple[str, ...]:
         """The parts of `save`; none if it was not given.
@@ -46,3 +93,30 @@ class PredictRequest:
                     " by commas."
                 )
         return kinds
+
+    def known_distances(self) -> dict[tuple[float | int, float | int], float]:
+        """The points and distances of `known`, as `depthsi.scale.known_scale` takes them.
+
+        Raises:
+          DepthsiError: one of them is not written as it must be, or a point is named twice.
+        """
+        found: dict[tuple[float | int, float | int], float] = {}
+        for text in self.known:
+            try:
+                x, y, metres = KNOWN.fullmatch(text).groups()  # pyright: ignore
+                point = _number(x), _number(y)
+                metres = float(metres)
+            except (AttributeError, ValueError):
+                raise DepthsiError(
+                    f"--known {text} is not of the form X,Y=METRES, such as 320,240=2.4 in pixels"
+                    " or 0.5,0.5=2.4 in fractions."
+                ) from None
+            if point in found:
+                raise DepthsiError(f"--known {text}: this point is named twice.")
+            found[point] = metres
+        return found
+
+
+def _number(text: str) -> float | int:
+    """A whole number as int, any other as float."""
+    return int(text) if text.lstrip("+-").isdecimal() else float(text)

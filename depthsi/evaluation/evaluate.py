@@ -7,9 +7,10 @@ from typing import Any
 from depthsi.errors import DepthsiError
 from depthsi.evaluation.of_maps import evaluate_predictions
 from depthsi.evaluation.of_run import evaluate_run
-from depthsi.evaluation.report import SAMPLES, Evaluation, terminal, write
+from depthsi.evaluation.report import SAMPLES, Evaluation, as_json, terminal, write
 from depthsi.evaluation.request import EvaluationRequest
 from depthsi.files import check_no_links_outside
+from depthsi.output import STDOUT, write_numbers
 from depthsi.runs import is_run
 from depthsi.training.checkpoints.trained import is_model
 from depthsi.viz.depth_maps import require_matplotlib
@@ -53,6 +54,10 @@ def evaluate_and_report(request: EvaluationRequest) -> Evaluation:
     check_no_links_outside(out, () if is_run(str(out)) else (SAMPLES,))
     found = evaluate(request)
     files = write(found, out)  # before anything is printed, which may fail
+    if request.json:
+        write_numbers(request.json, as_json(found))
+    if request.json == STDOUT:
+        return found
     print(terminal(found))
     print("\nWritten: " + " ".join(map(str, files)))
     if is_run(str(out)):  # where a report looks for the numbers

@@ -41,6 +41,9 @@ class EvaluationRequest:
     """For a run: newest, best (on the split val) or a step."""
     out: str = ""
     """Directory for the results; none for the run's, or evaluation/ for predictions."""
+    json: str = ""
+    """File for the results as JSON, besides evaluation.json; - prints them in place of the
+    table."""
     units_per_metre: float = 0.0
     """For predictions: the value for one metre, such as 1000 for millimetres; 0 for floats in
     metres. A value given here is believed: if depths look wrong by a usual factor, 0 refuses them

@@ -247,7 +247,11 @@ def map_batches(
 
 
 def evaluate_predictor(
-    predict: Predictor, batches: Batches, sizes: Geometry, protocol: Protocol
+    predict: Predictor,
+    batches: Batches,
+    sizes: Geometry,
+    protocol: Protocol,
+    each: Callable[[ImageTerms], None] = lambda terms: None,
 ) -> DepthMetrics:
     """The sums of a predictor over a split, for where the single images do not matter.
 
@@ -256,6 +260,7 @@ def evaluate_predictor(
       batches: pictures and their depth, (b, H, W) metres.
       sizes: of the network.
       protocol: what the comparison follows.
+      each: called with the terms of every batch, for what else is to be known of its images.
 
     Raises:
       DepthsiError: the crop and the network have no pixel in common, or pictures of another size.
@@ -272,7 +277,9 @@ def evaluate_predictor(
     """
     total = DepthMetrics.empty()
     for maps, truth in cell_batches(predict, batches, sizes, protocol):
-        total = total.merge(_totals(compare(maps, truth, protocol)))
+        terms = compare(maps, truth, protocol)
+        each(terms)
+        total = total.merge(_totals(terms))
     return total
 
 

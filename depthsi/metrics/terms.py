@@ -62,6 +62,7 @@ TERMS = (
     "absolute_log",
     "square_log",
     "variance",
+    "offset",
     "scale",
     "absolute_inverse",
     "square_inverse",
@@ -234,6 +235,7 @@ def _means(y: Array, true: Array, valid: Array, count: Array) -> dict[str, Array
     means["sq_rel_squared"] = mean((error / true) ** 2)
     means |= {"absolute_log": mean(jnp.abs(d)), "square_log": mean(d**2)}
     # Centred before squaring: mean(d^2) - mean(d)^2 can round to less than nothing.
-    means |= {"variance": mean((d - offset[..., None, None]) ** 2), "scale": offset**2}
+    means |= {"variance": mean((d - offset[..., None, None]) ** 2)}
+    means |= {"offset": offset, "scale": offset**2}
     means |= {"absolute_inverse": mean(jnp.abs(inverse)), "square_inverse": mean(inverse**2)}
     return means

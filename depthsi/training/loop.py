@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 from jax.sharding import Mesh
 
 from depthsi.compilation import quick_jit
@@ -13,8 +14,10 @@ from depthsi.errors import StoppedError
 from depthsi.inference import make_predictor
 from depthsi.metrics.compare import evaluate_predictor
 from depthsi.metrics.protocols import DEFAULT_PROTOCOLS
+from depthsi.metrics.terms import ImageTerms
 from depthsi.output import say
 from depthsi.runs import RunDirectory
+from depthsi.scale import log_scale_range
 from depthsi.training.checkpoints.start_from_run import take_coarse_convs, warm_start
 from depthsi.training.checkpoints.store import Checkpoints
 from depthsi.training.feeds import open_feed
@@ -199,12 +202,22 @@ def _evaluator(
         hang.alive("a batch of the evaluation", patience=PATIENCE)
         return predict(params, place_batch(image, mesh))
 
+    def on_host(terms: ImageTerms) -> list[np.ndarray]:
+        return [np.asarray(each) for each in whole((terms.pixels, terms.means["offset"]))]
+
+    whole = jax.jit(lambda arrays: arrays, out_shardings=replicated(mesh))
+
     def evaluate(params: Any) -> dict[str, float]:
         batches = ordered_batches(pairs, config.schedule.batch_size)
-        protocol = DEFAULT_PROTOCOLS[sizes.name]
+        protocol, kept = DEFAULT_PROTOCOLS[sizes.name], []
         total = evaluate_predictor(
-            lambda image: predict_while_watched(params, image), batches, sizes, protocol
+            lambda image: predict_while_watched(params, image),
+            batches,
+            sizes,
+            protocol,
+            each=lambda terms: kept.append(on_host(terms)),
         )
-        return total.compute("image")
+        pixels, offsets = map(np.concatenate, zip(*kept, strict=True))
+        return total.compute("image") | log_scale_range(-offsets[pixels > 0].astype(np.float64))
 
     return evaluate

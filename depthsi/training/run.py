@@ -17,7 +17,7 @@ from depthsi.metrics.baselines import mean_depth
 from depthsi.output import say
 from depthsi.runs import RunDirectory
 from depthsi.training.checkpoints.start_from_run import check_coarse_convs, check_init
-from depthsi.training.checkpoints.trained import trained_outputs
+from depthsi.training.checkpoints.trained import known_about, trained_outputs
 from depthsi.training.feeds import check_feed
 from depthsi.training.logs.callbacks import Callbacks
 from depthsi.training.logs.metrics_log import LogOptions
@@ -116,7 +116,8 @@ def train_run(
         )
         if jax.process_index() == 0:
             steps = make_stages(config)[-1].end
-            trained = TrainedNetwork(config.model, params, trained_outputs(config, steps), steps)
+            outputs, about = trained_outputs(config, steps), known_about(run, config, steps)
+            trained = TrainedNetwork(config.model, params, outputs, steps, about)
             write_network(run.weights, trained)
             where = shlex.quote(str(path))
             command = f"depthsi evaluate {where}"

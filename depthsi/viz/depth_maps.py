@@ -6,6 +6,8 @@ turbo, near red to far blue: it is not perceptually uniform, but the eye parts f
 than of a single ramp of lightness, which is what shows a flat wall from a slanted one.
 """
 
+import dataclasses
+import difflib
 import os
 from collections.abc import Sequence
 
@@ -20,6 +22,20 @@ from depthsi.viz.grid import Cell, Scale, save_grid
 GREY = (128, 128, 128)  # of missing pixels; neither turbo nor the error's map comes near it
 WIDE = 2.0  # pictures wider than this times their height are stacked, not set side by side
 PANEL_INCHES, STACK_INCHES, SHEET_INCHES = 3.6, 7.0, 3.0  # width of a picture
+
+
+@dataclasses.dataclass(frozen=True)
+class Colours:
+    """How depth is shown.
+
+    Attributes:
+      limits: metres of the first and the last colour, as `colour_depth` takes them; None for those
+        that suit each map.
+      cmap: the name of a matplotlib colour map, from near to far.
+    """
+
+    limits: tuple[float, float] | None = None
+    cmap: str = "turbo_r"
 
 
 def depth_limits(*depths: ArrayLike) -> tuple[float, float]:
@@ -140,6 +156,7 @@ def save_panel(
     *,
     target: ArrayLike | None = None,
     title: str = "",
+    colours: Colours = Colours(),
 ) -> None:
     """Writes a PNG: picture, predicted depth and, with a target, true depth and the log error.
 
@@ -152,6 +169,7 @@ def save_panel(
       depth: (h, w) predicted metres, of any size, covering the same field of view as `image`.
       target: (h, w) true metres, of the size of `depth`.
       title: a line over the panel.
+      colours: of the depths.
 
     Raises:
       ValueError: an array has another shape.
@@ -164,16 +182,19 @@ def save_panel(
       >>> save_panel("panel.png", image, depth)  # doctest: +SKIP
     """
     picture = as_picture(image)
-    limits = depth_limits(depth) if target is None else depth_limits(depth, target)
-    scale = depth_scale(limits)
+    limits, cmap = colours.limits, colours.cmap
+    if limits is None:
+        limits = depth_limits(depth) if target is None else depth_limits(depth, target)
+    scale = depth_scale(limits, cmap)
     cells = [
         Cell(picture, "picture", smooth=True),
-        Cell(colour_depth(depth, limits=limits), "predicted depth", scale),
+        Cell(colour_depth(depth, limits=limits, cmap=cmap), "predicted depth", scale),
     ]
     if target is not None:
         limit = error_limit(depth, target)
         error = colour_error(depth, target, limit=limit)
-        cells.append(Cell(colour_depth(target, limits=limits), "true depth", scale))
+        true = colour_depth(target, limits=limits, cmap=cmap)
+        cells.append(Cell(true, "true depth", scale))
         cells.append(Cell(error, "error: predicted / true", error_scale(limit)))
     stacked = picture.shape[1] > WIDE * picture.shape[0]
     rows = [[cell] for cell in cells] if stacked else [cells]
@@ -231,10 +252,10 @@ def relative_height(picture: np.ndarray, width: float) -> float:
     return width * picture.shape[0] / picture.shape[1]
 
 
-def depth_scale(limits: tuple[float, float]) -> Scale:
+def depth_scale(limits: tuple[float, float], cmap: str = "turbo_r") -> Scale:
     """The colour bar of `colour_depth` with these limits, in metres."""
     near, far = limits
-    colours = colour_depth(np.geomspace(near, far, 256)[:, None], limits=limits)
+    colours = colour_depth(np.geomspace(near, far, 256)[:, None], limits=limits, cmap=cmap)
     marks = {f"{t:.4g} m": np.log(t / near) / np.log(far / near) for t in _round_depths(near, far)}
     return Scale(colours, marks)
 
@@ -276,6 +297,22 @@ def require_matplotlib() -> None:
         raise DepthsiError(
             "Pictures of depth need matplotlib: run pip install 'depthsi[plot]'."
         ) from error
+
+
+def check_colour_map(name: str) -> None:
+    """Raises DepthsiError unless matplotlib is installed and has a colour map of this name."""
+    require_matplotlib()
+    from matplotlib import colormaps
+
+    if name not in colormaps:
+        near = difflib.get_close_matches(name, list(colormaps), 3) or [
+            "turbo_r",
+            "viridis",
+            "magma",
+        ]
+        raise DepthsiError(
+            f"There is no colour map {name!r}: choose one such as {', '.join(near)}."
+        )
 
 
 def _coloured(position: np.ndarray, valid: np.ndarray, cmap: str) -> np.ndarray:

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -10,30 +11,37 @@ from PIL import Image
 
 from depthsi.errors import DepthsiError
 from depthsi.files import write_bytes
-from depthsi.viz.depth_maps import colour_depth, save_panel
+from depthsi.viz.depth_maps import Colours, colour_depth, save_panel
 from depthsi.viz.point_cloud import point_cloud, write_ply
 from depthsi.viz.viewer import write_viewer
 
 MOST_MILLIMETRES = 65_534  # 65535 is what others write for missing depth
 
 
-def save_depth(
-    directory: Path,
-    name: str,
-    image: UInt8[np.ndarray, "H W 3"],
-    depth: Float32[np.ndarray, "H W"],
-    kinds: Sequence[str],
-    focal: float,
-) -> list[Path]:
+class DepthMap(NamedTuple):
+    """A depth map with what belongs to it.
+
+    Attributes:
+      image: RGB.
+      depth: metres, NaN where unknown.
+      focal: focal length in pixels of this image, by which the pixels are points in space.
+      colours: how depth is shown.
+    """
+
+    image: UInt8[np.ndarray, "H W 3"]
+    depth: Float32[np.ndarray, "H W"]
+    focal: float
+    colours: Colours = Colours()
+
+
+def save_depth(directory: Path, name: str, depth_map: DepthMap, kinds: Sequence[str]) -> list[Path]:
     """Writes a depth map in each of `kinds`, whole or not at all.
 
     Args:
       directory: an existing one.
       name: of the photo, from which those of the files are made.
-      image: RGB.
-      depth: metres, NaN where unknown.
+      depth_map: what to write.
       kinds: of `FORMATS`.
-      focal: focal length in pixels of this image, by which the pixels are points in space.
 
     Returns:
       The files.
@@ -46,45 +54,42 @@ def save_depth(
     for kind in kinds:
         ending, write = FORMATS[kind]
         path = directory / f"{name}_{ending}"
-        write(path, image, depth, focal)
+        write(path, depth_map)
         written.append(path)
     return written
 
 
-def _png16(path: Path, image: np.ndarray, depth: np.ndarray, focal: float) -> None:
+def _png16(path: Path, it: DepthMap) -> None:
     """uint16 millimetres: 0 where unknown, 65.534 m at most."""
-    del image, focal
-    millimetres = np.clip(np.nan_to_num(depth * 1000), 0, MOST_MILLIMETRES)
+    millimetres = np.clip(np.nan_to_num(it.depth * 1000), 0, MOST_MILLIMETRES)
     Image.fromarray(millimetres.round().astype(np.uint16)).save(buffer := io.BytesIO(), "PNG")
     write_bytes(path, buffer.getvalue())
 
 
-def _npy(path: Path, image: np.ndarray, depth: np.ndarray, focal: float) -> None:
-    del image, focal
-    np.save(buffer := io.BytesIO(), depth.astype(np.float32))
+def _npy(path: Path, it: DepthMap) -> None:
+    np.save(buffer := io.BytesIO(), it.depth.astype(np.float32))
     write_bytes(path, buffer.getvalue())
 
 
-def _colour(path: Path, image: np.ndarray, depth: np.ndarray, focal: float) -> None:
-    del image, focal
-    Image.fromarray(colour_depth(depth)).save(buffer := io.BytesIO(), "PNG")
+def _colour(path: Path, it: DepthMap) -> None:
+    coloured = colour_depth(it.depth, limits=it.colours.limits, cmap=it.colours.cmap)
+    Image.fromarray(coloured).save(buffer := io.BytesIO(), "PNG")
     write_bytes(path, buffer.getvalue())
 
 
-def _panel(path: Path, image: np.ndarray, depth: np.ndarray, focal: float) -> None:
-    del focal
-    save_panel(path, image, depth, title=path.name.removesuffix("_panel.png"))
+def _panel(path: Path, it: DepthMap) -> None:
+    title = path.name.removesuffix("_panel.png")
+    save_panel(path, it.image, it.depth, title=title, colours=it.colours)
 
 
-def _exr(path: Path, image: np.ndarray, depth: np.ndarray, focal: float) -> None:
+def _exr(path: Path, it: DepthMap) -> None:
     """One float32 channel Z, metres, as renderers write it."""
-    del image, focal
     try:
         import OpenEXR
     except ImportError as error:
         raise DepthsiError("EXR files need OpenEXR: run pip install 'depthsi[data]'.") from error
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
-    channels = {"Z": np.ascontiguousarray(depth, np.float32)}
+    channels = {"Z": np.ascontiguousarray(it.depth, np.float32)}
     temporary = path.with_name(f".{path.name}.tmp")  # OpenEXR writes to names only
     temporary.unlink(missing_ok=True)
     try:
@@ -94,15 +99,16 @@ def _exr(path: Path, image: np.ndarray, depth: np.ndarray, focal: float) -> None
         temporary.unlink(missing_ok=True)
 
 
-def _ply(path: Path, image: np.ndarray, depth: np.ndarray, focal: float) -> None:
-    write_ply(path, point_cloud(depth, image, focal))
+def _ply(path: Path, it: DepthMap) -> None:
+    write_ply(path, point_cloud(it.depth, it.image, it.focal))
 
 
-def _viewer(path: Path, image: np.ndarray, depth: np.ndarray, focal: float) -> None:
-    write_viewer(path, depth, image, focal, title=path.name.removesuffix("_viewer.html"))
+def _viewer(path: Path, it: DepthMap) -> None:
+    title = path.name.removesuffix("_viewer.html")
+    write_viewer(path, it.depth, it.image, it.focal, title=title)
 
 
-FORMATS: dict[str, tuple[str, Callable[[Path, np.ndarray, np.ndarray, float], None]]] = {
+FORMATS: dict[str, tuple[str, Callable[[Path, DepthMap], None]]] = {
     "png16": ("depth.png", _png16),
     "npy": ("depth.npy", _npy),
     "colour": ("colour.png", _colour),

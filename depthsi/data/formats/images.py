@@ -12,7 +12,9 @@ from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from depthsi.camera import Photo, focal_from_35mm
 from depthsi.data.formats import jpeg, png
+from depthsi.data.formats.exif import focal_35mm
 from depthsi.data.formats.orientation import UPRIGHT, exif_orientation, turned_upright
 from depthsi.data.formats.tiff import SIGNATURES as TIFF_SIGNATURES
 from depthsi.data.formats.tiff import open_tiff
@@ -26,11 +28,12 @@ BMP_PLAIN = (0, 3)  # kinds of compression: none, and none with other masks
 
 
 class Opened(NamedTuple):
-    """A picture that is not decoded yet, and which way up it is, as EXIF counts."""
+    """A picture that is not decoded yet, which way up it is, as EXIF counts, and that EXIF."""
 
     image: Image.Image
     orientation: int = UPRIGHT
     deep: bool = False  # its channels have 16 bits, of which Pillow keeps 8
+    exif: bytes = b""
 
 
 def read_image(path: PathLike, *, exif: bool = False) -> UInt8[np.ndarray, "h w 3"]:
@@ -67,6 +70,22 @@ def decode_image(data: bytes, path: PathLike, *, exif: bool = False) -> UInt8[np
     Raises:
       DepthsiError: as `read_image`.
     """
+    pixels, opened = _decoded(data, path)
+    return turned_upright(pixels, opened.orientation) if exif else pixels
+
+
+def read_photo(path: PathLike) -> Photo:
+    """Like `read_image`, upright, with the focal length if EXIF has it as that of 35 mm film.
+
+    TIFF is not asked for it.
+    """
+    pixels, opened = _decoded(contents(path), path)
+    focal = focal_from_35mm(focal_35mm(opened.exif), pixels.shape[:2])
+    return Photo(turned_upright(pixels, opened.orientation), focal)
+
+
+def _decoded(data: bytes, path: PathLike) -> tuple[np.ndarray, Opened]:
+    """The pixels as they are stored, and where they are from."""
     with decoding(path):
         opened = _open(path, data)
         if opened.image.mode not in MODES:
@@ -76,22 +95,24 @@ def decode_image(data: bytes, path: PathLike, *, exif: bool = False) -> UInt8[np
         pixels, lost = _converted(opened)
     for what in lost:
         warn_once(what, f"{path}: {what} (said for the first such picture only).")
-    return turned_upright(pixels, opened.orientation) if exif else pixels
+    return pixels, opened
 
 
 def _open(path: PathLike, data: bytes) -> Opened:
     if data.startswith(jpeg.SIGNATURE):
         image, block = jpeg.open_jpeg(path, data)
-        return Opened(image, exif_orientation(block))
+        return Opened(image, exif_orientation(block), exif=block)
     if data.startswith(png.SIGNATURE):
         image = png.open_png(path, data)
         deep = data[png.BITS_AT] == 16
-        return Opened(image, exif_orientation(image.info.get("exif", b"")), deep)
+        block = image.info.get("exif", b"")
+        return Opened(image, exif_orientation(block), deep, block)
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         check_pixels(path, *_webp_size(data), stored=len(data))
         image = WebPImageFile(io.BytesIO(data))
         check_pixels(path, image.height, image.width, stored=len(data))
-        return Opened(image, exif_orientation(image.info.get("exif", b"")))
+        block = image.info.get("exif", b"")
+        return Opened(image, exif_orientation(block), exif=block)
     if data[:2] == b"BM":
         image = BmpImageFile(io.BytesIO(data))
         check_pixels(path, image.height, image.width, stored=len(data))
@@ -103,7 +124,8 @@ def _open(path: PathLike, data: bytes) -> Opened:
         bits = image.tag_v2.get(258, (8,))
         return Opened(image, deep=image.mode != "I;16" and max(bits) == 16)
     if data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS:
-        return Opened(_open_heif(path, data))
+        image = _open_heif(path, data)
+        return Opened(image, exif=image.info.get("exif") or b"")
     raise DepthsiError(
         f"{path} is neither JPEG nor PNG, WebP, BMP, TIFF or HEIC; convert it to one of them."
     )

@@ -16,6 +16,7 @@ from depthsi.config import (
 )
 from depthsi.errors import DepthsiError, DepthsiWarning
 from depthsi.runs import RunDirectory, is_run
+from depthsi.scale import describe_scale
 from depthsi.training.stages import make_stages, stage_of
 from depthsi.weights.network_file import TrainedNetwork, read_description, read_network
 from depthsi.weights.remote import is_remote
@@ -60,8 +61,23 @@ def trained_network(path: Path, checkpoint: str = "newest", module: Any = None) 
     if (network := _from_file(run, config, step)) is not None:
         return _with_module(path, network, module)
     params, step = _from_checkpoint(run, config, None if checkpoint == "newest" else step)
-    network = TrainedNetwork(config.model, params, trained_outputs(config, step), step)
+    outputs = trained_outputs(config, step)
+    about = known_about(run, config, step)
+    network = TrainedNetwork(config.model, params, outputs, step, about)
     return _with_module(path, network, module)
+
+
+def known_about(run: RunDirectory, config: Config, step: int) -> dict[str, Any]:
+    """What the evaluation of a checkpoint says of its network, see `depthsi.scale`."""
+    from depthsi.training.checkpoints.record import DamagedError
+    from depthsi.training.checkpoints.store import Checkpoints
+
+    with Checkpoints(run.checkpoints) as checkpoints:
+        try:
+            val = checkpoints.record(step).val
+        except DamagedError:
+            return {}
+    return describe_scale(val, trained_outputs(config, step)[-1])
 
 
 def _check_module(path: Path, settings: ModelConfig, module: Any) -> None:

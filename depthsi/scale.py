@@ -1,0 +1,178 @@
+"""The one factor that an image leaves open: out of known distances, and how far it is to trust."""
+
+import math
+import numbers
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Float32
+
+from depthsi.errors import DepthsiError
+from depthsi.losses import optimal_log_scale
+
+SHARE = 0.9  # of the images, whose best factors an interval spans
+LEAST_IMAGES = 20  # for an interval
+ENTRY = "scale_interval"  # of what is known about a network
+
+
+class ScaleInterval(NamedTuple):
+    """By which factors the maps of a network were best multiplied on its validation images.
+
+    Attributes:
+      low: of `SHARE` of the images the least, leaving out as many below as above.
+      high: the greatest.
+      images: how many there were.
+    """
+
+    low: float
+    high: float
+    images: int
+
+
+def log_scale_range(log_scales: Float[np.ndarray, " n"]) -> dict[str, float]:
+    """The middle `SHARE` of the images' best log scales, as metrics of an evaluation.
+
+    Args:
+      log_scales: alpha of Eq. 1 of each image, mean(log target - log prediction).
+
+    Returns:
+      `log_scale_low` and `log_scale_high`, quantiles with linear interpolation, and
+      `log_scale_images`; nothing for fewer than `LEAST_IMAGES` images or one that is not finite.
+    """
+    if len(log_scales) < LEAST_IMAGES or not np.isfinite(log_scales).all():
+        return {}
+    low, high = np.quantile(log_scales, (0.5 - SHARE / 2, 0.5 + SHARE / 2)).tolist()
+    images = float(len(log_scales))
+    return {"log_scale_low": low, "log_scale_high": high, "log_scale_images": images}
+
+
+def describe_scale(val: Mapping[str, float], output: str) -> dict[str, Any]:
+    """What a network keeps of `log_scale_range`; nothing where it was not measured.
+
+    Args:
+      val: metrics of an evaluation.
+      output: the map that was evaluated.
+    """
+    if "log_scale_low" not in val:
+        return {}
+    interval = {
+        "output": output,
+        "share": SHARE,
+        "low": math.exp(val["log_scale_low"]),
+        "high": math.exp(val["log_scale_high"]),
+        "images": int(val["log_scale_images"]),
+    }
+    return {ENTRY: interval}
+
+
+def stored_interval(about: Mapping[str, Any], output: str) -> ScaleInterval | None:
+    """The interval that `describe_scale` kept; None if it is missing, odd, or of another output."""
+    found: Any = about.get(ENTRY)
+    try:
+        low, high, images = float(found["low"]), float(found["high"]), int(found["images"])
+        fits = (found["output"], found["share"]) == (output, SHARE)
+    except (TypeError, KeyError, ValueError, OverflowError):
+        return None
+    return ScaleInterval(low, high, images) if fits and 0 < low <= high < math.inf else None
+
+
+def log_scale_at(
+    log_depth: Float[ArrayLike, "H W"],
+    rows: Sequence[int],
+    cols: Sequence[int],
+    metres: Sequence[Any],
+) -> Float[Array, ""]:
+    """What to add to a map so that its mean log error at some pixels is 0.
+
+    It is `depthsi.losses.optimal_log_scale` of these pixels, the closed form of least squares:
+    mean(ln metres - log_depth). Source: Eigen et al. 2014, Eq. 1 (https://arxiv.org/abs/1406.2283).
+
+    Args:
+      log_depth: log metres.
+      rows: (n,) of the pixels.
+      cols: (n,) of the pixels.
+      metres: (n,) their true depth.
+
+    Returns:
+      log metres.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from depthsi.scale import log_scale_at
+      >>> log_depth = jnp.log(jnp.array([[1.0, 2.0]]))
+      >>> print(jnp.exp(log_scale_at(log_depth, [0, 0], [0, 1], [2.0, 4.0])))
+      2.0
+    """
+    at = jnp.asarray(log_depth)[np.array(rows), np.array(cols)]
+    return optimal_log_scale(at, jnp.log(jnp.array(metres, at.dtype)), axis=-1)
+
+
+def known_scale(depth: Float32[np.ndarray, "H W"], known: Mapping[Any, float | int]) -> float:
+    """The factor by which a depth map fits known distances best, in log depth.
+
+    Args:
+      depth: metres, NaN where unknown.
+      known: depth in metres, along the optical axis as in the map, at points (x, y) from the top
+        left. Whole numbers are pixels, the first of them 0; two decimals in 0..1, such as
+        (0.5, 0.25), are fractions of width and height.
+
+    Raises:
+      DepthsiError: a point outside the image or where nothing is predicted, a distance that is not
+        positive, or no point.
+
+    Example:
+      >>> import numpy as np
+      >>> from depthsi.scale import known_scale
+      >>> depth = np.array([[1.0, 2.0], [3.0, 4.0]], np.float32)
+      >>> round(known_scale(depth, {(1, 0): 3.0}), 6), round(known_scale(depth, {(0.9, 0.1): 3}), 6)
+      (1.5, 1.5)
+    """
+    if not known:
+        raise DepthsiError("No known distance was given: name a point and its distance in metres.")
+    pixels = [_pixel(point, depth.shape) for point in known]
+    for point, pixel, metres in zip(known, pixels, known.values(), strict=True):
+        if not 0 < metres < math.inf:
+            raise DepthsiError(
+                f"The distance {metres:g} of the point {_named(point)} must be a positive number of"
+                " metres."
+            )
+        if not np.isfinite(depth[pixel]):
+            raise DepthsiError(
+                f"The network predicts nothing at the point {_named(point)}: choose another one."
+            )
+    rows, cols = zip(*pixels, strict=True)
+    with np.errstate(invalid="ignore"):
+        log_depth = np.log(depth)
+    return math.exp(log_scale_at(log_depth, rows, cols, [float(each) for each in known.values()]))
+
+
+def _pixel(point: Any, size: tuple[int, ...]) -> tuple[int, int]:
+    """Row and column of a point."""
+    height, width = size
+    x, y = point
+    if all(isinstance(each, numbers.Integral) for each in point):
+        col, row = int(x), int(y)
+    elif not any(isinstance(each, numbers.Integral) for each in point):
+        if not (0 <= x <= 1 and 0 <= y <= 1):
+            raise DepthsiError(
+                f"The point {_named(point)} is neither in whole pixels nor in fractions from 0 to"
+                " 1."
+            )
+        col, row = min(int(x * width), width - 1), min(int(y * height), height - 1)
+    else:
+        raise DepthsiError(
+            f"The point {_named(point)} mixes pixels and fractions: use one of both."
+        )
+    if not (0 <= col < width and 0 <= row < height):
+        raise DepthsiError(
+            f"The point {_named(point)} lies outside the image, which is {width} pixels wide and"
+            f" {height} high."
+        )
+    return row, col
+
+
+def _named(point: Any) -> str:
+    return ",".join(str(each) for each in point)
