@@ -11,11 +11,11 @@
 # ---
 
 # %% [markdown]
-# # depthsi as a library: one's own data, network, loss, optimiser and loop
+# # depthsi as a library: your own data, network, loss, optimiser and loop
 #
 # Everything below starts from `import depthsi` and the docstrings that `help` shows. The images
 # are computed rooms, whose depth is exact; the network is small enough to train on a CPU while
-# one reads. Nothing in the package is edited or subclassed.
+# you read. Nothing in the package is edited or subclassed.
 
 # %%
 import dataclasses
@@ -43,7 +43,7 @@ plt.rcParams.update({"figure.dpi": 96, "savefig.dpi": 96, "font.size": 10, "axes
 print(depthsi.train.__doc__.split("Raises")[0].rstrip())
 
 # %% [markdown]
-# ## One's own data
+# ## Your own data
 #
 # A source is anything with a length whose elements are pairs of image and depth, in metres.
 # `names` are optional.
@@ -51,7 +51,7 @@ print(depthsi.train.__doc__.split("Raises")[0].rstrip())
 
 # %%
 class Rooms:
-    """Rooms of a split, as a class of one's own would hold photos."""
+    """Rooms of a split, as a class of your own would hold photos."""
 
     def __init__(self, split, count):
         self.images, self.depths = RoomsSource(split, count).arrays()
@@ -75,7 +75,7 @@ for ax in axes.flat:
 plt.show()
 
 # %% [markdown]
-# ## One's own network, loss, optimiser and tracker
+# ## Your own network, loss, optimiser and tracker
 #
 # The module takes images (b, 228, 304, 3) in 0..255 and gives log metres (b, 55, 74), one value
 # for every fourth pixel. It is told whether it is trained, because its `__call__` has an argument
@@ -270,7 +270,7 @@ second = depthsi.train(
 print(second.predictor()(image).shape, [round(row["loss"], 4) for row in second.rows[-2:]])
 
 # %% [markdown]
-# ## The loop in one's own hands
+# ## The loop in your own hands
 #
 # The step is a pure function, with augmentation inside; what surrounds it is the reader's. Here
 # a loss by its settings in place of a function, on the paper's coarse network at a fraction of its

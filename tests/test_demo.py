@@ -39,7 +39,7 @@ class Stand(depthsi.Predictor):
     def sizes(self):
         return depthsi.geometry.nyu()
 
-    def __call__(self, image):
+    def __call__(self, image):  # pyright: ignore[reportIncompatibleMethodOverride]
         self.running.append(1)
         self.most.append(len(self.running))
         depth = 1 + as_rgb(image)[..., 0].astype(np.float32) / 100
