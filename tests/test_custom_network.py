@@ -203,6 +203,10 @@ def test_what_a_run_needs_is_said(trained, tmp_path, capsys):
         assert "Traceback" not in said
         assert len(said.splitlines()) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
+    main(["report", run, "--out", str(tmp_path / "page.html")])  # the rest of the page is there
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "whose code no file holds" in page
+    assert "Traceback" not in page
 
 
 @pytest.mark.slow

@@ -193,6 +193,8 @@ def test_a_loss_of_ones_own():
     found = steps._image_losses(jnp.float32(LOGS), batch, loss, KEYS)
     expected = [np.abs(p[w] - t[w]).mean() for p, t, w in zip(LOGS, TRUE, WHERE, strict=True)]
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+    given = make_loss(ScaleInvariantConfig(), mean_error)  # never ignored for the settings' sake
+    np.testing.assert_array_equal(steps._image_losses(jnp.float32(LOGS), batch, given, KEYS), found)
     with pytest.raises(DepthsiError, match=r"has a loss of its own, mean_error: .*depthsi\.train"):
         make_loss(CustomConfig(name="mean_error"))
     whole = make_loss(CustomConfig(), lambda p, t, *, where: jnp.mean(p))
