@@ -15,6 +15,7 @@ from depthsi.cli import main
 from depthsi.config import InitConfig
 from depthsi.errors import DepthsiError
 from depthsi.models import UNetConfig, make_model
+from depthsi.scale import stored_interval
 from depthsi.training.checkpoints.start_from_run import check_init, read_weights
 from depthsi.weights import shipped
 from experiments.weights import make
@@ -133,6 +134,7 @@ def test_the_networks_of_the_package():
         assert set(about) >= {"trained_on", "licence", "made_by", "commit", "seed", "metrics"}
         assert about["trained_on"] == make.RECIPES[name].trained_on
         assert set(make.METRICS) < set(about["metrics"])
+        assert stored_interval(about, shipped.shipped_network(name).outputs[-1]) is not None
         bytes_of[name] = (shipped.FOLDER / f"{name}.safetensors").stat().st_size
     assert max(bytes_of.values()) <= 5e6
     assert sum(bytes_of.values()) <= 12e6

@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from depthsi import TrainedNetwork, write_network
-from depthsi.evaluation.evaluate import evaluate_and_report
+from depthsi.evaluation.evaluate import evaluate, evaluate_and_report
 from depthsi.evaluation.request import EvaluationRequest
+from depthsi.scale import describe_scale, log_scale_range
 from depthsi.training.checkpoints.trained import trained_network
 from depthsi.weights.shipped import FOLDER
 from experiments.nyu_row import run as nyu_row
@@ -91,13 +92,14 @@ def main(arguments: Arguments) -> None:
     nyu_row.main(settings)
     network = trained_network(Path(arguments.run) / recipe.part)
     command = command_line("weights.make", arguments, leave_out=("root", "run")) + " --root FOLDER"
-    file = FOLDER / f"{arguments.name}.safetensors"
-    ship(network, file, description(recipe, command))
-    metrics = evaluate(file, arguments.root, Path(arguments.run) / arguments.name)
-    ship(network, file, description(recipe, command) | {"metrics": metrics})
+    file, out = FOLDER / f"{arguments.name}.safetensors", Path(arguments.run) / arguments.name
+    about = description(recipe, command)
+    ship(network, file, about)
+    about |= scale_on_val(file, arguments.root, network.outputs[-1])
+    about |= {"metrics": evaluate_on_test(file, arguments.root, out)}
+    ship(network, file, about)
     for suffix in ("json", "md"):
-        made = Path(arguments.run) / arguments.name / f"evaluation.{suffix}"
-        shutil.copy(made, RESULTS / f"weights_{arguments.name}.{suffix}")
+        shutil.copy(out / f"evaluation.{suffix}", RESULTS / f"weights_{arguments.name}.{suffix}")
     print(f"Written: {file}")
 
 
@@ -121,7 +123,15 @@ def ship(network: TrainedNetwork, file: Path, about: dict[str, Any]) -> None:
     write_network(file, dataclasses.replace(network, about=about), "bfloat16")
 
 
-def evaluate(file: Path, root: str, out: Path) -> dict[str, Any]:
+def scale_on_val(file: Path, root: str, output: str) -> dict[str, Any]:
+    """The interval of the scale, measured on the validation images, see `depthsi.scale`."""
+    evaluation = evaluate(EvaluationRequest(what=str(file), data=root, split="val"))
+    scores = evaluation.scores[evaluation.main]
+    offsets = scores.means["offset"][scores.pixels > 0]  # mean(log prediction - log target)
+    return describe_scale(log_scale_range(-offsets), output)
+
+
+def evaluate_on_test(file: Path, root: str, out: Path) -> dict[str, Any]:
     """The metrics of a file on the test images, mean over images, without flips."""
     evaluation = evaluate_and_report(
         EvaluationRequest(what=str(file), data=root, split="test", mirrored=True, out=str(out))
