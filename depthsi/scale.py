@@ -49,22 +49,19 @@ def log_scale_range(log_scales: Float[np.ndarray, " n"]) -> dict[str, float]:
     return {"log_scale_low": low, "log_scale_high": high, "log_scale_images": images}
 
 
-def describe_scale(val: Mapping[str, float], output: str) -> dict[str, Any]:
+def describe_scale(val: Mapping[str, Any], output: str) -> dict[str, Any]:
     """What a network keeps of `log_scale_range`; nothing where it was not measured.
 
     Args:
       val: metrics of an evaluation.
       output: the map that was evaluated.
     """
-    if "log_scale_low" not in val:
+    try:
+        low, high = math.exp(val["log_scale_low"]), math.exp(val["log_scale_high"])
+        images = int(val["log_scale_images"])
+    except (KeyError, TypeError, ValueError, OverflowError):  # also where a log was edited by hand
         return {}
-    interval = {
-        "output": output,
-        "share": SHARE,
-        "low": math.exp(val["log_scale_low"]),
-        "high": math.exp(val["log_scale_high"]),
-        "images": int(val["log_scale_images"]),
-    }
+    interval = {"output": output, "share": SHARE, "low": low, "high": high, "images": images}
     return {ENTRY: interval}
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,6 +47,8 @@ def test_of_few_images_or_odd_ones_nothing_is_claimed():
     assert log_scale_range(RNG.normal(size=19)) == {}
     assert log_scale_range(np.array([np.nan] + [0.0] * 30)) == {}
     assert describe_scale({"rmse": 1.0}, "fine") == {}
+    odd: dict[str, Any] = {"log_scale_low": "x", "log_scale_high": 1.0, "log_scale_images": 30.0}
+    assert describe_scale(odd, "fine") == describe_scale(odd | {"log_scale_low": 1e6}, "fine") == {}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import contextlib
 import shlex
 from collections.abc import Mapping
 from importlib import metadata
+from typing import Any
 
 import jax
 
@@ -16,8 +17,9 @@ from depthsi.errors import DepthsiError
 from depthsi.metrics.baselines import mean_depth
 from depthsi.output import say
 from depthsi.runs import RunDirectory
+from depthsi.scale import describe_scale
 from depthsi.training.checkpoints.start_from_run import check_coarse_convs, check_init
-from depthsi.training.checkpoints.trained import known_about, trained_outputs
+from depthsi.training.checkpoints.trained import trained_outputs
 from depthsi.training.feeds import check_feed
 from depthsi.training.logs.callbacks import Callbacks
 from depthsi.training.logs.metrics_log import LogOptions
@@ -116,7 +118,8 @@ def train_run(
         )
         if jax.process_index() == 0:
             steps = make_stages(config)[-1].end
-            outputs, about = trained_outputs(config, steps), known_about(run, config, steps)
+            outputs = trained_outputs(config, steps)
+            about = describe_scale(_last_evaluation(run, steps), outputs[-1])
             trained = TrainedNetwork(config.model, params, outputs, steps, about)
             write_network(run.weights, trained)
             where = shlex.quote(str(path))
@@ -126,6 +129,15 @@ def train_run(
             say(f"Trained {steps} steps. Next: {command}")
             say(f"For a page about the run: depthsi report {where}")
     return run
+
+
+def _last_evaluation(run: RunDirectory, step: int) -> dict[str, Any]:
+    """The metrics on val of the network after `step`, if it was evaluated.
+
+    From metrics.jsonl: checkpoints are read by all processes together, or by none.
+    """
+    rows = [row for row in run.rows() if (row.get("split"), row["step"]) == ("val", step)]
+    return rows[-1] if rows else {}
 
 
 def _open(
