@@ -15,7 +15,6 @@ good the file is. README.md here is the model card.
 """
 
 import dataclasses
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +22,7 @@ from typing import Any, Literal
 from depthsi import TrainedNetwork, write_network
 from depthsi.evaluation.evaluate import evaluate, evaluate_and_report
 from depthsi.evaluation.request import EvaluationRequest
+from depthsi.files import write_text
 from depthsi.scale import describe_scale, log_scale_range
 from depthsi.training.checkpoints.trained import trained_network
 from depthsi.weights.shipped import FOLDER
@@ -96,10 +96,12 @@ def main(arguments: Arguments) -> None:
     about = description(recipe, command)
     ship(network, file, about)
     about |= scale_on_val(file, arguments.root, network.outputs[-1])
-    about |= {"metrics": evaluate_on_test(file, arguments.root, out)}
+    about |= {"metrics": evaluate_on_test(file, arguments.root, out, network.outputs[-1])}
     ship(network, file, about)
     for suffix in ("json", "md"):
-        shutil.copy(out / f"evaluation.{suffix}", RESULTS / f"weights_{arguments.name}.{suffix}")
+        text = (out / f"evaluation.{suffix}").read_text(encoding="utf-8")
+        text = text.replace(arguments.root, Path(arguments.root).name)  # not where the data lies
+        write_text(RESULTS / f"weights_{arguments.name}.{suffix}", text)
     print(f"Written: {file}")
 
 
@@ -131,12 +133,12 @@ def scale_on_val(file: Path, root: str, output: str) -> dict[str, Any]:
     return describe_scale(log_scale_range(-offsets), output)
 
 
-def evaluate_on_test(file: Path, root: str, out: Path) -> dict[str, Any]:
+def evaluate_on_test(file: Path, root: str, out: Path, output: str) -> dict[str, Any]:
     """The metrics of a file on the test images, mean over images, without flips."""
     evaluation = evaluate_and_report(
         EvaluationRequest(what=str(file), data=root, split="test", mirrored=True, out=str(out))
     )
-    values = evaluation.results[evaluation.main]["image"]
+    values = evaluation.results[output]["image"]
     return {
         "data": "NYU Depth v2 labelled, 492 test images, mean over images, protocol eigen2014_nyu",
         **{name: values[name] for name in METRICS},
