@@ -171,7 +171,7 @@ def test_panel_shows_picture_and_depth(tmp_path, figures):
     assert set(labels) >= {"1 m", "2 m", "3 m"}
     (title,) = (text.get_text() for text in figures[0].texts)
     assert title == "kitchen $\\frac$ 1"
-    assert [axes.get_title() for axes in figures[0].axes] == ["picture", "predicted depth", ""]
+    assert [axes.get_title() for axes in figures[0].axes] == ["image", "predicted depth", ""]
 
 
 def test_panel_with_target_shares_one_scale_and_shows_the_error(tmp_path, figures):
@@ -186,7 +186,7 @@ def test_panel_with_target_shares_one_scale_and_shows_the_error(tmp_path, figure
         colour = colour_error(np.full((1, 1), ratio), np.ones((1, 1)), limit=np.log(4))[0, 0]
         assert area(panel, colour) == pytest.approx(half, rel=0.02)
     titles = [axes.get_title() for axes in figures[0].axes if axes.get_title()]
-    assert titles == ["picture", "predicted depth", "true depth", "error: predicted / true"]
+    assert titles == ["image", "predicted depth", "true depth", "error: predicted / true"]
     predicted, true, error = (labels for labels, _ in bars(figures[0]))
     assert predicted == true
     assert error["right"] == 0.5

@@ -187,7 +187,7 @@ def save_panel(
         limits = depth_limits(depth) if target is None else depth_limits(depth, target)
     scale = depth_scale(limits, cmap)
     cells = [
-        Cell(picture, "picture", smooth=True),
+        Cell(picture, "image", smooth=True),
         Cell(colour_depth(depth, limits=limits, cmap=cmap), "predicted depth", scale),
     ]
     if target is not None:
@@ -206,7 +206,7 @@ def save_contact_sheet(
     path: str | os.PathLike[str],
     rows: Sequence[tuple[ArrayLike, ArrayLike, ArrayLike]],
     *,
-    columns: tuple[str, str, str] = ("picture", "predicted depth", "true depth"),
+    columns: tuple[str, str, str] = ("image", "predicted depth", "true depth"),
     title: str = "",
 ) -> None:
     """Writes a PNG with one sample per row; both depths of a row share its colour scale.
