@@ -228,7 +228,12 @@ class Predictor:
     def batch(
         self, images: Iterable[ImageLike], **options: Any
     ) -> list[Float32[np.ndarray, "_ _"]]:
-        """Depth of several images, which may differ in size, computed together; as `stream`."""
+        """Depth of several images, which may differ in size, computed together.
+
+        Args:
+          images: any iterable of them; each is a path, a PIL image or an array (H, W, 3).
+          options: focal, fov, camera and upsample, as for `stream`.
+        """
         return list(self.stream(images, **options))
 
     def stream(
