@@ -27,6 +27,7 @@ ELSEWHERE = ("gcloud", "pip", "python3", "python", "pre-commit")  # not run here
 # so that a training takes two steps of each stage
 SMALL = "--model.width 0.01 --schedule.batch-size 4 --schedule.coarse-samples 4"
 SMALL += " --schedule.fine-samples 4 --optim.warmup 0"
+STANDS_FOR = {"DIR": "runs/next", "PHOTO": "photo.jpg"}  # in printed lines
 FEW_ROOMS = "--data.train 4 --data.val 2 --data.test 2"
 
 
@@ -67,7 +68,8 @@ def shortened(words):
         at = plain.index("--model.width")
         del plain[at : at + 2]
     rooms = not {"nyu", "kitti"} & set(plain[2:3])
-    return [*plain, *SMALL.split(), *(FEW_ROOMS.split() if rooms else ()), *redirected]
+    small = SMALL.split()[0 if "--model.kind" not in plain else 2 :]  # other kinds have no width
+    return [*plain, *small, *(FEW_ROOMS.split() if rooms else ()), *redirected]
 
 
 def run(words):
@@ -117,7 +119,7 @@ def test_every_command_of_a_page_runs_in_its_order(page):
 def follow(said):
     """Runs the lines that printed text names as the next ones."""
     for line in re.findall(r"Next: (depthsi .*)", "\n".join(said)):
-        words = ["runs/next" if word == "DIR" else word for word in shlex.split(line)]
+        words = [STANDS_FOR.get(word, word) for word in shlex.split(line)]
         run(shortened(words))
 
 
