@@ -3,8 +3,9 @@
 The names below are loaded when they are first used, so that importing `depthsi` is instant.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from depthsi.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from depthsi import (
@@ -48,11 +49,19 @@ _HOMES = {
     "TrainedNetwork": "weights.network_file",
     "Training": "api",
     "TwoScaleNet": "models",
+    "config": "",
+    "data": "",
     "depth_metrics": "metrics",
     "evaluate": "api",
+    "evaluation": "",
     "export": "predictor",
+    "geometry": "",
     "load": "predictor",
+    "losses": "",
+    "metrics": "",
+    "models": "",
     "optimal_log_scale": "losses",
+    "presets": "",
     "read_network": "weights.network_file",
     "reduce_images": "losses",
     "scale_invariant_alpha": "losses",
@@ -60,22 +69,10 @@ _HOMES = {
     "scale_invariant_loss": "losses",
     "scale_invariant_pairwise": "losses",
     "train": "api",
+    "training": "",
+    "viz": "",
     "write_network": "weights.network_file",
 }
-_PACKAGES = frozenset(
-    [
-        "config",
-        "data",
-        "evaluation",
-        "geometry",
-        "losses",
-        "metrics",
-        "models",
-        "presets",
-        "training",
-        "viz",
-    ]
-)
 __all__ = [
     "CoarseNet",
     "Config",
@@ -113,14 +110,4 @@ __all__ = [
     "write_network",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _PACKAGES:
-        return importlib.import_module(f"depthsi.{name}")
-    if name not in _HOMES:
-        raise AttributeError(f"module 'depthsi' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"depthsi.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES, __all__)

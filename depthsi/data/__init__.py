@@ -4,8 +4,9 @@
 samples. The names below are loaded when they are first used: the settings need no array library.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from depthsi.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from depthsi.data.fitting import fit_to
@@ -55,12 +56,4 @@ __all__ = [
     "training_batches",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'depthsi.data' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"depthsi.data.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _MODULES, __all__)

@@ -10,8 +10,9 @@ pixel, and refuses other than floating-point inputs of one shape. `where` is boo
 broadcast to the predictions. Names and docstrings say the space: log metres, metres or disparity.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from depthsi.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from depthsi.losses.affine import align_scale_shift, ssi_loss, ssi_trimmed
@@ -122,12 +123,4 @@ __all__ = [
     "weigh_images",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'depthsi.losses' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"depthsi.losses.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _MODULES, __all__)

@@ -6,8 +6,9 @@ devices and processes, `ImageScores` keeps every image's numbers on the host, an
 `depthsi.metrics.boundaries`. The names below are loaded when they are first used.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from depthsi.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from depthsi.metrics.bootstrap import bootstrap_intervals
@@ -61,12 +62,4 @@ __all__ = [
     "valid_pixels",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'depthsi.metrics' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"depthsi.metrics.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _MODULES, __all__)

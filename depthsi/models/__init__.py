@@ -3,8 +3,9 @@
 The names below are loaded when they are first used: the settings need no array library.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from depthsi.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from depthsi.models.coarse import CoarseNet
@@ -40,6 +41,11 @@ __all__ = [
 ]
 
 _MODULES = {
+    "CustomNetworkConfig": "settings",
+    "HourglassConfig": "settings",
+    "ModelConfig": "settings",
+    "TwoScaleConfig": "settings",
+    "UNetConfig": "settings",
     "CoarseNet": "coarse",
     "FineNet": "fine",
     "StackedHourglass": "hourglass",
@@ -50,13 +56,4 @@ _MODULES = {
     "make_model": "factory",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'depthsi.models' has no attribute {name!r}")
-    module = importlib.import_module(f"depthsi.models.{_MODULES.get(name, 'settings')}")
-    return getattr(module, name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _MODULES, __all__)

@@ -4,8 +4,9 @@
 a loop of one's own.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from depthsi.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from depthsi.training.logs.callbacks import Callbacks
@@ -38,12 +39,4 @@ __all__ = [
     "make_train_step",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'depthsi.training' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"depthsi.training.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _MODULES, __all__)

@@ -3,8 +3,9 @@
 The names below are loaded when they are first used. `depthsi.viz.point_cloud` has the points.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from depthsi.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from depthsi.viz.depth_maps import (
@@ -36,12 +37,4 @@ __all__ = [
     "write_viewer",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'depthsi.viz' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"depthsi.viz.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _MODULES, __all__)
