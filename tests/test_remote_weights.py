@@ -11,10 +11,10 @@ from typing import ClassVar
 import jax
 import numpy as np
 import pytest
+from made_up_networks import made_up_network
 
 import depthsi
 from depthsi.errors import DepthsiError
-from depthsi.models import UNetConfig, make_model
 from depthsi.weights import remote
 
 pytestmark = pytest.mark.filterwarnings(  # of the stand-in's sockets
@@ -25,12 +25,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @pytest.fixture(scope="module")
 def network():
-    settings = UNetConfig(size="small")
-    model = make_model(settings)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), model.example_image())["params"]
-    rng = np.random.default_rng(0)
-    params = jax.tree.map(lambda x: rng.normal(0, 0.05, x.shape).astype(np.float32), dict(shapes))
-    return depthsi.TrainedNetwork(settings, params, ("unet",), step=3)
+    return made_up_network(step=3)
 
 
 class Server(http.server.BaseHTTPRequestHandler):

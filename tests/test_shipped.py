@@ -8,13 +8,13 @@ import sys
 import jax
 import numpy as np
 import pytest
+from made_up_networks import made_up_network
 from PIL import Image
 
 import depthsi
 from depthsi.cli import main
 from depthsi.config import InitConfig
 from depthsi.errors import DepthsiError
-from depthsi.models import UNetConfig, make_model
 from depthsi.scale import stored_interval
 from depthsi.training.checkpoints.start_from_run import check_init, read_weights
 from depthsi.weights import shipped
@@ -30,12 +30,7 @@ ABOUT = {
 
 @pytest.fixture(scope="module")
 def network():
-    settings = UNetConfig(size="small")
-    model = make_model(settings)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), model.example_image())["params"]
-    rng = np.random.default_rng(0)
-    params = jax.tree.map(lambda x: rng.normal(0, 0.05, x.shape).astype(np.float32), dict(shapes))
-    return depthsi.TrainedNetwork(settings, params, ("unet",), step=7)
+    return made_up_network(step=7)
 
 
 @pytest.fixture

@@ -88,9 +88,10 @@ def test_the_mean_predictor_of_the_study_of_losses():
     _, truths = made_up(here, None, "test").read(slice(0, 4))
     mean = np.exp(np.mean(np.log(depths, dtype=np.float64), axis=0))[10:230, 12:308]
     expected = np.mean([np.mean(np.abs(mean - true) / true) for true in truths[:, 10:230, 12:308]])
-    found = losses._mean_predictor(here, "rooms", "none")
+    by_alignment = losses._mean_predictor(here, "rooms")
+    found = by_alignment["none"]
     assert found["abs_rel"] == [pytest.approx(expected, rel=1e-5)]
-    aligned = losses._mean_predictor(here, "rooms", "log_mean")
+    aligned = by_alignment["log_mean"]
     assert aligned["rmse_log"][0] == pytest.approx(found["rmse_log_si"][0], rel=1e-5)
 
 

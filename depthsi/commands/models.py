@@ -2,8 +2,8 @@
 
 import json
 
-from depthsi.weights.network_file import TrainedNetwork
-from depthsi.weights.shipped import DEFAULT, FOLDER, SUFFIX, shipped_names, shipped_network
+from depthsi.weights.network_file import SUFFIX, TrainedNetwork
+from depthsi.weights.shipped import DEFAULT, FOLDER, shipped_names, shipped_network
 
 METRICS = {"d1": "d<1.25", "abs_rel": "abs rel", "rmse": "RMSE [m]", "rmse_log": "RMSE log"}
 

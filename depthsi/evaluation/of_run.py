@@ -27,8 +27,8 @@ from depthsi.metrics.regions import describe, evaluated_region
 from depthsi.models.settings import ModelConfig
 from depthsi.runs import RunDirectory, is_run
 from depthsi.training.checkpoints.trained import trained_network
-from depthsi.weights.network_file import TrainedNetwork
-from depthsi.weights.shipped import SUFFIX, named_file
+from depthsi.weights.network_file import SUFFIX, TrainedNetwork
+from depthsi.weights.shipped import named_file
 
 BATCH = 16  # images evaluated at a time
 STORED = {"raw": "depth_raw", "lidar_x": "depth_lidar_x", "annotated": "depth_annotated"}

@@ -19,6 +19,7 @@ from depthsi.files import PathLike, decoding
 from depthsi.models.settings import ModelConfig
 from depthsi.weights.arrays import read_arrays, read_metadata, write_safetensors
 
+SUFFIX = ".safetensors"
 ENTRY = "depthsi"  # of the metadata
 MAX_PARAMETER_BYTES = 2**31  # of one array: fc6 of the paper takes 0.2 GB
 ADVICE = "it is not a network that depthsi saved"

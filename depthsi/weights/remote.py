@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 from depthsi.compile_cache import cache_home
 from depthsi.errors import DepthsiError
 from depthsi.files import write_bytes
+from depthsi.weights.network_file import SUFFIX
 
 HUB = "hf://"
 DEFAULT_FILE = "weights.safetensors"
-SUFFIX = ".safetensors"
 MOST_BYTES = 2**30
 TIMEOUT = 30.0  # seconds without a byte
 _NAME = re.compile(

@@ -4,11 +4,10 @@ import os
 from pathlib import Path
 
 from depthsi.errors import DepthsiError
-from depthsi.weights.network_file import TrainedNetwork, read_description
+from depthsi.weights.network_file import SUFFIX, TrainedNetwork, read_description
 from depthsi.weights.remote import fetch, is_remote
 
 FOLDER = Path(__file__).parent / "files"
-SUFFIX = ".safetensors"
 DEFAULT = "unet_nyu"  # what `depthsi.load()` and `depthsi predict PHOTO` use
 
 

@@ -9,15 +9,14 @@ Time:      about two minutes of one core for each training, half of which other 
 Result:    experiments/results/studies/linear_space.md, .json and .png.
 """
 
-import dataclasses
 import functools
 from pathlib import Path
 from typing import Any
 
 from depthsi.config import ScaleInvariantConfig
-from depthsi.metrics.protocols import Protocol
+from experiments.studies.aligned import ALIGNMENTS, aligned_protocol, aligned_tables
 from experiments.studies.figures import panels
-from experiments.studies.lab import PROTOCOL, Lab, conduct, main, markdown, spread
+from experiments.studies.lab import Lab, conduct, main
 
 LOSSES = {
     "log, lam 0.5": ScaleInvariantConfig(lam=0.5),
@@ -26,7 +25,6 @@ LOSSES = {
     "linear, lam 1 (si_mse)": ScaleInvariantConfig(lam=1.0, space="linear"),
 }
 METRICS = ("abs_rel", "d1", "rmse", "rmse_log")
-ALIGNMENTS = {"none": "as predicted", "log_mean": "true scale", "scale_shift": "scale and shift"}
 
 
 def measure(lab: Lab) -> dict[str, Any]:
@@ -34,19 +32,13 @@ def measure(lab: Lab) -> dict[str, Any]:
     return {
         data: {
             name: {
-                how: lab.numbers(data, METRICS, protocol=_protocol(how), loss=loss)
+                how: lab.numbers(data, METRICS, protocol=aligned_protocol(how), loss=loss)
                 for how in ALIGNMENTS
             }
             for name, loss in lab.some(list(LOSSES.items()))
         }
         for data in lab.data
     }
-
-
-def _protocol(alignment: str) -> Protocol:
-    # scaled and shifted depths may be negative, for which logarithms and ratios do not exist
-    clamp = (0.1, 20.0) if alignment == "scale_shift" else None
-    return dataclasses.replace(PROTOCOL, alignment=alignment, clamp=clamp)
 
 
 def report(found: dict[str, Any]) -> str:
@@ -56,14 +48,7 @@ def report(found: dict[str, Any]) -> str:
         " with each picture's true mean log depth, and with the scale and shift that fit it best"
         " (then kept within 0.1 to 20 m)."
     ]
-    for data, by_loss in found.items():
-        for how, title in ALIGNMENTS.items():
-            rows = [
-                [name, *(spread(by_how[how][metric]) for metric in METRICS)]
-                for name, by_how in by_loss.items()
-            ]
-            parts.append(f"## {data}, {title}\n\n{markdown(['loss', *METRICS], rows)}")
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *aligned_tables(found, METRICS)])
 
 
 def draw(found: dict[str, Any], path: Path) -> None:

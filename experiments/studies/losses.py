@@ -32,10 +32,10 @@ from depthsi.data.pipeline import ordered_batches
 from depthsi.geometry import nyu
 from depthsi.metrics.baselines import mean_depth
 from depthsi.metrics.compare import map_batches, score
-from depthsi.metrics.protocols import Protocol
 from depthsi.metrics.regions import evaluated_region
+from experiments.studies.aligned import ALIGNMENTS, aligned_protocol, aligned_tables
 from experiments.studies.figures import panels
-from experiments.studies.lab import BATCH, PROTOCOL, Lab, Options, conduct, main, markdown, spread
+from experiments.studies.lab import BATCH, Lab, Options, conduct, main
 
 LOSSES: dict[str, LossConfig] = {
     "scale_invariant, lam 0.5": ScaleInvariantConfig(lam=0.5),
@@ -55,7 +55,6 @@ LOSSES: dict[str, LossConfig] = {
     "ranking": RankingConfig(),
 }
 METRICS = ("abs_rel", "d1", "rmse", "rmse_log", "rmse_log_si")
-ALIGNMENTS = {"none": "as predicted", "log_mean": "true scale", "scale_shift": "scale and shift"}
 MEAN = "mean predictor"
 
 
@@ -73,29 +72,25 @@ def measure(lab: Lab) -> dict[str, Any]:
     """Data set -> loss -> alignment -> metric -> a number for each seed."""
     found = {}
     for data in lab.data:
-        found[data] = {MEAN: {how: _mean_predictor(lab, data, how) for how in ALIGNMENTS}}
+        found[data] = {MEAN: _mean_predictor(lab, data)}
         for name, loss in lab.some(list(LOSSES.items())):
             found[data][name] = {
-                how: lab.numbers(data, METRICS, protocol=_protocol(how), loss=loss)
+                how: lab.numbers(data, METRICS, protocol=aligned_protocol(how), loss=loss)
                 for how in ALIGNMENTS
             }
     return found
 
 
-def _mean_predictor(lab: Lab, data: str, how: str) -> dict[str, list[float]]:
-    """The mean depth of the training images at each pixel, for every test image."""
+def _mean_predictor(lab: Lab, data: str) -> dict[str, dict[str, list[float]]]:
+    """The mean depth of the training images at each pixel, for every test image, by alignment."""
     train, test = (lab.pairs(lab.data[data], split) for split in ("train", "test"))
-    protocol, sizes = _protocol(how), nyu()
-    box = evaluated_region(protocol, sizes, sizes.image)
-    mean = mean_depth(ordered_batches(train, BATCH))
-    scores = score(map_batches(mean, ordered_batches(test, BATCH), box), protocol).compute()
-    return {metric: [scores[metric]] for metric in METRICS}
-
-
-def _protocol(alignment: str) -> Protocol:
-    # scaled and shifted depths may be negative, for which logarithms and ratios do not exist
-    clamp = (0.1, 20.0) if alignment == "scale_shift" else None
-    return dataclasses.replace(PROTOCOL, alignment=alignment, clamp=clamp)
+    mean, sizes, found = mean_depth(ordered_batches(train, BATCH)), nyu(), {}
+    for how in ALIGNMENTS:
+        protocol = aligned_protocol(how)
+        box = evaluated_region(protocol, sizes, sizes.image)
+        scores = score(map_batches(mean, ordered_batches(test, BATCH), box), protocol).compute()
+        found[how] = {metric: [scores[metric]] for metric in METRICS}
+    return found
 
 
 def report(found: dict[str, Any]) -> str:
@@ -108,14 +103,7 @@ def report(found: dict[str, Any]) -> str:
         " the two for disparity, ranking nothing but the order: what they predict is no depth"
         " before it is aligned."
     ]
-    for data, by_loss in found.items():
-        for how, title in ALIGNMENTS.items():
-            rows = [
-                [name, *(spread(by_how[how][metric]) for metric in METRICS)]
-                for name, by_how in by_loss.items()
-            ]
-            parts.append(f"## {data}, {title}\n\n{markdown(['loss', *METRICS], rows)}")
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *aligned_tables(found, METRICS)])
 
 
 def draw(found: dict[str, Any], path: Path) -> None:

@@ -10,8 +10,8 @@ from depthsi.errors import DepthsiError
 from depthsi.training.checkpoints.digests import named_leaves
 from depthsi.training.checkpoints.start_from_caffe import read_coarse_convs
 from depthsi.training.checkpoints.store import Checkpoints
-from depthsi.weights.network_file import read_description, read_network
-from depthsi.weights.shipped import SUFFIX, named_file, shipped_names
+from depthsi.weights.network_file import SUFFIX, read_description, read_network
+from depthsi.weights.shipped import named_file, shipped_names
 
 Weights = dict[str, Any]  # arrays by path, such as "coarse/conv1/kernel"
 
@@ -63,10 +63,12 @@ def check_coarse_convs(config: Config) -> None:
 
 def check_init(init: InitConfig) -> None:
     """Raises DepthsiError if what `init` names is not there, before its arrays are read."""
-    if init.weights and not _is_file(init.weights):
+    if not init.weights:
+        return
+    if (file := _weights_file(init.weights)) is None:
         _find(init.weights)
-    elif init.weights:
-        read_description(named_file(init.weights))
+    else:
+        read_description(file)
 
 
 def read_weights(path: str) -> tuple[Weights, int]:
@@ -79,8 +81,8 @@ def read_weights(path: str) -> tuple[Weights, int]:
     Raises:
       DepthsiError: nothing is there, or it cannot be used.
     """
-    if _is_file(path):
-        network = read_network(named_file(path))
+    if (file := _weights_file(path)) is not None:
+        network = read_network(file)
         return named_leaves(network.params), network.step
     directory, step = _find(path)
     with Checkpoints(directory) as checkpoints:
@@ -131,8 +133,9 @@ def take_weights(params: Any, weights: Weights, source: str) -> tuple[Any, str]:
     return params, f"Weights from {source}: {report}."
 
 
-def _is_file(path: str) -> bool:
-    return named_file(path).suffix == SUFFIX
+def _weights_file(path: str) -> Path | None:
+    file = named_file(path)
+    return file if file.suffix == SUFFIX else None
 
 
 def _find(path: str) -> tuple[Path, int | None]:

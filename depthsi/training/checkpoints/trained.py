@@ -18,9 +18,9 @@ from depthsi.errors import DepthsiError, DepthsiWarning
 from depthsi.runs import RunDirectory, is_run
 from depthsi.scale import describe_scale
 from depthsi.training.stages import make_stages, stage_of
-from depthsi.weights.network_file import TrainedNetwork, read_description, read_network
+from depthsi.weights.network_file import SUFFIX, TrainedNetwork, read_description, read_network
 from depthsi.weights.remote import is_remote
-from depthsi.weights.shipped import SUFFIX, named_file
+from depthsi.weights.shipped import named_file
 
 
 def is_model(path: str | os.PathLike[str]) -> bool:
@@ -34,13 +34,11 @@ def is_model(path: str | os.PathLike[str]) -> bool:
 def trained_network(path: Path, checkpoint: str = "newest", module: Any = None) -> TrainedNetwork:
     """The network of a file of weights, or of the newest, the best or a certain checkpoint.
 
-    The file may be one that comes with the package, by its name.
-
     The newest one of a finished run is read from its file of weights, which is quicker than from
     the checkpoint. Damaged checkpoints are warned of, and the one before is read.
 
     Args:
-      path: the file, the directory of a run, or the name of a network of the package.
+      path: the file, or the directory of a run.
       checkpoint: of a run: newest, best, or a step.
       module: that settings of the kind custom stand for.
 
@@ -48,7 +46,6 @@ def trained_network(path: Path, checkpoint: str = "newest", module: Any = None) 
       DepthsiError: no run there, no such checkpoint, or nothing whole; a module that is missing,
         not called for, or of other parameters.
     """
-    path = named_file(path)
     if path.suffix == SUFFIX:
         if checkpoint != "newest":
             raise DepthsiError(f"{path} is a file of weights, without checkpoints to choose from.")
