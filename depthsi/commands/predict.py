@@ -23,9 +23,9 @@ from depthsi.viz.depth_maps import Colours, check_colour_map, depth_limits, requ
 from depthsi.viz.save_depth import DepthMap, save_depth
 
 UNKNOWN_CAMERA = (
-    "The camera of {name} is unknown: it is taken for the camera of the training data, and metres"
-    " are wrong by about the ratio of both focal lengths. Say --focal PIXELS or --fov DEGREES, or"
-    " --camera training if it is the same."
+    "The camera of {name} is unknown and assumed to be the training camera. If its focal length"
+    " differs, depth is off by about the ratio of the two: give --focal PIXELS or --fov DEGREES, or"
+    " --camera training to keep the assumption."
 )
 SCALE = (
     "The scale of a map: for {share:.0%} of {images} validation images the best factor for the"
