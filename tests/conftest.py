@@ -1,7 +1,8 @@
 """Strict settings for every test: four virtual CPU devices and no silent broadcasting of ranks.
 
-Programs that are compiled once in a session are kept for its other tests and processes: compiling
-is most of what the tests do. The directory is new in every session, so that nothing old is tested.
+Compiling is most of what the tests do, so programs are hardly optimised, and once compiled they are
+kept for the session's other tests and processes. The directory is new in every session: nothing
+old is tested. `DEPTHSI_TESTS=optimised` compiles as users do.
 """
 
 import os
@@ -19,6 +20,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 KEPT = {
     "jax_persistent_cache_min_compile_time_secs": 0.2,
     "jax_compilation_cache_max_size": 8 * 2**30,  # without a limit, jax takes no lock
+    "jax_disable_most_optimizations": os.environ.get("DEPTHSI_TESTS") != "optimised",
 }
 
 
