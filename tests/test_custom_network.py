@@ -159,7 +159,7 @@ def test_a_run_is_evaluated_and_exported_like_any_other(trained, tmp_path):
         depthsi.evaluate(trained.run, data, network=Tiny(), mirrored=True),
     ]
     assert found[0].results["custom"] == found[1].results["custom"]
-    assert "custom, mirrored too" in found[1].results
+    assert "custom with flips" in found[1].results
     depthsi.export(predictor, tmp_path / "net.stablehlo")
     image = data[0][0]
     whole = depthsi.load(tmp_path / "net.stablehlo")(image)

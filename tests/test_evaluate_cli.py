@@ -100,7 +100,7 @@ def test_a_run_leaves_tables_numbers_and_pictures(run, capsys, tmp_path):
         "no depth caps",
         "95 % from",
         "Truth: rendered, camera z; the protocol's: depth camera with its holes filled in.",
-        "Oracle scale: coarse + fine with the true mean log depth of each image.",
+        "Oracle scale: coarse + fine, each map scaled to the true mean log depth of its image.",
         "edge F",
         "Table 1 of the paper (NYU Depth v2), from its own training and test pictures, not",
     ):
@@ -167,10 +167,10 @@ def test_protocols_of_a_run(run, capsys):
 @pytest.mark.slow
 def test_the_mean_with_the_mirror_image_is_a_row_of_its_own(run, capsys, tmp_path):
     printed = evaluated(capsys, run, "--mirrored", "--out", tmp_path)
-    assert "Mirrored too: mean log depth of each picture and of its mirror image." in printed
-    assert "Oracle scale: coarse + fine, mirrored too with" in printed
+    assert "With flips: mean log depth of each image and of its mirror image." in printed
+    assert "Oracle scale: coarse + fine with flips, each" in printed
     found = json.loads((tmp_path / "evaluation.json").read_text())["results"]
-    assert list(found)[1:3] == ["coarse + fine", "coarse + fine, mirrored too"]
+    assert list(found)[1:3] == ["coarse + fine", "coarse + fine with flips"]
     alone, both = list(found.values())[1:3]
     assert alone["image"]["rmse"] != both["image"]["rmse"]
 

@@ -94,12 +94,12 @@ def evaluate_network(
     notes = [describe(protocol, box, sizes.image), truth]
     scores, predictors = {}, network_predictors(network, request.mirrored)
     if request.mirrored:
-        notes.append("Mirrored too: mean log depth of each picture and of its mirror image.")
+        notes.append("With flips: mean log depth of each image and of its mirror image.")
     for row, predict in predictors.items():
         scores[row] = _score(predict, pairs, sizes, protocol, request.edges)
     main, predict = list(predictors.items())[-1]
     if protocol.alignment == "none":
-        notes.append(f"Oracle scale: {main} with the true mean log depth of each image.")
+        notes.append(f"Oracle scale: {main}, each map scaled to the true mean log depth of its image.")
         scaled = dataclasses.replace(protocol, alignment="log_mean")
         scores["oracle scale"] = _score(predict, pairs, sizes, scaled, request.edges)
     for row, depth in _baselines(evaluated.mean_depth).items():
@@ -224,7 +224,7 @@ def network_predictors(network: TrainedNetwork, mirrored: bool = False) -> dict[
         row = "coarse + fine" if output == "fine" else output
         compiled[row] = make_predictor(settings, output, module=module)
     if mirrored:
-        row, last = f"{list(compiled)[-1]}, mirrored too", network.outputs[-1]
+        row, last = f"{list(compiled)[-1]} with flips", network.outputs[-1]
         compiled[row] = make_predictor(settings, last, mirrored=True, module=module)
     return {row: functools.partial(each, network.params) for row, each in compiled.items()}
 
