@@ -52,7 +52,7 @@ def focal_from_fov(degrees: float | int, width: int) -> float:
 def focal_from_35mm(millimetres: float | int | None, size: tuple[int, ...]) -> float | None:
     """Focal length in pixels of an image (H, W), from the equivalent one of 35 mm film.
 
-    The diagonals of both pictures are equated, as CIPA DCG-001 defines the equivalent; the photo
+    The diagonals of both images are equated, as CIPA DCG-001 defines the equivalent; the photo
     must not be cropped. What no camera has is taken for unknown.
     """
     if not millimetres:

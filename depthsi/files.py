@@ -13,11 +13,11 @@ PathLike = str | os.PathLike[str]
 
 MAX_PIXELS = 89_478_485  # where Pillow, too, begins to suspect a decompression bomb
 FREE_PIXELS = 2**24  # that a file may have however few bytes it has
-PIXELS_PER_BYTE = 256  # of larger pictures: more than a JPEG of one flat colour has
+PIXELS_PER_BYTE = 256  # of larger images: more than a JPEG of one flat colour has
 MAX_ARRAY = 2**32  # bytes in memory: the 654 maps of NYU Depth v2's test take 1.6e9 as doubles
 FREE_BYTES = 2**26  # that arrays may take however few bytes their file has
 BYTES_PER_BYTE = 64  # of larger ones; measured depth packs to a tenth at best
-MAX_BYTES = 2**30  # of one file: more than the largest picture takes without compression
+MAX_BYTES = 2**30  # of one file: more than the largest image takes without compression
 
 
 def contents(path: PathLike, first: int = -1) -> bytes:
@@ -61,7 +61,7 @@ def most_pixels(stored: int) -> int:
 
 
 def check_pixels(path: PathLike, height: int, width: int, *, stored: int = MAX_BYTES) -> None:
-    """Refuses a picture by its size, before it is decoded.
+    """Refuses an image by its size, before it is decoded.
 
     Args:
       path: of its file.

@@ -129,7 +129,7 @@ class Geometry:
 
 
 def nyu(variant: Variant = "A") -> Geometry:
-    """NYU Depth v2: 640x480 pictures halved, 304x228 in, 74x55 out (the paper's W x H)."""
+    """NYU Depth v2: 640x480 images halved, 304x228 in, 74x55 out (the paper's W x H)."""
     return Geometry("nyu", variant, (240, 320), (228, 304), (228, 304), (55, 74))
 
 
@@ -179,7 +179,7 @@ class Crop(NamedTuple):
 
 
 def crop(name: str, size: Size) -> Crop:
-    """The evaluation crop called `name` for pictures of `size` = (H, W).
+    """The evaluation crop called `name` for images of `size` = (H, W).
 
     `eigen2014_nyu` (what the network of the paper covers) and `nyu_toolbox` (the toolbox's valid
     projection) are defined at 480x640 and taken over to other sizes of the same aspect by keeping
@@ -192,7 +192,7 @@ def crop(name: str, size: Size) -> Crop:
     if name not in CROPS:
         raise DepthsiError(f"No crop is called {name!r}: choose one of {', '.join(CROPS)}.")
     if min(size) < 1:
-        raise DepthsiError(f"The crop {name!r} needs a picture of at least 1x1, not {size}.")
+        raise DepthsiError(f"The crop {name!r} needs an image of at least 1x1, not {size}.")
     return CROPS[name](size)
 
 
@@ -202,7 +202,7 @@ def _at_480x640(top: int, bottom: int, left: int, right: int) -> Callable[[Size]
         if height * 640 != width * 480:
             raise DepthsiError(
                 f"This NYU crop is defined for 480x640 and its multiples, not for {height}x{width}:"
-                " use the crop 'none' or pictures of aspect 3:4."
+                " use the crop 'none' or images of aspect 3:4."
             )
         edges = (
             (edge, n, full)
@@ -231,8 +231,8 @@ def _kitti_benchmark(size: Size) -> Crop:
     height, width = size
     if height < 352 or width < 1216:
         raise DepthsiError(
-            f"The crop 'kb' takes 352x1216 pixels, but the picture has {height}x{width}:"
-            " use full-resolution KITTI pictures or another crop."
+            f"The crop 'kb' takes 352x1216 pixels, but the image has {height}x{width}:"
+            " use full-resolution KITTI images or another crop."
         )
     left = (width - 1216) // 2
     return Crop(height - 352, height, left, left + 1216)

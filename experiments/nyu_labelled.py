@@ -1,6 +1,6 @@
 """Both networks on the labelled NYU Depth v2 pairs alone, small enough for two CPU cores.
 
-Question:  how far do 719 labelled pictures carry the paper's networks, without its 120 000 video
+Question:  how far do 719 labelled images carry the paper's networks, without its 120 000 video
            frames and without ImageNet?
 Command:   python -m experiments.nyu_labelled --root ../shared/data/nyu_labelled
 Hardware:  2 CPU cores; on a GPU use --width 1 and more samples.
@@ -32,7 +32,7 @@ class Arguments:
     width: float = 0.25
     """Width of both networks."""
     coarse_samples: int = 80_000
-    """Of the first stage: 111 passes over the pictures."""
+    """Of the first stage: 111 passes over the images."""
     fine_samples: int = 24_000
     """Of the second stage."""
     seed: int = 0

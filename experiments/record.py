@@ -47,7 +47,7 @@ def report(name: str, result: dict[str, Any]) -> str:
     parts = [
         f"# {name}\n",
         f"{made_by(result, 'seed ' + str(result['run']['seed']))}\n",
-        f"{result['images']} pictures of split {result['split']!r}, step {result['step']}. "
+        f"{result['images']} images of split {result['split']!r}, step {result['step']}. "
         f"In brackets: 95 % intervals over images.\n\n{result['notes']}\n",
     ]
     for how, title in HOW.items():

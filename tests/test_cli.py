@@ -74,7 +74,7 @@ def test_train_evaluate_predict_info(trained, folder, capsys, tmp_path):
     main(["evaluate", str(trained)])
     printed = capsys.readouterr().out
     for words in (
-        "step 3: 2 pictures of split 'test'",
+        "step 3: 2 images of split 'test'",
         "crop eigen2014_nyu (rows",
         "no depth caps",
         "mean over images",
@@ -191,7 +191,7 @@ def test_settings_that_cannot_be_are_refused_before_anything_is_written(
 
 def damaged(rows, root, fault):
     """Breaks one thing of a copy of the folder's index; returns the words the refusal must have."""
-    if fault == "truncated picture":
+    if fault == "truncated image":
         data = (root / "0.jpg").read_bytes()
         (root / "0.jpg").write_bytes(data[: len(data) // 2])
         return ["0.jpg"]
@@ -212,7 +212,7 @@ def damaged(rows, root, fault):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
-    ["truncated picture", "sizes differ", "no valid depth", "missing file", "missing column"],
+    ["truncated image", "sizes differ", "no valid depth", "missing file", "missing column"],
 )
 def test_bad_data_is_named_and_nothing_is_written(fault, folder, tmp_path, capsys):
     root = tmp_path / "pairs"
@@ -237,7 +237,7 @@ def test_mistakes_after_training(trained, folder, capsys, tmp_path):
     assert "takes 352x1216 pixels" in refusal(capsys, "evaluate", trained, "--crop", "kb")
     assert "does not exist" in failure(capsys, 1, "predict", trained, tmp_path / "no.jpg")
     assert "No photo" in refusal(capsys, "predict", trained)
-    (tmp_path / "text.jpg").write_text("not a picture")
+    (tmp_path / "text.jpg").write_text("not an image")
     out = tmp_path / "out"
     words = failure(capsys, 1, "predict", trained, tmp_path / "text.jpg", "--out", out)
     assert "text.jpg" in words

@@ -267,7 +267,7 @@ def write_window(path):
     ("write", "words"),
     [
         (lambda path: write_exr(path, {"Z": np.ones((4, 5), np.uint32)}), "holds whole numbers"),
-        (write_window, "holds only a part of the picture; save all"),
+        (write_window, "holds only a part of the image; save all"),
         (write_deep, "has deep pixels; save flat ones"),
         (lambda path: saved(path, counts(4, 5), format="PNG"), "is not an EXR file"),
     ],

@@ -62,7 +62,7 @@ def true_depth(root, number):
 
 
 def predictions(root, folder, change, suffix=".npy"):
-    """A file for each test picture: `change` of the true depth, in metres."""
+    """A file for each test image: `change` of the true depth, in metres."""
     folder.mkdir()
     for number in (4, 5, 6):
         depth = change(true_depth(root, number))
@@ -94,7 +94,7 @@ def evaluated(capsys, *arguments):
 def test_a_run_leaves_tables_numbers_and_pictures(run, capsys, tmp_path):
     printed = evaluated(capsys, run, "--edges", "--out", tmp_path)
     for words in (
-        "run, step 3: 4 pictures of split 'test'.",
+        "run, step 3: 4 images of split 'test'.",
         "Intervals of 95 % over images",
         "Protocol eigen2014_nyu: crop eigen2014_nyu (rows 10..230",
         "no depth caps",
@@ -102,7 +102,7 @@ def test_a_run_leaves_tables_numbers_and_pictures(run, capsys, tmp_path):
         "Truth: rendered, camera z; the protocol's: depth camera with its holes filled in.",
         "Oracle scale: coarse + fine, each map scaled to the true mean log depth of its image.",
         "edge F",
-        "Table 1 of the paper (NYU Depth v2), from its own training and test pictures, not",
+        "Table 1 of the paper (NYU Depth v2), from its own training and test images, not",
     ):
         assert words in printed
     ours, paper = printed.split("Table 1 of the paper")
@@ -199,7 +199,7 @@ def test_predictions_made_elsewhere(suffix, truth, capsys, tmp_path):
     made = predictions(truth, tmp_path / "made", lambda depth: depth * factor, suffix)
     out = tmp_path / "out"
     printed = evaluated(capsys, made, "--data", truth, "--out", out, *units)
-    assert "Predictions made: 3 pictures of split 'test'." in printed
+    assert "Predictions made: 3 images of split 'test'." in printed
     assert "(rows 2..46, columns 2..62 of 48x64)" in printed
     result = json.loads((out / "evaluation.json").read_text())
     numbers = result["results"]["predictions"]["image"]
@@ -241,7 +241,7 @@ def test_wrong_units_are_named_and_nothing_is_written(truth, capsys, tmp_path):
         ("mm", lambda depth: depth * 1000, "as if they were millimetres"),
         ("inverse", lambda depth: 1 / depth, "inverse depth or disparity"),
         ("holes", lambda depth: np.where(depth > 3, 0, depth), "no usable depth (0, negative"),
-        ("small", lambda depth: depth[:20], "20x64 pixels, but its picture 48x64"),
+        ("small", lambda depth: depth[:20], "20x64 pixels, but its image 48x64"),
     ):
         made = predictions(truth, tmp_path / name, change)
         assert words in refusal(capsys, made, "--data", truth, "--out", out)
@@ -274,7 +274,7 @@ def test_mistakes(run, truth, capsys, tmp_path):
     assert "no split 'x'" in refusal(capsys, *with_data, "--baselines", "x")
     assert "/nowhere" in refusal(capsys, made, "--data", "/nowhere")
     (made / "5.npy").unlink()
-    assert "no prediction for 1 of 3 pictures, the first 5.jpg" in refusal(capsys, *with_data)
+    assert "no prediction for 1 of 3 images, the first 5.jpg" in refusal(capsys, *with_data)
 
 
 @pytest.mark.slow

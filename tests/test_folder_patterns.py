@@ -89,7 +89,7 @@ def test_pattern_wins_over_an_index(tmp_path):
         ("../{name}.jpg -> {name}.png", "leaves the folder"),
         ("{name}.jpg -> /tmp/{name}.png", "leaves the folder"),
         ("{name}.jpg -> {name}.jpg", r"must end in one of \.png, \.npy"),
-        ("{name}.jpeg -> {name}.png", "holds no picture named as in the pattern"),
+        ("{name}.jpeg -> {name}.png", "holds no image named as in the pattern"),
     ],
 )
 def test_pattern_that_cannot_be_used(tmp_path, pattern, words):

@@ -60,7 +60,7 @@ def test_calibration_of_a_day(tmp_path):
         how = read_camera(tmp_path, camera)
         assert how.size == SIZE
         assert how.matrix.shape == (3, 4)
-        # A point far ahead on the axis is seen about where the optical axis meets the picture.
+        # A point far ahead on the axis is seen about where the optical axis meets the image.
         u, v, depth = how.matrix @ [1e4, 0, 0, 1]
         assert depth == pytest.approx(1e4, rel=1e-3)
         assert abs(u / depth - projection[0, 2]) < 3
@@ -308,7 +308,7 @@ def test_forms_of_lists(tmp_path, line, packed):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "lists no pictures"),
+        ("", "lists no images"),
         ("2011_09_26_drive_0022_sync 473\n", "line 1: .* is not of a known form"),
         ("2011_09_26_drive_0022_sync 47 l\n2011_09_26_drive_0022_sync 4 x\n", "line 2: "),
         ("../2011_09_26_drive_0022_sync 473 l\n", "line 1: .* is not of a known form"),

@@ -1,4 +1,4 @@
-"""Predictions made elsewhere: which file belongs to which picture, what is refused and how."""
+"""Predictions made elsewhere: which file belongs to which image, what is refused and how."""
 
 import os
 
@@ -68,9 +68,9 @@ def test_one_file_with_all_maps(suffix, tmp_path):
     variable = "maps" if suffix == ".npz" else ""
     found = open_predictions(path, NAMES, variable=variable)
     np.testing.assert_array_equal(np.stack([found.stored(0), found.stored(1)]), MAPS)
-    with pytest.raises(DepthsiError, match=r"holds 2 maps, but there are 3 pictures"):
+    with pytest.raises(DepthsiError, match=r"holds 2 maps, but there are 3 images"):
         open_predictions(path, (*NAMES, "rgb/0003.jpg"), variable=variable)
-    with pytest.raises(DepthsiError, match=r"holds 2 maps, but there are 1 pictures"):
+    with pytest.raises(DepthsiError, match=r"holds 2 maps, but there are 1 images"):
         open_predictions(path, NAMES[:1], variable=variable)
 
 
@@ -109,10 +109,10 @@ def test_a_pattern_chooses_among_files(tmp_path):
 def test_what_cannot_be_predictions(tmp_path):
     with pytest.raises(DepthsiError, match="does not exist: give a folder or a file"):
         open_predictions(tmp_path / "no", NAMES)
-    with pytest.raises(DepthsiError, match=r"no prediction for 2 of 2 pictures.* 0 depth files:"):
+    with pytest.raises(DepthsiError, match=r"no prediction for 2 of 2 images.* 0 depth files:"):
         open_predictions(tmp_path, NAMES)
     (tmp_path / "maps.png").write_bytes(b"")
-    with pytest.raises(DepthsiError, match="cannot hold the predictions of all pictures"):
+    with pytest.raises(DepthsiError, match="cannot hold the predictions of all images"):
         open_predictions(tmp_path / "maps.png", NAMES)
     np.save(tmp_path / "flat.npy", MAPS[0])
     with pytest.raises(DepthsiError, match=r"holds float32 of shape \(6, 8\); .* \(N, h, w\)"):
@@ -184,11 +184,11 @@ def test_which_pixels_a_map_shows():
     np.testing.assert_array_equal(
         in_box(cells, size, box, "nearest", "x"), np.kron(cells, np.ones((4, 4)))
     )
-    # the picture's proportions: blocks of the picture
+    # the image's proportions: blocks of the image
     half = np.arange(48.0).reshape(6, 8)
     expected = np.kron(half, np.ones((2, 2)))[2:10, 4:16]
     np.testing.assert_array_equal(in_box(half, size, box, "nearest", "x"), expected)
-    with pytest.raises(DepthsiError, match=r"map 3 has 5x16 pixels, but its picture 12x16: .*8x12"):
+    with pytest.raises(DepthsiError, match=r"map 3 has 5x16 pixels, but its image 12x16: .*8x12"):
         in_box(np.ones((5, 16)), size, box, "nearest", "map 3")
 
 

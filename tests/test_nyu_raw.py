@@ -333,7 +333,7 @@ def test_layouts_and_lists_that_cannot_be_used(tmp_path):
         ("cafe dev\n", r"line 1: give a scene and one of train, val, test, not 'cafe dev'"),
         ("\ncafe\n", r"line 2: give a scene"),
         ("cafe train\ncafe test\n", r"line 2: scene cafe is in two splits"),
-        ("office train\n", r"has no pair of picture and depth in any listed scene"),
+        ("office train\n", r"has no pair of image and depth in any listed scene"),
     ]:
         (tmp_path / "scenes.txt").write_text(text)
         with pytest.raises(DepthsiError, match=message):

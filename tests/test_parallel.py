@@ -44,7 +44,7 @@ from depthsi.training.state import abstract_state, initial_state
 from depthsi.training.steps import make_train_step
 
 BATCH, STEPS = 8, 20
-# Neither rotation nor scale: two programs may round a position in the picture to other pixels.
+# Neither rotation nor scale: two programs may round a position in the image to other pixels.
 CONFIG = Config(
     augment=AugmentConfig(scale=(1.0, 1.0), rotation=0.0),
     model=from_scratch(width=1 / 32),

@@ -39,7 +39,7 @@ class Numbered:
 
     def __getitem__(self, index):
         if index == self.bad:
-            raise DepthsiError(f"picture {index} is damaged; replace it.")
+            raise DepthsiError(f"image {index} is damaged; replace it.")
         self.reads += 1
         image = np.full((2, 3, 3), index, np.uint8)
         return Sample(image, np.full((2, 3), index + 0.5, np.float32), str(index))
@@ -224,13 +224,13 @@ def test_worker_processes_change_nothing():
     assert not source.reads  # workers read in their own processes
     with pytest.raises(DepthsiError) as raised:
         taken(3, OnDemand(Numbered(bad=4)), 3, 9, workers=1)
-    assert str(raised.value) == "picture 4 is damaged; replace it."
+    assert str(raised.value) == "image 4 is damaged; replace it."
 
 
 def test_a_sample_that_cannot_be_read_stops_the_batches():
     with pytest.raises(DepthsiError) as raised:
         taken(3, OnDemand(Numbered(bad=4)), 3, 9)
-    assert str(raised.value) == "picture 4 is damaged; replace it."
+    assert str(raised.value) == "image 4 is damaged; replace it."
 
 
 def test_reading_ahead_is_bounded(monkeypatch):

@@ -35,7 +35,7 @@ SETTINGS = """
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Pictures whose depth is missing here and there, in one of them everywhere."""
+    """Images whose depth is missing here and there, in one of them everywhere."""
     root, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
     pairs = []
     rows, cols = np.mgrid[:240, :320] / 320

@@ -66,7 +66,7 @@ def test_a_page_has_every_section(run):
         "val RMSE log SI, log metres (lower is better)",
         "fine →",
         "Step 30, 4 images of split 'test'.",
-        "Table 1 of the paper (NYU Depth v2), from its own training and test pictures, not",
+        "Table 1 of the paper (NYU Depth v2), from its own training and test images, not",
         "Make3D",
         "worst: test/0, RMSE log 0.250",
         "log error of coarse + fine",

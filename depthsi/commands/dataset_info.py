@@ -21,7 +21,7 @@ from depthsi.viz.data_sheet import save_data_sheet, save_histogram
 from depthsi.viz.depth_maps import require_matplotlib
 
 ROOMS = 64  # of each split, where no limit says more
-SHOWN = 6  # pictures of a split on the contact sheet
+SHOWN = 6  # images of a split on the contact sheet
 BARS = " ▁▂▃▄▅▆▇█"
 ASCII_BARS = " .:-=+*%#"  # where the output has no blocks
 MOST_SPLITS = 20
@@ -62,7 +62,7 @@ def dataset_info(request: InfoRequest) -> None:
         name = Path(request.what).resolve().name if request.what != "rooms" else "rooms"
         pictures = _write_pictures(Path(request.out), name, found, shown)
         if request.json != STDOUT:
-            print(f"Pictures: {' '.join(map(str, pictures))}")
+            print(f"Images: {' '.join(map(str, pictures))}")
 
 
 def _open_splits(request: InfoRequest) -> dict[str, Source]:

@@ -36,7 +36,7 @@ def info(request: InfoRequest) -> None:
         dataset_info(request)
     else:
         raise DepthsiError(
-            f"{path} is no directory: give a run, a folder of pictures with depth, prepared data, "
+            f"{path} is no directory: give a run, a folder of images with depth, prepared data, "
             "or the word rooms."
         )
 

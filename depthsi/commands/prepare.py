@@ -34,7 +34,7 @@ class NyuDepthV2Labeled:
 
 @dataclasses.dataclass(frozen=True)
 class NyuDepthV2Raw:
-    """NYU Depth v2, the raw recordings: depth projected into the nearest picture in time."""
+    """NYU Depth v2, the raw recordings: depth projected into the nearest image in time."""
 
     source: Source
     """Directory of the scenes with their r-*.ppm and d-*.pgm."""
@@ -71,7 +71,7 @@ class NyuFastdepth:
 
 @dataclasses.dataclass(frozen=True)
 class KittiDepth:
-    """KITTI: laser scans projected into the pictures of the raw drives, or the official maps."""
+    """KITTI: laser scans projected into the images of the raw drives, or the official maps."""
 
     source: Source
     """Directory with <date>/calib_*.txt and <date>/<drive>/."""
@@ -82,7 +82,7 @@ class KittiDepth:
     annotated: Source = ""
     """Directory of the official maps. Default: the source."""
     train_list: Source = ""
-    """Pictures to train on, in monodepth's format. Default: Eigen's scenes."""
+    """Images to train on, in monodepth's format. Default: Eigen's scenes."""
     val_list: Source = ""
     """The same for val."""
     test_list: Source = ""
@@ -90,7 +90,7 @@ class KittiDepth:
     cameras: tuple[Literal["image_02", "image_03"], ...] = ("image_02", "image_03")
     """Left, right or both; not for lists."""
     drop_stationary: bool = True
-    """Leave out pictures of a waiting car; not for lists."""
+    """Leave out images of a waiting car; not for lists."""
     val_scenes: int | None = None
     """Training drives that become the split val. Default: a tenth, where there is no val yet."""
 

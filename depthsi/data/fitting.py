@@ -1,4 +1,4 @@
-"""Brings a picture and its depth map to a given size."""
+"""Brings an image and its depth map to a given size."""
 
 import numpy as np
 from jaxtyping import Float32, UInt8

@@ -1,6 +1,6 @@
 """Training pairs in device memory: placed once, read inside the compiled step.
 
-Pictures are uint8 and depth is uint16, 5 bytes a pixel, divided equally among the devices. Each
+Images are uint8 and depth is uint16, 5 bytes a pixel, divided equally among the devices. Each
 depth map has its own number of counts per metre: the largest multiple of 1000 at which its farthest
 depth fits, so that whole millimetres stay whole counts; beyond 65.5 m the largest power of two,
 for KITTI's 1/256 m up to 255.9 m. The error of a depth is half a count at most, 0.5 mm or less up

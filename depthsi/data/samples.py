@@ -1,4 +1,4 @@
-"""The contract every source keeps: pictures with depth, raw and un-augmented."""
+"""The contract every source keeps: images with depth, raw and un-augmented."""
 
 import dataclasses
 from collections.abc import Callable
@@ -15,7 +15,7 @@ NEAREST, FARTHEST = 1e-3, 1e3  # metres; a median outside them means the unit is
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """One picture with depth.
+    """One image with depth.
 
     Attributes:
       image: uint8 (H, W, 3), RGB.

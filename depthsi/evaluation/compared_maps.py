@@ -1,4 +1,4 @@
-"""Depth maps predicted elsewhere beside the pictures they belong to."""
+"""Depth maps predicted elsewhere beside the images they belong to."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,20 +23,20 @@ from depthsi.metrics.protocols import DEFAULT_PROTOCOLS
 from depthsi.metrics.regions import cropped_region
 from depthsi.valid import valid_depth
 
-CHECKED = 16  # pictures that the unit is checked on, evenly spread
+CHECKED = 16  # images that the unit is checked on, evenly spread
 
 
 class ComparedMaps:
-    """Predictions beside the pictures of a split.
+    """Predictions beside the images of a split.
 
     Attributes:
       protocol: that is followed.
-      size: (H, W) of the first picture.
+      size: (H, W) of the first image.
       box: its pixels that are compared.
-      names: of the pictures.
+      names: of the images.
       predictions: files of the maps.
-      in_part: numbers of the pictures whose map shows only KITTI's bottom centre.
-      clamped_first: of each picture, the compared pixels that were no depth, or were resized from
+      in_part: numbers of the images whose map shows only KITTI's bottom centre.
+      clamped_first: of each image, the compared pixels that were no depth, or were resized from
         one that was none, if the protocol clamps before it resizes.
       doubt: what looks wrong with a unit that was given, or "".
     """
@@ -56,10 +56,10 @@ class ComparedMaps:
         self.doubt = ""
 
     def compared_image(self, index: int, *, as_stored: bool = False) -> ComparedImage:
-        """The picture, the prediction and the truth of the compared pixels; metres.
+        """The image, the prediction and the truth of the compared pixels; metres.
 
         Args:
-          index: of the picture.
+          index: of the image.
           as_stored: the prediction neither divided by a unit nor clamped.
         """
         sample = self.source[index]
@@ -123,14 +123,14 @@ class ComparedMaps:
         if self.in_part:
             lines.append(
                 f"{len(self.in_part)} of {len(self.names)} predictions show {height}x{width} pixels"
-                " (crop kb) and were placed at the bottom centre of their pictures."
+                " (crop kb) and were placed at the bottom centre of their images."
             )
         if unused := self.predictions.unused:
-            lines.append(f"{unused} files of predictions belong to no picture of the split.")
+            lines.append(f"{unused} files of predictions belong to no image of the split.")
         return lines
 
     def batches(self) -> Iterator[Compared]:
-        """One picture each, since their sizes may differ."""
+        """One image each, since their sizes may differ."""
         with (
             ThreadPoolExecutor(READERS) as pool,
             tqdm(total=len(self.names), desc=self.request.split, unit="image", disable=None) as bar,

@@ -1,4 +1,4 @@
-"""The pictures of a split where a prediction is worst, best, and in the middle."""
+"""The images of a split where a prediction is worst, best, and in the middle."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -20,11 +20,11 @@ from depthsi.viz.depth_maps import (
 )
 from depthsi.viz.grid import Cell, save_grid
 
-ENDS, MIDDLE = 3, 2  # pictures from the worst, from the best; from the middle
+ENDS, MIDDLE = 3, 2  # images from the worst, from the best; from the middle
 
 
 class ComparedImage(NamedTuple):
-    """What was compared in one picture: uint8 (h, w, 3), and metres (h, w) twice."""
+    """What was compared in one image: uint8 (h, w, 3), and metres (h, w) twice."""
 
     picture: np.ndarray
     predicted: np.ndarray
@@ -38,13 +38,13 @@ def save_sheet(
     compared_image: Callable[[int], ComparedImage],
     title: str,
 ) -> None:
-    """Writes a PNG with a row for each chosen picture: itself, both depths, the error.
+    """Writes a PNG with a row for each chosen image: itself, both depths, the error.
 
     Args:
       path: of the file, in an existing directory.
-      names: of the pictures.
-      errors: RMSE log of each; NaN leaves a picture out.
-      compared_image: the maps of a picture, by its number.
+      names: of the images.
+      errors: RMSE log of each; NaN leaves an image out.
+      compared_image: the maps of an image, by its number.
       title: a line over the sheet.
 
     Raises:
@@ -71,7 +71,7 @@ def save_sheet(
 
 
 def chosen(errors: Float64[np.ndarray, " N"]) -> list[tuple[int, str]]:
-    """Numbers of the pictures to show, each once, worst first, and what they are."""
+    """Numbers of the images to show, each once, worst first, and what they are."""
     order = np.argsort(-errors, kind="stable")  # NaN comes last
     order = order[: np.isfinite(errors).sum()].tolist()
     if len(order) <= 2 * ENDS + MIDDLE:

@@ -71,7 +71,7 @@ def unit_doubt(
     share = f"{ratio:.3g} times" if ratio > 1 else f"1/{1 / ratio:.3g} of"
     unit = FACTORS.get(round(units, 9))
     return (
-        f"{where}: the predictions are {share} the true depth (median over the pictures)"
+        f"{where}: the predictions are {share} the true depth (median over the images)"
         f"{f', as if they were {unit}' if unit else ''}: {past}if the unit is to blame, give "
         f"--units-per-metre {units:.6g}."
     )

@@ -1,8 +1,8 @@
-"""Depth maps predicted elsewhere: a folder with a file for each picture, or one file with them all.
+"""Depth maps predicted elsewhere: a folder with a file for each image, or one file with them all.
 
-A file `NAME.png`, `.npy`, `.npz`, `.mat` (or any other depth file) belongs to the picture whose
+A file `NAME.png`, `.npy`, `.npz`, `.mat` (or any other depth file) belongs to the image whose
 path inside its data set is `NAME` or ends in `/NAME`, endings apart. One file may hold all maps in
-the order of the pictures: (N, h, w) in `.npy` and `.npz`, (h, w, N) in `.mat`. Whole numbers need
+the order of the images: (N, h, w) in `.npy` and `.npz`, (h, w, N) in `.mat`. Whole numbers need
 their unit, unless the truth gives it. 0, negative, NaN and inf are no depth.
 """
 
@@ -27,10 +27,10 @@ NAME = "{name}"
 
 
 class Folder:
-    """One file for each of N pictures.
+    """One file for each of N images.
 
     Attributes:
-      unused: number of files that belong to no picture.
+      unused: number of files that belong to no image.
     """
 
     def __init__(self, root: Path, names: Sequence[str], pattern: str, variable: str) -> None:
@@ -43,10 +43,10 @@ class Folder:
         missing = [name for name, file in zip(names, self._files, strict=True) if file is None]
         if missing:
             raise DepthsiError(
-                f"{root} has no prediction for {len(missing)} of {len(names)} pictures, the first "
+                f"{root} has no prediction for {len(missing)} of {len(names)} images, the first "
                 f"{missing[0]}; it has {len(files)} depth files"
                 + (f", the first {files[0][1].relative_to(root)}: " if files else ": ")
-                + "name them like the pictures, or give --pattern."
+                + "name them like the images, or give --pattern."
             )
         self._refuse_shared(names)
         self.unused = len(files) - len(self._files)
@@ -57,7 +57,7 @@ class Folder:
             if first.setdefault(file, name) != name:
                 raise DepthsiError(
                     f"{file} would be the prediction of {first[file]} and of {name}: name the files"
-                    " by the pictures' whole paths."
+                    " by the images' whole paths."
                 )
 
     def __len__(self) -> int:
@@ -76,7 +76,7 @@ class Folder:
 
 
 class Stack:
-    """One file with the maps of N pictures, in their order.
+    """One file with the maps of N images, in their order.
 
     Attributes:
       unused: 0, as `Folder` has it.
@@ -87,7 +87,7 @@ class Stack:
         suffix = file.suffix.lower()
         if suffix not in (".npy", ".npz", ".mat"):
             raise DepthsiError(
-                f"{file} cannot hold the predictions of all pictures: give a folder, or a .npy, "
+                f"{file} cannot hold the predictions of all images: give a folder, or a .npy, "
                 ".npz or .mat file."
             )
         maps = read_mat(file, variable) if suffix == ".mat" else _numpy_array(file, variable)
@@ -101,8 +101,8 @@ class Stack:
             )
         if len(maps) != count:
             raise DepthsiError(
-                f"{file} holds {len(maps)} maps, but there are {count} pictures: give one for each,"
-                f" in the pictures' order, as {order}."
+                f"{file} holds {len(maps)} maps, but there are {count} images: give one for each,"
+                f" in the images' order, as {order}."
             )
         self._maps = maps
 
@@ -128,17 +128,17 @@ def open_predictions(
     pattern: str = NAME,
     variable: str = "",
 ) -> Predictions:
-    """Finds the map of every picture.
+    """Finds the map of every image.
 
     Args:
       path: a folder, or a file with all maps.
-      names: of the pictures.
+      names: of the images.
       pattern: how files of a folder are named, endings apart, such as "{name}_depth.npy".
       variable: of the array in files that hold several.
 
     Raises:
-      DepthsiError: no such path, pictures without a map or with several, another number of maps
-        than pictures, a pattern without {name}, or a damaged file.
+      DepthsiError: no such path, images without a map or with several, another number of maps
+        than images, a pattern without {name}, or a damaged file.
     """
     path = Path(path)
     if path.is_file():
@@ -182,7 +182,7 @@ def _depth_files(root: Path, pattern: str) -> list[tuple[str, Path]]:
 
 
 def _file_of(name: str, by_name: dict[str, list[Path]], root: Path) -> Path | None:
-    """The file of the picture `name`: by its whole path, else by fewer and fewer of its parts."""
+    """The file of the image `name`: by its whole path, else by fewer and fewer of its parts."""
     parts = PurePosixPath(name).parts
     for start in range(len(parts)):
         files = by_name.get("/".join(parts[start:]), [])
@@ -198,7 +198,7 @@ def _file_of(name: str, by_name: dict[str, list[Path]], root: Path) -> Path | No
 
 
 def _without_ending(name: str) -> str:
-    """A path without the ending of its last part, if that is one of a picture or depth file."""
+    """A path without the ending of its last part, if that is one of an image or depth file."""
     path = PurePosixPath(name)
     known = (*SUFFIXES, *IMAGE_SUFFIXES)
     return path.with_suffix("").as_posix() if path.suffix.lower() in known else path.as_posix()

@@ -85,7 +85,7 @@ def _depths(source: Source, maps: ComparedMaps) -> Iterator[tuple[np.ndarray, np
         if sample.depth.shape != maps.size:
             raise DepthsiError(
                 f"{sample.name} is {size_text(sample.depth)}, {maps.names[0]} is "
-                f"{size_text(maps.source[0].depth)}: pictures of different sizes have no mean "
+                f"{size_text(maps.source[0].depth)}: images of different sizes have no mean "
                 "depth per pixel; leave out --baselines."
             )
         yield sample.image[None], sample.depth[None]

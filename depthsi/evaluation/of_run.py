@@ -99,7 +99,9 @@ def evaluate_network(
         scores[row] = _score(predict, pairs, sizes, protocol, request.edges)
     main, predict = list(predictors.items())[-1]
     if protocol.alignment == "none":
-        notes.append(f"Oracle scale: {main}, each map scaled to the true mean log depth of its image.")
+        notes.append(
+            f"Oracle scale: {main}, each map scaled to the true mean log depth of its image."
+        )
         scaled = dataclasses.replace(protocol, alignment="log_mean")
         scores["oracle scale"] = _score(predict, pairs, sizes, scaled, request.edges)
     for row, depth in _baselines(evaluated.mean_depth).items():
@@ -130,7 +132,7 @@ def evaluate_network(
 
 
 def picture_names(source: Source, split: str) -> tuple[str, ...]:
-    """What the source calls its pictures, or their numbers."""
+    """What the source calls its images, or their numbers."""
     names = getattr(source, "names", None)
     return tuple(names or (f"{split}/{index:06d}" for index in range(len(source))))
 

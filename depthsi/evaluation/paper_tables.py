@@ -43,7 +43,7 @@ class PaperTable(NamedTuple):
     rows: Mapping[str, Mapping[str, float | None]]
 
 
-_OTHERS = "from its own training and test pictures, not computed here"
+_OTHERS = "from its own training and test images, not computed here"
 PAPER_TABLES = {
     "nyu": PaperTable(f"Table 1 of the paper (NYU Depth v2), {_OTHERS}", TABLE_1_NYU),
     "kitti": PaperTable(f"Table 2 of the paper (KITTI), {_OTHERS}", TABLE_2_KITTI),

@@ -13,24 +13,24 @@ from depthsi.geometry import Crop, Size, crop
 from depthsi.valid import valid_depth
 
 ASPECT = 0.02  # largest relative difference of proportions that resizing may undo
-STREET = (352, 1216)  # what networks for KITTI see of a picture, its crop "kb"
+STREET = (352, 1216)  # what networks for KITTI see of an image, its crop "kb"
 ROUNDING = 1e-9  # of a pixel: shares below come from positions that are not exact
 Shown = Literal["box", "picture", "kb"]
 Usable = Callable[[Any], Any]
 
 
 def shown_part(shape: Size, size: Size, box: Crop, *, street: bool = False) -> Shown | None:
-    """What a map of `shape` shows of a picture; None if its size fits nothing.
+    """What a map of `shape` shows of an image; None if its size fits nothing.
 
-    The whole picture if it has its proportions, or just the box if it has its size or a whole
-    fraction of it, as the 55x74 cells of the paper's network. Of a KITTI picture also the bottom
+    The whole image if it has its proportions, or just the box if it has its size or a whole
+    fraction of it, as the 55x74 cells of the paper's network. Of a KITTI image also the bottom
     centre of `STREET`, which BTS and AdaBins predict, at that size or a whole fraction of it.
 
     Args:
       shape: (h, w) of the map.
-      size: (H, W) of the picture.
+      size: (H, W) of the image.
       box: what is compared.
-      street: whether the picture is one of KITTI's.
+      street: whether the image is one of KITTI's.
     """
     if shape != size and _divides(shape, _size(box)):
         return "box"
@@ -50,16 +50,16 @@ def in_box(
     usable: Usable = valid_depth,
     street: bool = False,
 ) -> Float64[np.ndarray, "H W"]:
-    """The predicted depth of the pixels in `box` of a picture of `size`.
+    """The predicted depth of the pixels in `box` of an image of `size`.
 
     Args:
       depth: metres, or what will be aligned to metres.
-      size: (H, W) of the picture.
+      size: (H, W) of the image.
       box: what is compared.
       resize: how, of `depthsi.metrics.protocols.RESIZES`.
       place: what messages call the map.
       usable: where a value is a prediction, see `resized`.
-      street: whether the picture is one of KITTI's; pixels outside the part that `shown_part` calls
+      street: whether the image is one of KITTI's; pixels outside the part that `shown_part` calls
         "kb" then have no prediction, -inf, as BTS has 0 there.
 
     Raises:
@@ -70,7 +70,7 @@ def in_box(
     if part is None:
         others = f", or of KITTI's {size_text(np.empty(STREET))}" if street else ""
         raise DepthsiError(
-            f"{place} has {size_text(depth)} pixels, but its picture {size[0]}x{size[1]}: give maps"
+            f"{place} has {size_text(depth)} pixels, but its image {size[0]}x{size[1]}: give maps"
             f" of that size or its proportions, or of the crop, {inner[0]}x{inner[1]}{others}."
         )
     if part == "box":

@@ -28,17 +28,17 @@ HOW = {"image": "Mean over images", "pixel": "Pooled over pixels"}
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """The scores of one or more predictors on the pictures of a split.
+    """The scores of one or more predictors on the images of a split.
 
     Attributes:
       title: what was evaluated.
       split: its name.
-      names: of the pictures.
+      names: of the images.
       protocol: under which.
       notes: lines that say what was compared, and how that differs from the protocol.
       scores: of every row, in printing order.
-      main: the row whose worst and best pictures are shown.
-      compared_image: the number of a picture -> the picture, that row's prediction and the truth.
+      main: the row whose worst and best images are shown.
+      compared_image: the number of an image -> the image, that row's prediction and the truth.
       context: what else belongs into the JSON.
       seed: of the intervals.
 
@@ -103,7 +103,7 @@ def clamped_notes(row: str, scores: ImageScores) -> list[str]:
         return []
     return [
         f"{row}: clamped although 0, negative, infinite or NaN: {scores.clamped.sum()} of"
-        f" {scores.pixels.sum()} compared pixels, in {images} of {len(scores)} pictures."
+        f" {scores.pixels.sum()} compared pixels, in {images} of {len(scores)} images."
     ]
 
 
@@ -134,7 +134,7 @@ def terminal(evaluation: Evaluation) -> str:
 def _heading(evaluation: Evaluation) -> str:
     count = len(evaluation.names)
     return (
-        f"{evaluation.title}: {count} picture{'s'[: count > 1]} of split {evaluation.split!r}.\n"
+        f"{evaluation.title}: {count} image{'s'[: count > 1]} of split {evaluation.split!r}.\n"
         f"Intervals of 95 % over images ({RESAMPLES} resamples)."
     )
 
@@ -166,7 +166,7 @@ def write(evaluation: Evaluation, directory: Path) -> list[Path]:
     for name, text in texts.items():
         files.write_text(directory / name, text)
     main = evaluation.scores[evaluation.main].per_image()["rmse_log"]
-    title = f"{evaluation.title}, split {evaluation.split}: {evaluation.main}, worst picture first"
+    title = f"{evaluation.title}, split {evaluation.split}: {evaluation.main}, worst image first"
     save_sheet(sheet, evaluation.names, main, evaluation.compared_image, title)
     return [*(directory / name for name in texts), sheet]
 
@@ -225,7 +225,7 @@ def summary_csv(evaluation: Evaluation) -> str:
 
 
 def images_csv(evaluation: Evaluation) -> str:
-    """A line for each row and picture; a number that a picture does not have is left empty."""
+    """A line for each row and image; a number that an image does not have is left empty."""
     metrics = [*METRICS, *evaluation.scores[evaluation.main].extras]
     lines: list[list[Any]] = [["row", "image", "pixels", "unusable", "clamped", *metrics]]
     for row, scores in evaluation.scores.items():

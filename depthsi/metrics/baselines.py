@@ -13,10 +13,10 @@ Batches = Iterable[tuple[np.ndarray, np.ndarray]]  # batches: uint8 (B, H, W, 3)
 def mean_depth(batches: Batches) -> Float[np.ndarray, "H W"]:
     """exp of the mean log depth at each pixel over a (training) set, metres.
 
-    A pixel where no picture has depth gets the mean over all pixels.
+    A pixel where no image has depth gets the mean over all pixels.
 
     Args:
-      batches: pictures and their depth, (b, H, W) metres; 0, negative, NaN or inf = missing.
+      batches: images and their depth, (b, H, W) metres; 0, negative, NaN or inf = missing.
 
     Example:
       >>> import numpy as np

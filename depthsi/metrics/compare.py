@@ -177,11 +177,11 @@ def score(batches: Iterable[Compared], protocol: Protocol, *, edges: bool = Fals
 def cell_batches(
     predict: Predictor, batches: Batches, sizes: Geometry, protocol: Protocol
 ) -> Iterator[Compared]:
-    """A network's predictions and the truth in the evaluated region of each picture.
+    """A network's predictions and the truth in the evaluated region of each image.
 
     Args:
-      predict: from uint8 pictures (b, H, W, 3) to metres (b, h, w), one per output cell.
-      batches: pictures and their depth, (b, H, W) metres.
+      predict: from uint8 images (b, H, W, 3) to metres (b, h, w), one per output cell.
+      batches: images and their depth, (b, H, W) metres.
       sizes: of the network.
       protocol: whose crop and resizing are applied.
 
@@ -189,7 +189,7 @@ def cell_batches(
       Predictions and truth of the same pixels, metres.
 
     Raises:
-      DepthsiError: the crop and the network have no pixel in common, or pictures of another size.
+      DepthsiError: the crop and the network have no pixel in common, or images of another size.
 
     Example:
       >>> import numpy as np
@@ -221,11 +221,11 @@ def _cells_in(
 def map_batches(
     depth_map: Float[np.ndarray, "H W"], batches: Batches, box: Crop
 ) -> Iterator[Compared]:
-    """The same map predicted for every picture, and the truth, in `box`.
+    """The same map predicted for every image, and the truth, in `box`.
 
     Args:
       depth_map: (H, W) metres.
-      batches: pictures and their depth, (b, H, W) metres.
+      batches: images and their depth, (b, H, W) metres.
       box: the pixels to compare.
 
     Yields:
@@ -256,14 +256,14 @@ def evaluate_predictor(
     """The sums of a predictor over a split, for where the single images do not matter.
 
     Args:
-      predict: from uint8 pictures (b, H, W, 3) to metres (b, h, w), one per output cell.
-      batches: pictures and their depth, (b, H, W) metres.
+      predict: from uint8 images (b, H, W, 3) to metres (b, h, w), one per output cell.
+      batches: images and their depth, (b, H, W) metres.
       sizes: of the network.
       protocol: what the comparison follows.
       each: called with the terms of every batch, for what else is to be known of its images.
 
     Raises:
-      DepthsiError: the crop and the network have no pixel in common, or pictures of another size.
+      DepthsiError: the crop and the network have no pixel in common, or images of another size.
 
     Example:
       >>> import numpy as np

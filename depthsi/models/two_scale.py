@@ -68,7 +68,7 @@ class TwoScaleNet(nn.Module):
           image: RGB on the scale 0..255, of the geometry's `input` size.
           train: whether dropout acts (in the coarse network, when its map is the output).
           output: which network's map to return.
-          examples: number of each picture, on which its dropout depends; 0 .. b - 1 if not given.
+          examples: number of each image, on which its dropout depends; 0 .. b - 1 if not given.
 
         Returns:
           Log depth, natural log of metres, of the geometry's `output` size.

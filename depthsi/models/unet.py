@@ -66,7 +66,7 @@ class UNet(nn.Module):
     def __call__(
         self, image: Float[Array, "b H W 3"], *, train: bool = False
     ) -> Float[Array, "b h w"]:
-        """Predicts a depth map from pictures.
+        """Predicts a depth map from images.
 
         Args:
           image: RGB on the scale 0..255, of the geometry's `input` size.

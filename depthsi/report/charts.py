@@ -1,4 +1,4 @@
-"""Charts as SVG inside a page: lines, bars, a picture between two axes. Colours come from CSS."""
+"""Charts as SVG inside a page: lines, bars, an image between two axes. Colours come from CSS."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -92,11 +92,11 @@ def bar_chart(
 def square_chart(
     label: str, image: Html, limits: tuple[float, float], x_label: str, y_label: str
 ) -> Html:
-    """A picture between two equal logarithmic axes, with their diagonal.
+    """An image between two equal logarithmic axes, with their diagonal.
 
     Args:
       label: what it shows.
-      image: address of the picture, whose lower left corner is the least of both.
+      image: address of the image, whose lower left corner is the least of both.
       limits: of both axes, over 0.
       x_label, y_label: of the axes, with units.
     """

@@ -16,7 +16,7 @@ SIZE_DRAWS, CAMERA_DRAWS, HOLE_DRAWS = 3, 9, 13
 
 
 class Camera(NamedTuple):
-    """Where the picture is taken from.
+    """Where the image is taken from.
 
     Attributes:
       eye: position, metres.

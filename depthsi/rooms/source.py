@@ -1,4 +1,4 @@
-"""Procedural indoor scenes: pictures with exact depth, unlimited in number, nothing to download.
+"""Procedural indoor scenes: images with exact depth, unlimited in number, nothing to download.
 
 A scene is drawn from a random key (`room_scene`), found by casting one ray per pixel
 (`room_trace`) and shaded (`room_shade`); all of it is pure, and jit and vmap apply.
@@ -64,8 +64,8 @@ def room(
     Args:
       key: random key, for instance of `room_key`.
       scale_range: the whole scene (geometry, camera, texture, light) is made larger by one
-        log-uniform factor from this range. That leaves the picture as it is and multiplies the
-        depth, so absolute scale cannot be read from the picture.
+        log-uniform factor from this range. That leaves the image as it is and multiplies the
+        depth, so absolute scale cannot be read from the image.
       size: (H, W) in pixels; the horizontal field of view does not depend on it.
 
     Returns:

@@ -25,7 +25,7 @@ class StepMemory:
     Attributes:
       parameters: of all networks.
       optimiser: what the optimiser keeps of the networks that the stage trains.
-      batch: pictures and depth, as they come from the host.
+      batch: images and depth, as they come from the host.
       temporaries: activations and whatever else the compiled step needs on the way; None where the
         compiler does not say.
     """
@@ -42,7 +42,7 @@ def count_parameters(tree: Any) -> int:
 
 
 def forward_flops(config: Config, stage: Stage) -> int:
-    """FLOPs of predicting one picture with what `stage` trains, see `count_flops`."""
+    """FLOPs of predicting one image with what `stage` trains, see `count_flops`."""
     model, params = make_model(config.model), abstract_state(config, stage).params
     image = jax.ShapeDtypeStruct((1, *config.model.sizes.input, 3), jnp.float32)
     return count_flops(

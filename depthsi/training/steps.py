@@ -53,7 +53,7 @@ def make_train_step(
 ) -> TrainStep:
     """The step of `stage`: (state, uint8 images, depth in metres) -> (state, metrics).
 
-    The pictures are raw samples: augmentation is part of the step. Everything random in it depends
+    The images are raw samples: augmentation is part of the step. Everything random in it depends
     on the run's key, the step and the example's place in the global batch alone.
 
     However the batch is divided, among devices or into the `compute.accumulate` parts that are

@@ -1,4 +1,4 @@
-"""Pictures of a data set: samples with their depth, and how its depths are distributed.
+"""Images of a data set: samples with their depth, and how its depths are distributed.
 
 Colours and missing depth are as in `depthsi.viz.depth_maps`.
 """
@@ -21,7 +21,7 @@ from depthsi.viz.depth_maps import (
 )
 from depthsi.viz.grid import Cell, draw_histogram, save_grid
 
-SHEET, WIDE_SHEET = (1.9, 3), (3.0, 2)  # inches of a picture's width, pairs in a row
+SHEET, WIDE_SHEET = (1.9, 3), (3.0, 2)  # inches of an image's width, pairs in a row
 
 
 def save_data_sheet(
@@ -30,11 +30,11 @@ def save_data_sheet(
     *,
     title: str = "",
 ) -> None:
-    """Writes a PNG of pictures with their depth, two or three pairs in a row of one scale.
+    """Writes a PNG of images with their depth, two or three pairs in a row of one scale.
 
     Args:
       path: of the PNG file, in an existing directory.
-      splits: by heading: picture (H, W, 3), 0..255, and depth (H, W) in metres of each sample.
+      splits: by heading: image (H, W, 3), 0..255, and depth (H, W) in metres of each sample.
       title: a line over the sheet.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Pictures of depth maps: coloured depth, a panel for one picture, a contact sheet for several.
+"""Images of depth maps: coloured depth, a panel for one image, a contact sheet for several.
 
 Depth is in metres; 0, negative, NaN and inf are missing and drawn grey. Colour runs with log depth,
 as the network and the loss do, so that a step of 10 % looks the same at 1 m and at 8 m. The map is
@@ -20,8 +20,8 @@ from depthsi.valid import valid_depth
 from depthsi.viz.grid import Cell, Scale, save_grid
 
 GREY = (128, 128, 128)  # of missing pixels; neither turbo nor the error's map comes near it
-WIDE = 2.0  # pictures wider than this times their height are stacked, not set side by side
-PANEL_INCHES, STACK_INCHES, SHEET_INCHES = 3.6, 7.0, 3.0  # width of a picture
+WIDE = 2.0  # images wider than this times their height are stacked, not set side by side
+PANEL_INCHES, STACK_INCHES, SHEET_INCHES = 3.6, 7.0, 3.0  # width of an image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,9 +158,9 @@ def save_panel(
     title: str = "",
     colours: Colours = Colours(),
 ) -> None:
-    """Writes a PNG: picture, predicted depth and, with a target, true depth and the log error.
+    """Writes a PNG: image, predicted depth and, with a target, true depth and the log error.
 
-    Both depths share one colour scale. Wide pictures are stacked, others set side by side. The file
+    Both depths share one colour scale. Wide images are stacked, others set side by side. The file
     appears whole or not at all.
 
     Args:
@@ -213,7 +213,7 @@ def save_contact_sheet(
 
     Args:
       path: of the PNG file, in an existing directory.
-      rows: picture, predicted and true depth of each sample, as `save_panel` takes them; the true
+      rows: image, predicted and true depth of each sample, as `save_panel` takes them; the true
         depth may have another size than the predicted one.
       columns: headings.
       title: a line over the sheet.
@@ -248,7 +248,7 @@ def save_contact_sheet(
 
 
 def relative_height(picture: np.ndarray, width: float) -> float:
-    """Height at which a picture (H, W, 3) of this width keeps its proportions."""
+    """Height at which an image (H, W, 3) of this width keeps its proportions."""
     return width * picture.shape[0] / picture.shape[1]
 
 
@@ -295,7 +295,7 @@ def require_matplotlib() -> None:
         raise DepthsiError(f"matplotlib does not start ({reason}): correct MPLBACKEND.") from error
     except ImportError as error:
         raise DepthsiError(
-            "Pictures of depth need matplotlib: run pip install 'depthsi[plot]'."
+            "Images of depth need matplotlib: run pip install 'depthsi[plot]'."
         ) from error
 
 
@@ -349,5 +349,5 @@ def as_picture(image: ArrayLike) -> UInt8[np.ndarray, "h w 3"]:
     """
     picture = np.asarray(image)
     if picture.ndim != 3 or picture.shape[2] != 3:
-        raise ValueError(f"a picture must have shape (H, W, 3), got {picture.shape}")
+        raise ValueError(f"an image must have shape (H, W, 3), got {picture.shape}")
     return np.rint(picture.clip(0, 255)).astype(np.uint8)

@@ -205,7 +205,7 @@ def report(result: dict[str, Any]) -> str:
         "",
         f"`{result['command']}`, jax {versions['jax']}, libtpu"
         f" {versions['libtpu']}, on a machine without a TPU. The paper's NYU networks at full"
-        " width, arithmetic in bfloat16, batches of 240 x 320 pictures from the host, state"
+        " width, arithmetic in bfloat16, batches of 240 x 320 images from the host, state"
         " donated. All numbers are per device; MB and GB are 10^6 and 10^9 bytes. Needed:"
         " arguments, temporaries, outputs that reuse no argument, and the program. Sent: the least"
         " that the exchanges listed below need, all groups being rings.",

@@ -107,7 +107,7 @@ def main(arguments: Arguments) -> None:
 
 
 def write_pairs(folder: Path, count: int = 5) -> Path:
-    """A folder of pictures with depth, the last one of the split val: cheaper than rooms."""
+    """A folder of images with depth, the last one of the split val: cheaper than rooms."""
     folder.mkdir()
     rng = np.random.default_rng(0)
     rows = [["rgb", "depth", "split", "depth_units_per_metre"]]
@@ -169,11 +169,11 @@ def report(result: dict[str, Any]) -> str:
         "# Faults\n",
         f"`{result['command']}`, {machine['processor']}, jax {machine['jax']},"
         f" Python {machine['python']}.\n",
-        f"Each run is of {STEPS} steps with a checkpoint every 4, on five made-up pictures. The"
+        f"Each run is of {STEPS} steps with a checkpoint every 4, on five made-up images. The"
         " paper's networks at a hundredth of their width are `depthsi train tiny"
         f" {TINY}`, with more checkpoints where the evaluation is the best so far. The other runs"
         " are of the same program, whose networks and step were replaced by a random walk of 8192"
-        " numbers that depends on state, seed, step and pictures, without evaluations, so that"
+        " numbers that depends on state, seed, step and images, without evaluations, so that"
         " there can be many.\n",
         *table,
         "\nOf two processes the other one ends within a second once they have met; if one is killed"

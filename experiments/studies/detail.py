@@ -105,7 +105,7 @@ def _networks(lab: Lab, data: str) -> dict[str, Any]:
 def report(found: dict[str, Any]) -> str:
     """A table for each data set."""
     parts = [
-        "Mean over the test pictures, maps interpolated between the cells' centres; in brackets the"
+        "Mean over the test images, maps interpolated between the cells' centres; in brackets the"
         " seeds. `sharpness`: root mean square difference of neighbouring cells in log depth, over"
         " that of the true maps, so 0 is flat and 1 as steep as the truth, rightly or wrongly."
         " `slope_match`: correlation of these differences with the true ones (about 0)."

@@ -1,4 +1,4 @@
-"""Pictures of the studies' numbers, drawn without a display."""
+"""Figures of the results of studies, drawn without a display."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

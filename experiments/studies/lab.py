@@ -47,7 +47,7 @@ class Options:
     """The options of every study."""
 
     root: str = ""
-    """Folder of the labelled NYU pairs, with index.csv; none leaves the real pictures out."""
+    """Folder of the labelled NYU pairs, with index.csv; none leaves the real images out."""
     seeds: tuple[int, ...] = (0, 1)
     """Of each training: of parameters, order, augmentation and dropout."""
     width: float = 0.125
@@ -61,7 +61,7 @@ class Options:
     runs: str = "runs/studies"
     """Where the trainings are kept."""
     out: str = str(STUDIES)
-    """Where the tables and pictures go."""
+    """Directory for the tables and figures."""
 
     @property
     def batch(self) -> int:
@@ -143,7 +143,7 @@ class Lab:
         return open_samples(config.data.open(split, size), size, split)
 
     def predict(self, model: ModelConfig, params: Any, output: str = "coarse") -> Predictor:
-        """Pictures, uint8 (B, H, W, 3), to metres at the output cells."""
+        """Images, uint8 (B, H, W, 3), to metres at the output cells."""
         network = self._predictor(model, output)
         return lambda image: network(params, image)
 
@@ -156,7 +156,7 @@ class Lab:
         protocol: Protocol = PROTOCOL,
         edges: bool = False,
     ) -> ImageScores:
-        """The scores of the network that `config` trains on every picture of `pairs`."""
+        """The scores of the network that `config` trains on every image of `pairs`."""
         predict = self.predict(config.model, self.params(config), output)
         batches = ordered_batches(pairs, BATCH)
         return score(
@@ -171,7 +171,7 @@ class Lab:
         protocol: Protocol = PROTOCOL,
         **changes: Any,
     ) -> dict[str, list[float]]:
-        """On the test pictures of `data`, metric -> a number for each seed; see `config`."""
+        """On the test images of `data`, metric -> a number for each seed; see `config`."""
         configs = [self.config(data, seed, **changes) for seed in self.options.seeds]
         found = [
             self.scores(config, self.pairs(config.data, "test"), protocol=protocol).compute()
@@ -181,7 +181,7 @@ class Lab:
 
 
 def changed(pairs: Samples, image: Callable[[Any], Any], depth: Callable[[Any], Any]) -> InMemory:
-    """The same samples with all pictures, uint8, and all depths, metres, changed."""
+    """The same samples with all images, uint8, and all depths, metres, changed."""
     images, depths = pairs.read(slice(0, len(pairs)))
     return InMemory(image(images), depth(depths), pairs.scenes)
 
@@ -200,7 +200,7 @@ def conduct(
       options: of the study.
       measure: what is found, as plain values.
       report: the table of what `measure` found, in Markdown.
-      draw: writes the picture of it.
+      draw: draws its figure.
     """
     kept = dataclasses.asdict(options)
     for place in ("root", "runs", "out"):  # of this machine

@@ -34,8 +34,8 @@ def measure(lab: Lab) -> dict[str, Any]:
 def report(found: dict[str, Any]) -> str:
     """A table for each data set."""
     parts = [
-        "Mean over the test pictures; in brackets the seeds. `scale_share` is the share of the"
-        " squared log error that one factor for each picture would remove."
+        "Mean over the test images; in brackets the seeds. `scale_share` is the share of the"
+        " squared log error that one factor for each image would remove."
     ]
     for data, by_lam in found.items():
         rows = [

@@ -66,7 +66,7 @@ def report(found: dict[str, Any]) -> str:
         for rate, numbers in by_rate.items()
     ]
     return (
-        "Rooms; mean over the test pictures; in brackets the seeds. sgd: the paper's momentum 0.9,"
+        "Rooms; mean over the test images; in brackets the seeds. sgd: the paper's momentum 0.9,"
         " constant rates for each layer times this factor, the authors' weight decay and weighting;"
         " adamw and muon: this rate, falling to 0 as a cosine.\n\n"
         + markdown(["optimiser, rate", *METRICS], rows)

@@ -71,7 +71,7 @@ def ways(lab: Lab) -> dict[str, Any]:
 
 
 def errors(way: Any, image: np.ndarray, depth: np.ndarray) -> dict[str, float]:
-    """The metrics of one picture; NaN for those that it has not."""
+    """The metrics of one image; NaN for those that it has not."""
     found = way(cells_of(depth), image).astype(np.float64)
     known, near = valid_depth(depth) & np.isfinite(found), near_edges(depth)
     d = np.where(known, found - np.log(np.where(known, depth, 1)), 0)
@@ -86,7 +86,7 @@ def errors(way: Any, image: np.ndarray, depth: np.ndarray) -> dict[str, float]:
 
 
 def measure(lab: Lab) -> dict[str, Any]:
-    """Data set -> way -> metric -> mean over pictures."""
+    """Data set -> way -> metric -> mean over images."""
     found: dict[str, Any] = {}
     for name, data in lab.data.items():
         pairs: Samples = lab.pairs(data, "val" if lab.options.root else "test")
@@ -104,7 +104,7 @@ def measure(lab: Lab) -> dict[str, Any]:
 def report(found: dict[str, Any]) -> str:
     """A table for each data set."""
     parts = [
-        f"True maps of up to {PICTURES} pictures, brought to cells by the mean log depth and back."
+        f"True maps of up to {PICTURES} images, brought to cells by the mean log depth and back."
         f" Near edges: up to {REACH} pixels from a step of {STEP:.0%}. depthsi uses sigma"
         f" {SIGMA:g}."
     ]

@@ -49,12 +49,12 @@ def find_pairs(root: Path, pattern: str = "") -> tuple[IndexRow, ...]:
         two images of one name, names that fit several endings, or a scene in two splits.
     """
     if not root.is_dir():
-        raise DepthsiError(f"{root} is not a folder; give the one that holds the pictures.")
+        raise DepthsiError(f"{root} is not a folder; give the one that holds the images.")
     listing = Listing(root)
     if pattern:
         rows = _pairs(listing, _parse(pattern))
         if not rows:
-            raise DepthsiError(f"{root} holds no picture named as in the pattern {pattern!r}.")
+            raise DepthsiError(f"{root} holds no image named as in the pattern {pattern!r}.")
     else:
         rows = _usual_pairs(listing)
     check_scenes(rows, root)
@@ -88,7 +88,7 @@ def _pairs(listing: Listing, pattern: Pattern) -> tuple[IndexRow, ...]:
         depth = listing.find(wanted)
         image = listing.root / path
         if depth is None:
-            raise DepthsiError(f"{image} has no depth {wanted}; add it or move the picture.")
+            raise DepthsiError(f"{image} has no depth {wanted}; add it or move the image.")
         other = seen.setdefault(tuple(fields.values()), path)
         if other != path:
             raise DepthsiError(

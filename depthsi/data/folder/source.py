@@ -1,4 +1,4 @@
-"""A directory of pictures with depth, listed in its `index.csv` or paired by their names.
+"""A directory of images with depth, listed in its `index.csv` or paired by their names.
 
 See `depthsi.data.folder.index` and `depthsi.data.folder.names`.
 """
@@ -44,8 +44,8 @@ class FolderSource:
     from another disk or a cache; paths written in the index stay inside the folder.
 
     Attributes:
-      names: the pictures' paths relative to the folder, unique, in the order of the index.
-      scenes: what each picture shows, "" if not known.
+      names: the images' paths relative to the folder, unique, in the order of the index.
+      scenes: what each image shows, "" if not known.
       assumed_units: per metre, of files of whole numbers where no index says; None for none.
       coding: of whole numbers, as it was given.
       assumed_coding: of the files of `assumed_units`.

@@ -1,4 +1,4 @@
-"""Reads depth files; pictures are read by `depthsi.data.formats.images`.
+"""Reads depth files; images are read by `depthsi.data.formats.images`.
 
 Safe to call from several threads: nothing global, such as the list of warning filters, is touched.
 """

@@ -46,7 +46,7 @@ def parse_exr(path: PathLike, data: bytes) -> np.ndarray:
 
     Raises:
       DepthsiError: OpenEXR is not installed; not an EXR file; deep pixels; a compression outside
-        `COMPRESSIONS`; a data window that is not the whole picture; no such channel, or a
+        `COMPRESSIONS`; a data window that is not the whole image; no such channel, or a
         subsampled one, or not a float one; too large.
       Exception: of any kind, where the bytes are damaged; the library also prints what it finds.
     """
@@ -154,5 +154,5 @@ def _depth_channel(path: PathLike, headers: list[dict[str, Any]]) -> Channel:
         raise DepthsiError(f"{path} has a subsampled {chosen.full_name}; save it in full.")
     window, whole = (headers[chosen.part][name] for name in ("dataWindow", "displayWindow"))
     if not np.array_equal(window, whole):
-        raise DepthsiError(f"{path} holds only a part of the picture; save all of it.")
+        raise DepthsiError(f"{path} holds only a part of the image; save all of it.")
     return chosen

@@ -16,7 +16,7 @@ BITS_AT = 24  # where the bits per channel stand
 
 
 def open_png(path: PathLike, data: bytes) -> Image.Image:
-    """The picture, not decoded yet.
+    """The image, not decoded yet.
 
     Raises:
       DepthsiError: not a PNG file, or too large.

@@ -52,7 +52,7 @@ class Camera:
 
     Attributes:
       matrix: (3, 4), from scanner to pixels.
-      size: (H, W) of its pictures in pixels.
+      size: (H, W) of its images in pixels.
       file: where the size stands.
     """
 

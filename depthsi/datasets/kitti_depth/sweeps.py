@@ -78,8 +78,8 @@ def times(points: np.ndarray, sweep: Sweep = EVEN) -> Float64[np.ndarray, " n"]:
 
     The scanner turns counter-clockwise at an even pace and triggers the cameras as it faces
     forward (readme of the raw recordings), so azimuth 0 is the exposure. That trigger is taken,
-    and not the pictures' own timestamps, because those are taken to be the computer's, written
-    when the pictures reached it.
+    and not the images' own timestamps, because those are taken to be the computer's, written
+    when the images reached it.
 
     Args:
       points: (n, 4), x forward, y left.

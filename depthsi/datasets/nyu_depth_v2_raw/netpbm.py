@@ -21,7 +21,7 @@ HEADER = re.compile(
 
 
 def read_ppm(path: PathLike) -> UInt8[np.ndarray, "h w 3"]:
-    """An RGB picture from a binary PPM of 8 bits.
+    """An RGB image from a binary PPM of 8 bits.
 
     Raises:
       DepthsiError: the file is missing, cut short, too long, or of another kind.

@@ -16,7 +16,7 @@ normalisation (`models.layers.local_response_norm`), k = 2 and an alpha that is 
   k, alpha     with a^2 = 0.4, LRN_authors(a y) = a 2^-0.75 LRN_caffe(y): conv1 and conv2 times a,
                the kernel after each divided by a 2^-0.75
 
-That is exact up to rounding wherever conv1 does not reach over the edge of the picture. Variants B
+That is exact up to rounding wherever conv1 does not reach over the edge of the image. Variants B
 and C never do. In variant A it sees two rows and columns more on every side, which are 0 after the
 subtraction: they stand for grey of M, where Caffe's own padding would stand for the mean colour.
 Without `local_response_norm` the layers are those of the file, but the network is not.
