@@ -78,7 +78,7 @@ def test_a_run_on_given_data_says_so(trained):
     config = RunDirectory(result.run).config()
     assert config.data == CustomData(name="list")
     assert config.loss == CustomConfig(name="absolute")
-    with pytest.raises(depthsi.DepthsiError, match=r"given by a program \(list\).*--data"):
+    with pytest.raises(depthsi.DepthsiError, match=r"passed by a program \(list\).*--data"):
         depthsi.evaluate(result.run)
     with pytest.raises(depthsi.DepthsiError, match="has a loss of its own, absolute"):
         depthsi.train(config, run=result.run, resume=True, train=samples(4))

@@ -173,7 +173,7 @@ def test_a_run_is_evaluated_and_exported_like_any_other(trained, tmp_path):
 
 @pytest.mark.slow
 def test_what_a_run_needs_is_said(trained, tmp_path, capsys):
-    words = r"a module that a program gave \(Tiny\(features=2\)\).*depthsi\.load\(PATH, network="
+    words = r"a module that a program passed \(Tiny\(features=2\)\).*depthsi\.load\(PATH, network="
     for path in (trained.run, trained.run / "weights.safetensors"):
         with pytest.raises(depthsi.DepthsiError, match=words):
             depthsi.load(path)
@@ -205,7 +205,7 @@ def test_what_a_run_needs_is_said(trained, tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
     main(["report", run, "--out", str(tmp_path / "page.html")])  # the rest of the page is there
     page = (tmp_path / "page.html").read_text("utf-8")
-    assert "whose code no file holds" in page
+    assert "no file stores its code" in page
     assert "Traceback" not in page
 
 
@@ -318,7 +318,7 @@ def test_what_is_no_module_is_refused_with_a_remedy():
         checked_module(describe_module)
     with pytest.raises(depthsi.DepthsiError, match="settings are those of two_scale"):
         make_model("two_scale", network=Tiny())
-    with pytest.raises(depthsi.DepthsiError, match="whose code no file holds"):
+    with pytest.raises(depthsi.DepthsiError, match="no file stores its code"):
         make_model("custom")
 
 

@@ -300,7 +300,7 @@ def test_every_room_is_a_scene_and_rooms_pickle():
     [
         (lambda: Folder(even_scenes=-1), "data.even_scenes is -1; it must be at least 0"),
         (lambda: Prepared(workers=-2), "data.workers is -2; it must be at least 0"),
-        (lambda: Folder(workers=1, resident=True), "reads no files during training"),
+        (lambda: Folder(workers=1, resident=True), "no files are read during training"),
         (lambda: Rooms(endless=True, resident=True), "data.endless keeps no samples"),
         (lambda: Rooms(train=0), "data.train is 0; it must be at least 1"),
     ],
