@@ -86,7 +86,7 @@ class RunDirectory:
         try:
             values = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise DepthsiError(f"{self.path} holds no run: there is no {file}.") from None
+            raise DepthsiError(f"{self.path} is not a run: there is no {file}.") from None
         except (OSError, ValueError, RecursionError) as error:
             raise DepthsiError(f"{file} cannot be read ({error}).") from error
         try:

@@ -233,7 +233,7 @@ def test_bad_data_is_named_and_nothing_is_written(fault, folder, tmp_path, capsy
 @pytest.mark.slow
 def test_mistakes_after_training(trained, folder, capsys, tmp_path):
     assert "no split 'tset'; it has" in refusal(capsys, "evaluate", trained, "--split", "tset")
-    assert "holds no run" in refusal(capsys, "evaluate", tmp_path)
+    assert "is not a run" in refusal(capsys, "evaluate", tmp_path)
     assert "takes 352x1216 pixels" in refusal(capsys, "evaluate", trained, "--crop", "kb")
     assert "does not exist" in failure(capsys, 1, "predict", trained, tmp_path / "no.jpg")
     assert "No photo" in refusal(capsys, "predict", trained)

@@ -80,7 +80,7 @@ OTHERS = [
 @pytest.mark.parametrize(("preset", "section", "kind", "name"), OTHERS)
 def test_an_option_of_another_kind_is_refused(preset, section, kind, name):
     option = f"--{section}.{name.replace('_', '-')}"
-    with pytest.raises(DepthsiError, match=f"{option} is no option of --{section}.kind {kind}"):
+    with pytest.raises(DepthsiError, match=f"{option} is not an option of --{section}.kind {kind}"):
         read_start([preset, "--run", "x", f"--{section}.kind", kind, option, "1"])
     other = next(k for k, each in KINDS[section].items() if name in field_names(each))
     read_start([preset, "--run", "x", f"--{section}.kind", other, option, "1"])
@@ -92,7 +92,7 @@ def test_the_case_that_trained_on_rooms_without_a_word(capsys, tmp_path):
         main(["train", "rooms", "--run", str(run), "--data.root", "MINE"])
     assert stopped.value.code == 2
     assert capsys.readouterr().err == (
-        "depthsi: --data.root is no option of --data.kind rooms, but of folder and prepared:"
+        "depthsi: --data.root is not an option of --data.kind rooms, but of folder and prepared:"
         " leave it out or add --data.kind folder.\n"
     )
     assert not run.exists()
@@ -107,7 +107,7 @@ def test_the_case_that_trained_on_rooms_without_a_word(capsys, tmp_path):
         (["--config", "nowhere.json"], "--config nowhere.json cannot be read"),
         (["--run", "x"], r"name a preset \(rooms, nyu, kitti, tiny\), give --config FILE"),
         (["--run", "rooms"], "name a preset"),
-        (["--resume", "--run", "nowhere"], "nowhere holds no run"),
+        (["--resume", "--run", "nowhere"], "nowhere is not a run"),
     ],
 )
 def test_what_cannot_be_a_start_is_refused(words, message):

@@ -95,11 +95,11 @@ def test_a_run_leaves_tables_numbers_and_pictures(run, capsys, tmp_path):
     printed = evaluated(capsys, run, "--edges", "--out", tmp_path)
     for words in (
         "run, step 3: 4 images of split 'test'.",
-        "Intervals of 95 % over images",
+        "Intervals are 95 % bootstrap intervals over images",
         "Protocol eigen2014_nyu: crop eigen2014_nyu (rows 10..230",
         "no depth caps",
         "95 % from",
-        "Truth: rendered, camera z; the protocol's: depth camera with its holes filled in.",
+        "Ground truth: rendered, camera z; the protocol's: depth camera with its holes filled in.",
         "Oracle scale: coarse + fine, each map scaled to the true mean log depth of its image.",
         "edge F",
         "Table 1 of the paper (NYU Depth v2), from its own training and test images, not",
@@ -246,7 +246,7 @@ def test_wrong_units_are_named_and_nothing_is_written(truth, capsys, tmp_path):
         made = predictions(truth, tmp_path / name, change)
         assert words in refusal(capsys, made, "--data", truth, "--out", out)
     made = predictions(truth, tmp_path / "png", lambda depth: depth * 256, ".png")
-    assert "which would suit 256" in refusal(capsys, made, "--data", truth, "--out", out)
+    assert "which suggests 256" in refusal(capsys, made, "--data", truth, "--out", out)
     assert not out.exists()
     # a unit that is given is believed, and the doubt stands with the table
     printed = evaluated(capsys, made, "--data", truth, "--out", out, "--units-per-metre", 1000)
@@ -257,10 +257,10 @@ def test_wrong_units_are_named_and_nothing_is_written(truth, capsys, tmp_path):
 @pytest.mark.slow
 def test_mistakes(run, truth, capsys, tmp_path):
     made = predictions(truth, tmp_path / "made", lambda depth: depth)
-    assert "no config.json. If it holds predictions" in refusal(capsys, made)
+    assert "no config.json. If it has predictions" in refusal(capsys, made)
     assert "no split 'tset'" in refusal(capsys, run, "--data", truth, "--split", "tset")
     weights = run / "weights.safetensors"
-    assert "is a network without data of its own" in refusal(capsys, weights)
+    assert "is a network without data" in refusal(capsys, weights)
     assert "without checkpoints to choose" in refusal(capsys, weights, "--checkpoint", "best")
     assert "Did you mean 'nyu_bts'?" in refusal(capsys, run, "--protocol", "nyu-bts")
     assert "Did you mean 'garg'?" in refusal(capsys, run, "--crop", "grag")
@@ -270,7 +270,7 @@ def test_mistakes(run, truth, capsys, tmp_path):
     with_data = (made, "--data", truth)
     assert "no split 'tset'" in refusal(capsys, *with_data, "--split", "tset")
     assert "352x1216" in refusal(capsys, *with_data, "--protocol", "kitti_benchmark")
-    assert "is no run: leave it out" in refusal(capsys, *with_data, "--mirrored")
+    assert "is not a run: leave it out" in refusal(capsys, *with_data, "--mirrored")
     assert "no split 'x'" in refusal(capsys, *with_data, "--baselines", "x")
     assert "/nowhere" in refusal(capsys, made, "--data", "/nowhere")
     (made / "5.npy").unlink()

@@ -80,9 +80,9 @@ def test_what_the_evaluator_clamps_is_clamped_and_counted(name, tmp_path):
     scores = found.scores["predictions"]
     assert scores.clamped.tolist() == [0, 4]
     assert scores.unusable.tolist() == [0, 0]
-    note = f"predictions: clamped although 0, negative, infinite or NaN: 4 of {scores.pixels.sum()}"
+    note = f"predictions: clamped 0, negative, infinite or NaN predictions at 4 of {scores.pixels.sum()}"
     assert f"{note} compared pixels, in 1 of 2 images." in found.notes
-    assert "clamped although" in terminal(found)
+    assert "predictions: clamped 0," in terminal(found)
     # the two limits stand where the evaluator puts them
     assert rules.clamp is not None
     low, high = rules.clamp
@@ -374,7 +374,7 @@ def test_a_clamp_hides_no_wrong_unit(name, tmp_path):
     maps = 1000 * np.where(true > 0, true, 3.0)
     with pytest.raises(DepthsiError, match="as if they were millimetres"):
         evaluated(tmp_path / "a", true, maps, protocol=name)
-    with pytest.raises(DepthsiError, match="would suit 1000"):
+    with pytest.raises(DepthsiError, match="which suggests 1000"):
         evaluated(tmp_path / "b", true, maps.round().astype(np.uint16), protocol=name)
     found = evaluated(tmp_path / "c", true, maps, protocol=name, units_per_metre=1.0)
     assert "give --units-per-metre 1000" in found.notes

@@ -330,7 +330,7 @@ def test_the_command_writes_both_formats(network, file, tmp_path, capsys):
         (["--out", "a.stablehlo", "--format", "safetensors"], "must end in .safetensors, as"),
         (["--out", "a.stablehlo", "--dtype", "bfloat16"], "--dtype bfloat16 is for"),
         (["--out", "a.safetensors", "--output", "coarse"], "--output coarse is for"),
-        (["--out", "a.stablehlo"], "holds no run"),
+        (["--out", "a.stablehlo"], "is not a run"),
     ],
 )
 def test_mistakes_are_said_in_a_sentence(words, said, tmp_path, monkeypatch, capsys):

@@ -137,6 +137,6 @@ def test_info_of_prepared_data(tmp_path, capsys):
 
 
 def test_what_is_neither_run_nor_data_is_refused(tmp_path, capsys):
-    assert "is no directory: give a run" in refusal(capsys, "info", tmp_path / "nowhere")
+    assert "is not a directory: give a run" in refusal(capsys, "info", tmp_path / "nowhere")
     assert "index.csv does not exist; write it" in refusal(capsys, "info", tmp_path)
     assert "limit is -1" in refusal(capsys, "info", "rooms", "--limit", "-1")

@@ -68,9 +68,9 @@ def test_one_file_with_all_maps(suffix, tmp_path):
     variable = "maps" if suffix == ".npz" else ""
     found = open_predictions(path, NAMES, variable=variable)
     np.testing.assert_array_equal(np.stack([found.stored(0), found.stored(1)]), MAPS)
-    with pytest.raises(DepthsiError, match=r"holds 2 maps, but there are 3 images"):
+    with pytest.raises(DepthsiError, match=r"has 2 maps, but the split has 3 images"):
         open_predictions(path, (*NAMES, "rgb/0003.jpg"), variable=variable)
-    with pytest.raises(DepthsiError, match=r"holds 2 maps, but there are 1 images"):
+    with pytest.raises(DepthsiError, match=r"has 2 maps, but the split has 1 images"):
         open_predictions(path, NAMES[:1], variable=variable)
 
 
@@ -86,7 +86,7 @@ def test_names_decide_by_as_much_of_the_path_as_there_is(tmp_path):
     alone = tmp_path / "alone"
     alone.mkdir()
     np.save(alone / "1.npy", MAPS[0])
-    with pytest.raises(DepthsiError, match=r"1\.npy would be the prediction of a/rgb/1\.jpg and "):
+    with pytest.raises(DepthsiError, match=r"1\.npy matches both a/rgb/1\.jpg and "):
         open_predictions(alone, names)
 
 
@@ -112,16 +112,16 @@ def test_what_cannot_be_predictions(tmp_path):
     with pytest.raises(DepthsiError, match=r"no prediction for 2 of 2 images.* 0 depth files:"):
         open_predictions(tmp_path, NAMES)
     (tmp_path / "maps.png").write_bytes(b"")
-    with pytest.raises(DepthsiError, match="cannot hold the predictions of all images"):
+    with pytest.raises(DepthsiError, match="cannot contain the predictions of all images"):
         open_predictions(tmp_path / "maps.png", NAMES)
     np.save(tmp_path / "flat.npy", MAPS[0])
     with pytest.raises(DepthsiError, match=r"holds float32 of shape \(6, 8\); .* \(N, h, w\)"):
         open_predictions(tmp_path / "flat.npy", NAMES)
     np.savez(tmp_path / "two.npz", a=MAPS, b=MAPS)
     for variable in ("", "c"):
-        with pytest.raises(DepthsiError, match="arrays a, b: name one with --variable"):
+        with pytest.raises(DepthsiError, match="arrays a, b: select one with --variable"):
             open_predictions(tmp_path / "two.npz", NAMES, variable=variable)
-    with pytest.raises(DepthsiError, match="0 units per metre make no sense"):
+    with pytest.raises(DepthsiError, match="--units-per-metre is 0; it must be positive"):
         metres(MAPS[0], 0.0)
 
 
@@ -153,7 +153,7 @@ def test_matlab_files(tmp_path):
     new = write_hdf5(tmp_path / "new.mat", depths=MAPS[0].astype(np.float64), more=MAPS[1])
     for path in (old, new):
         np.testing.assert_array_equal(read_mat(path, "depths"), MAPS[0])
-        with pytest.raises(DepthsiError, match=r"it has depths, more: name one with --variable"):
+        with pytest.raises(DepthsiError, match=r"it has depths, more: select one with --variable"):
             read_mat(path)
         with pytest.raises(DepthsiError, match=r"no array 'x' of numbers; it has depths, more"):
             read_mat(path, "x")
@@ -262,7 +262,7 @@ def test_the_middle_image_decides():
 def test_whole_numbers_need_their_unit():
     error = whole_numbers_problem(pairs(lambda depth: depth * 1000), "0001.png", "uint16")
     assert "0001.png holds uint16, not metres" in str(error)
-    assert "which would suit 1000." in str(error)
+    assert "which suggests 1000." in str(error)
     assert "suit 256." in str(whole_numbers_problem(pairs(lambda d: d * 256), "x", "uint16"))
     assert "suit" not in str(whole_numbers_problem([], "x", "uint16"))
 

@@ -200,7 +200,7 @@ def test_settings_are_kept_in_files_and_read_back(capsys):
     main(["config", "rooms", "--data.kind", "prepared", "--data.missing", "65535", "0"])
     assert json.loads(capsys.readouterr().out)["data"]["missing"] == [65535, 0]
     words = refusal(capsys, "config", "rooms", "--data.missing", "65535")
-    assert "--data.missing is no option of --data.kind rooms" in words
+    assert "--data.missing is not an option of --data.kind rooms" in words
 
 
 @pytest.mark.filterwarnings("default")

@@ -253,7 +253,7 @@ def test_runs_of_other_data_are_not_compared(tmp_path):
     val = made_run(tmp_path / "val", factors={"coarse": 1.0}, split="val")
     named = made_run(tmp_path / "named", factors={"coarse": 1.0})
     file = named.path / "evaluation.json"
-    file.write_text(file.read_text().replace("One line.", "Data: others, brought to 240x320."))
+    file.write_text(file.read_text().replace("One line.", "Data: others, resized to 240x320."))
     found = report(first.path, other.path, val.path, named.path)
     assert "named is not compared with first: they were evaluated on other data." in found.text
     assert "o is not compared with first: their data or image sizes differ." in found.text
@@ -304,8 +304,8 @@ def test_the_command_writes_where_it_says(run, tmp_path, capsys, monkeypatch):
     ("words", "sentence"),
     [
         ([], "No run is named"),
-        (["nowhere"], "nowhere holds no run: there is no nowhere/config.json."),
-        (["good", "nowhere"], "nowhere holds no run"),
+        (["nowhere"], "nowhere is not a run: there is no nowhere/config.json."),
+        (["good", "nowhere"], "nowhere is not a run"),
         (["damaged"], "damaged/config.json cannot be read"),
         (["good", "--out", "."], "--out . is a directory: name a file in it"),
         (["good", "--split", "train"], "--split"),

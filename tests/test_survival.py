@@ -301,8 +301,8 @@ def test_a_standstill_is_noticed_in_a_step_and_outside(data, tmp_path):
     [
         (None, ("--schedule.batch-size", 3), "batch_size is 3, which 2 devices cannot share"),
         (None, ("--compute.model-devices", 4), "model_devices is 4, but there are 2 devices"),
-        (None, ("--resume",), "holds no run"),
-        (lambda run: (run / "x").write_text(""), ("--resume",), "holds no run"),
+        (None, ("--resume",), "is not a run"),
+        (lambda run: (run / "x").write_text(""), ("--resume",), "is not a run"),
         (
             lambda run: (run / "config.json").write_text('{"learning_rate": 3}'),
             ("--resume",),
@@ -363,11 +363,11 @@ def test_what_cannot_be_resumed_is_one_sentence(data, whole, tmp_path, capsys):
     def resume(run, *more):
         return refusal(capsys, *arguments(run, data, "--resume", *more))
 
-    assert "holds no run" in resume(tmp_path / "nowhere")
+    assert "is not a run" in resume(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert "holds no run" in resume(empty)
+    assert "is not a run" in resume(empty)
     assert not list(empty.iterdir())
     foreign = tmp_path / "foreign"
     foreign.mkdir()

@@ -1,7 +1,7 @@
-"""Which settings a `train` or `config` line starts from, before its other options are parsed.
+"""The settings that a `train` or `config` command starts from, before its options are parsed.
 
-A line names a preset, or a run's settings by `--config FILE`, or a run to `--resume`; and it may
-choose another kind of data, network or optimiser, which brings options of its own.
+A command names a preset, the settings of a run with `--config FILE`, or a run to `--resume`. It may
+also select another kind of data, network, loss or optimiser, which has its own options.
 """
 
 import dataclasses
@@ -22,12 +22,12 @@ DEFAULTS = {name: make() for name, make in PRESETS.items()}
 
 
 class Start(NamedTuple):
-    """Where settings start from.
+    """The settings to start from.
 
     Attributes:
-      presets: by name, if the line names one of them or none at all; each with the kinds chosen.
-      settings: of a file or a run, in place of presets.
-      rest: what is left of the line to parse.
+      presets: all presets by name, with the selected kinds.
+      settings: settings of a file or a run, instead of a preset; None for a preset.
+      rest: the words that remain to be parsed.
     """
 
     presets: dict[str, Config]
@@ -36,14 +36,14 @@ class Start(NamedTuple):
 
 
 def read_start(words: Sequence[str]) -> Start:
-    """Takes from a line what decides which options it can have.
+    """Takes the words that determine the available options from a command line.
 
     Args:
-      words: of the command line, after the verb.
+      words: words of the command line after the command's name.
 
     Raises:
-      DepthsiError: no such kind or file, a preset beside --config, or an option of another kind
-        than is chosen.
+      DepthsiError: no such kind or file, a preset together with --config, or an option of a kind
+        that is not selected.
     """
     rest = list(words)
     file = _take(rest, "--config")
@@ -63,8 +63,8 @@ def read_start(words: Sequence[str]) -> Start:
     elif not preset and not {"-h", "--help"} & set(rest):
         names = ", ".join(PRESETS)
         raise DepthsiError(
-            f"No settings to start from: name a preset ({names}), give --config FILE, or continue a"
-            " run with --run DIR --resume."
+            f"There are no settings to start from: name a preset ({names}), give --config FILE, or"
+            " continue a run with --run DIR --resume."
         )
     presets = {name: _with_kinds(make(), kinds) for name, make in PRESETS.items()}
     chosen = settings if settings is not None else presets.get(preset)
@@ -90,7 +90,7 @@ def _refuse_options_of_other_kinds(words: Sequence[str], config: Config) -> None
         chosen = getattr(config, section).kind
         if having and chosen not in having:
             raise DepthsiError(
-                f"--{section}.{name} is no option of --{section}.kind {chosen}, but of"
+                f"--{section}.{name} is not an option of --{section}.kind {chosen}, but of"
                 f" {' and '.join(having)}: leave it out or add --{section}.kind {having[0]}."
             )
 
@@ -126,7 +126,7 @@ def _value(words: list[str], option: str) -> str | None:
 
 
 def _preset(words: list[str]) -> str:
-    """The preset that the line names; "" if there is none."""
+    """The preset that the command names; "" if there is none."""
     for before, word in itertools.pairwise(["", *words]):
         value_of_option = before.startswith("--") and "=" not in before and before not in _SWITCHES
         if word in PRESETS and not value_of_option:
