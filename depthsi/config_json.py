@@ -38,7 +38,7 @@ def config_from_dict(values: Any) -> Config:
         raise DepthsiError(f"config must be an object with fields, not {values!r}.")
     found = values.get("format", 1)
     if type(found) is not int or found < 1:
-        raise DepthsiError(f"config.format is {found!r}; it must be a whole number from 1.")
+        raise DepthsiError(f"config.format is {found!r}; it must be an integer from 1.")
     if found > FORMAT:
         raise DepthsiError(
             f"config.format is {found}, but this version of depthsi reads {FORMAT} at most: install"

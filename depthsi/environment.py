@@ -1,4 +1,4 @@
-"""What in the environment of a process made a command fail."""
+"""Explains failures caused by environment variables."""
 
 import os
 from collections.abc import Mapping

@@ -64,7 +64,7 @@ def check_pixels(path: PathLike, height: int, width: int, *, stored: int = MAX_B
     """Refuses an image by its size, before it is decoded.
 
     Args:
-      path: of its file.
+      path: path of its file.
       height, width: in pixels, as its header says.
       stored: bytes of the file, where it may be compressed.
 
@@ -90,7 +90,7 @@ def check_unpacked(path: PathLike, name: str, needed: int, stored: int) -> None:
     """Refuses an array by what it takes in memory, before that is taken.
 
     Args:
-      path: of its file.
+      path: path of its file.
       name: of the array.
       needed: bytes in memory.
       stored: bytes of the file.

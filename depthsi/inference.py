@@ -38,9 +38,9 @@ def log_depth_function(
     """The network as a pure function: (params, RGB 0..255 of input size) -> log depth (B, h, w).
 
     Args:
-      config: of the network.
+      config: settings of the network.
       output: one of the outputs of `config.kind`: coarse or fine, unet, hourglass, custom.
-      module: that settings of the kind custom stand for.
+      module: the network of settings of the kind custom.
 
     Raises:
       DepthsiError: there is no such module, or it is not called for.
@@ -57,10 +57,10 @@ def depth_function(
     """The network as a pure function: (params, raw images) -> metres at its output cells.
 
     Args:
-      config: of the network.
+      config: settings of the network.
       output: one of the outputs of `config.kind`: coarse or fine, unet, hourglass, custom.
       mirrored: whether to take the mean log depth of each image and of its mirror image.
-      module: that settings of the kind custom stand for.
+      module: the network of settings of the kind custom.
     """
     network = log_depth_function(config, output, module)
 

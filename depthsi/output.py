@@ -1,4 +1,4 @@
-"""Printing that never fails: a closed pipe, a full disk, an encoding without our signs."""
+"""Printing that survives a closed pipe, a full disk, and encodings that lack characters."""
 
 import io
 import json
@@ -10,7 +10,7 @@ from typing import Any
 from depthsi.files import write_text
 
 LONGEST = 4000  # signs of a message
-STDOUT = "-"  # in place of a file's name
+STDOUT = "-"  # instead of a file's name
 CLOSED_PIPE = 141  # what shells report for a program whose reader has gone
 
 
@@ -22,7 +22,7 @@ class _Nowhere(io.TextIOBase):
 
 
 def make_encodable(stream: Any) -> None:
-    """Lets `stream` write a question mark in place of each sign that its encoding lacks."""
+    """Lets `stream` write a question mark instead of each sign that its encoding lacks."""
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="replace")
@@ -46,7 +46,7 @@ def printable(text: str) -> str:
     """
     if len(text) > LONGEST:
         left_out = len(text) - LONGEST
-        text = f"{text[: LONGEST // 2]} ({left_out} signs left out) {text[-LONGEST // 2 :]}"
+        text = f"{text[: LONGEST // 2]} ({left_out} characters left out) {text[-LONGEST // 2 :]}"
     return "".join(
         sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
     )
@@ -91,4 +91,4 @@ def write_numbers(file: str, numbers: Any) -> None:
         print(text)
     else:
         write_text(Path(file), text + "\n")
-        print(f"Numbers: {file}")
+        print(f"JSON: {file}")

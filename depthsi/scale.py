@@ -1,4 +1,4 @@
-"""The one factor that an image leaves open: out of known distances, and how far it is to trust."""
+"""The scale that an image leaves open: from known distances, and as an interval."""
 
 import math
 import numbers
@@ -19,12 +19,12 @@ ENTRY = "scale_interval"  # of what is known about a network
 
 
 class ScaleInterval(NamedTuple):
-    """By which factors the maps of a network were best multiplied on its validation images.
+    """Interval of the best scale factors for a network's maps on its validation images.
 
     Attributes:
-      low: of `SHARE` of the images the least, leaving out as many below as above.
-      high: the greatest.
-      images: how many there were.
+      low: lower end of the central interval that contains `SHARE` of the images' factors.
+      high: upper end.
+      images: number of images.
     """
 
     low: float
@@ -113,7 +113,7 @@ def known_scale(depth: Float32[np.ndarray, "H W"], known: Mapping[Any, float | i
     Args:
       depth: metres, NaN where unknown.
       known: depth in metres, along the optical axis as in the map, at points (x, y) from the top
-        left. Whole numbers are pixels, the first of them 0; two decimals in 0..1, such as
+        left. Integers are pixels, the first of them 0; two decimals in 0..1, such as
         (0.5, 0.25), are fractions of width and height.
 
     Raises:
@@ -128,7 +128,7 @@ def known_scale(depth: Float32[np.ndarray, "H W"], known: Mapping[Any, float | i
       (1.5, 1.5)
     """
     if not known:
-        raise DepthsiError("No known distance was given: name a point and its distance in metres.")
+        raise DepthsiError("No known distance was given: give a point and its distance in metres.")
     pixels = [_pixel(point, depth.shape) for point in known]
     for point, pixel, metres in zip(known, pixels, known.values(), strict=True):
         if not 0 < metres < math.inf:
@@ -161,7 +161,7 @@ def _pixel(point: Any, size: tuple[int, ...]) -> tuple[int, int]:
         col, row = min(int(x * width), width - 1), min(int(y * height), height - 1)
     else:
         raise DepthsiError(
-            f"The point {_named(point)} mixes pixels and fractions: use one of both."
+            f"The point {_named(point)} mixes pixels and fractions: use only one of them."
         )
     if not (0 <= col < width and 0 <= row < height):
         raise DepthsiError(

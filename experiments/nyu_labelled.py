@@ -42,7 +42,7 @@ class Arguments:
 
 
 def settings(arguments: Arguments) -> Config:
-    """AdamW and a cosine in place of the paper's constant SGD rates, which need many more steps."""
+    """AdamW and a cosine instead of the paper's constant SGD rates, which need many more steps."""
     return Config(
         data=Folder(root=arguments.root),
         model=from_scratch(width=arguments.width),

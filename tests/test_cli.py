@@ -135,7 +135,7 @@ def test_a_finished_run_resumes_to_nothing_and_refuses_other_settings(trained, f
     error = refusal(capsys, *same, "--resume", "--seed", 5)
     assert "started with seed = 0, not 5" in error
     error = refusal(capsys, *same)
-    assert "already holds another run" in error
+    assert "already has another run" in error
 
 
 def test_help_is_quick_and_touches_no_backend():

@@ -266,7 +266,7 @@ def write_window(path):
 @pytest.mark.parametrize(
     ("write", "words"),
     [
-        (lambda path: write_exr(path, {"Z": np.ones((4, 5), np.uint32)}), "holds whole numbers"),
+        (lambda path: write_exr(path, {"Z": np.ones((4, 5), np.uint32)}), "holds integers"),
         (write_window, "holds only a part of the image; save all"),
         (write_deep, "has deep pixels; save flat ones"),
         (lambda path: saved(path, counts(4, 5), format="PNG"), "is not an EXR file"),

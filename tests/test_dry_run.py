@@ -230,7 +230,7 @@ def test_unknown_temporaries_are_not_made_up(tmp_path, capsys, monkeypatch):
 def test_a_dry_run_refuses_what_a_training_would(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     start = ["train", "tiny", "--run", tmp_path, "--dry-run"]
-    assert "already holds another run" in refusal(capsys, *start)
+    assert "already has another run" in refusal(capsys, *start)
     assert "is not a run" in refusal(capsys, *start, "--resume")
     start[3] = tmp_path / "new"
     assert "batch_size is 6, which 4" in refusal(capsys, *start, "--schedule.batch-size", 6)

@@ -261,7 +261,7 @@ def test_mistakes(run, truth, capsys, tmp_path):
     assert "no split 'tset'" in refusal(capsys, run, "--data", truth, "--split", "tset")
     weights = run / "weights.safetensors"
     assert "is a network without data" in refusal(capsys, weights)
-    assert "without checkpoints to choose" in refusal(capsys, weights, "--checkpoint", "best")
+    assert "without checkpoints: leave" in refusal(capsys, weights, "--checkpoint", "best")
     assert "Did you mean 'nyu_bts'?" in refusal(capsys, run, "--protocol", "nyu-bts")
     assert "Did you mean 'garg'?" in refusal(capsys, run, "--crop", "grag")
     assert "'kb' takes 352x1216" in refusal(capsys, run, "--crop", "kb")

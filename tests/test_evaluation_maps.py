@@ -80,8 +80,8 @@ def test_what_the_evaluator_clamps_is_clamped_and_counted(name, tmp_path):
     scores = found.scores["predictions"]
     assert scores.clamped.tolist() == [0, 4]
     assert scores.unusable.tolist() == [0, 0]
-    note = f"predictions: clamped 0, negative, infinite or NaN predictions at 4 of {scores.pixels.sum()}"
-    assert f"{note} compared pixels, in 1 of 2 images." in found.notes
+    note = "predictions: clamped 0, negative, infinite or NaN predictions at 4 of"
+    assert f"{note} {scores.pixels.sum()} compared pixels, in 1 of 2 images." in found.notes
     assert "predictions: clamped 0," in terminal(found)
     # the two limits stand where the evaluator puts them
     assert rules.clamp is not None

@@ -162,7 +162,7 @@ def test_an_exported_network_has_no_parameters(file, tmp_path):
         exported.log_depth(jnp.zeros((1, *SETTINGS.sizes.input, 3)))
     with pytest.raises(depthsi.DepthsiError, match="without checkpoints"):
         depthsi.load(file, checkpoint="best")
-    with pytest.raises(depthsi.DepthsiError, match="evaluate the run or the file of weights"):
+    with pytest.raises(depthsi.DepthsiError, match="evaluate the run or the weights file"):
         depthsi.evaluate(exported, "path/to/folder")
     assert not list(tmp_path.iterdir())
 

@@ -31,7 +31,7 @@ def dry(capfd, *arguments):
 
 
 def program(path, text):
-    """An executable script in place of a program."""
+    """An executable script instead of a program."""
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return path

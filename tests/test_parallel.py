@@ -349,14 +349,14 @@ def test_meshes_and_what_they_cannot_be(monkeypatch):
         (6, ComputeConfig(), "is 6, which 4 devices cannot share equally: use a multiple of 4"),
         (12, ComputeConfig(accumulate=2), "equally in 2 turns: use a multiple of 8"),
         (8, ComputeConfig(model_devices=8), "model_devices is 8, but there are 4 devices"),
-        (8, ComputeConfig(model_devices=3), "groups of 3 cannot use up"),
+        (8, ComputeConfig(model_devices=3), "cannot be divided into groups of 3"),
     ):
         with pytest.raises(DepthsiError, match=words):
             make_mesh(batch, compute)
     with pytest.raises(DepthsiError, match="pmap cannot do"):
         ComputeConfig(binding="pmap", model_devices=2)
     monkeypatch.setattr(jax, "process_count", lambda: 2)
-    with pytest.raises(DepthsiError, match="pmap works in one process, and there are 2"):
+    with pytest.raises(DepthsiError, match="pmap needs a single process, but there are 2"):
         make_mesh(8, ComputeConfig(binding="pmap"))
 
 

@@ -173,7 +173,7 @@ def test_a_damaged_network_is_one_sentence(run):
     data[-40] ^= 1
     run.weights.write_bytes(data)
     found = report(run.path, analyse=analyse)
-    assert f"No checkpoint in {run.checkpoints} is whole" in found.text
+    assert f"All checkpoints in {run.checkpoints} are damaged" in found.text
     assert "training loss" in found.text
 
 

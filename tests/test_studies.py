@@ -28,7 +28,7 @@ NAMES = (
 
 
 def made_up(here, data, split):
-    """In place of rooms: images with a step in depth, which takes no renderer to be compiled."""
+    """Instead of rooms: images with a step in depth, which takes no renderer to be compiled."""
     rng = np.random.default_rng(len(split))
     rows, cols = np.mgrid[:240, :320] / 320
     tilt = rng.normal(size=(4, 2, 1, 1))

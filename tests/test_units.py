@@ -1,4 +1,4 @@
-"""Guessing what whole numbers of depth count: how far they reach, and the coding of SUN RGB-D."""
+"""Guessing what integers of depth count: how far they reach, and the coding of SUN RGB-D."""
 
 import numpy as np
 import pytest

@@ -124,7 +124,7 @@ def compress_jpeg(image: Image, quality: Scalar | float) -> Image:
       quality: 1 .. 100.
 
     Returns:
-      The image as a reader would decode it, in 0..255 and not rounded to whole numbers.
+      The image as a reader would decode it, in 0..255 and not rounded to integers.
     """
     height, width = image.shape[:2]
     fill = [(0, -size % _BLOCK) for size in (height, width)]

@@ -26,7 +26,7 @@ class Order:
 
         Args:
           count: number of samples.
-          seed: of the shuffling, 0 or more.
+          seed: seed of the shuffling, 0 or more.
           scenes: the scene of each sample; needed by `even_scenes` only.
           even_scenes: samples that each scene has in one pass, as the paper evens its scenes to
             1200 images (section 4.1): of a larger scene a random choice, new in each pass; of a

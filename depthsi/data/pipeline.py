@@ -143,7 +143,7 @@ def training_batches(
     Args:
       pairs: what to read; every process has the same.
       batch_size: samples in a global batch.
-      seed: of the order.
+      seed: seed of the order.
       first_step: number of the first batch.
       even_scenes: see `Order`.
       workers: processes that read samples ahead; 0 for threads of this process, which suit decoders

@@ -57,7 +57,7 @@ def to_counts(depth: Float32[np.ndarray, "H W"]) -> tuple[UInt16[np.ndarray, "H 
         )
     most = (LARGEST_COUNT + 0.5) / (farthest or 1.0)
     per_metre = most // 1000 * 1000 if most >= 1000 else 2.0 ** math.floor(math.log2(most))
-    # float64: a product in float32 could round a whole number of counts away
+    # float64: a product in float32 could round an integer of counts away
     counts = np.rint(np.where(valid, depth, 0).astype(np.float64) * per_metre)
     return np.where(valid, np.clip(counts, 1, LARGEST_COUNT), 0).astype(np.uint16), per_metre
 

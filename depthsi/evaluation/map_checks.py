@@ -16,7 +16,7 @@ FACTORS = {
     256.0: "KITTI's 1/256 m",
     1000.0: "millimetres",
 }
-UNITS = (*FACTORS, 5000.0)  # of whole numbers
+UNITS = (*FACTORS, 5000.0)  # of integers
 NEAR = math.log(1.5)  # how far from such a factor the ratio to the truth may be
 CLOSE = math.log(1.2)  # the same for a unit taken for another, whose factors are nearer to 1
 INVERSE = -0.25  # correlation of log depths below which a prediction must be upside down

@@ -97,7 +97,8 @@ class Stack:
         order = "(h, w, N)" if suffix == ".mat" else "(N, h, w)"
         if maps.ndim != 3 or maps.dtype.kind not in "fiu":
             raise DepthsiError(
-                f"{file} has {maps.dtype} values of shape {maps.shape}; give numbers of shape {order}."
+                f"{file} has {maps.dtype} values of shape {maps.shape}; give numbers of shape"
+                f" {order}."
             )
         if len(maps) != count:
             raise DepthsiError(

@@ -35,8 +35,9 @@ COLUMNS = {
     "dbe_com": Column("DBE com"),
 }
 LEGEND = (
-    "SILog: 100 x RMSE log SI; sq rel/y*^2: with KITTI's divisor; iRMSE, iMAE: in 1/km; scale share:\n"
-    "share of the squared log error that one factor per image removes; edge F, DBE: depth edges (px)."
+    "SILog: 100 x RMSE log SI; sq rel/y*^2: KITTI's divisor; iRMSE, iMAE in 1/km; scale share:"
+    " share\n"
+    "of squared log error that one factor per image removes; edge F, DBE (pixels): depth edges."
 )
 _ARROWS = {"higher": " ↑", "lower": " ↓", "": ""}
 

@@ -120,7 +120,7 @@ def write_artefact(path: PathLike, program: bytes, metadata: Mapping[str, Any]) 
     """Writes an exported network, whole or not at all.
 
     Args:
-      path: of the file, which should end in .stablehlo.
+      path: path of the file, which should end in .stablehlo.
       program: what `jax.export` serialised.
       metadata: of `describe`.
 
@@ -191,7 +191,7 @@ def _members(path: PathLike) -> tuple[bytes, bytes]:
 
 def _check_format(path: PathLike, found: Any) -> None:
     if type(found) is not int or found < 1:
-        raise DepthsiError(f"{path} has the format {found!r:.100}, not a whole number from 1.")
+        raise DepthsiError(f"{path} has the format {found!r:.100}, not an integer from 1.")
     if found > FORMAT:
         raise DepthsiError(
             f"{path} has the format {found}, but this version of depthsi reads {FORMAT} at most:"

@@ -27,7 +27,7 @@ def image_function(
       (b, h, w), at its output cells; and shape and type of the images, with a symbolic b.
 
     Raises:
-      DepthsiError: a network of one's own that needs to know how many images there are.
+      DepthsiError: your own network that needs to know how many images there are.
     """
     sizes = network.settings.sizes
     params = jax.tree.map(np.asarray, dict(network.params))
@@ -48,5 +48,5 @@ def _check_any_batch(metres: Callable[[jax.Array], jax.Array], images: Any) -> N
         reason = " ".join(str(error).split())[:200]
         raise DepthsiError(
             f"The network cannot be exported for any number of images ({reason}): use"
-            " image.shape[0] in place of len(image), and -1 for the batch where it reshapes."
+            " image.shape[0] instead of len(image), and -1 for the batch where it reshapes."
         ) from error

@@ -19,7 +19,7 @@ def write_onnx(path: PathLike, network: TrainedNetwork, output: str) -> None:
     """Writes a network as an ONNX model, whole or not at all.
 
     Args:
-      path: of the file, which should end in .onnx.
+      path: path of the file, which should end in .onnx.
       network: what to write.
       output: which of its maps.
 
@@ -33,7 +33,7 @@ def write_onnx(path: PathLike, network: TrainedNetwork, output: str) -> None:
         raise DepthsiError(
             "ONNX needs jax2onnx, which asks for an older Orbax than training does: in an"
             " environment of its own run pip install jax2onnx jaxtyping pillow safetensors scipy"
-            " tyro, then pip install --no-deps depthsi, and export a file of weights there."
+            " tyro, then pip install --no-deps depthsi, and export a weights file there."
         ) from error
     logging.getLogger("onnx_ir").setLevel(logging.ERROR)  # of constants without a type, by hundreds
     metres, images = image_function(network, output)

@@ -17,7 +17,7 @@ def write_stablehlo(path: PathLike, network: TrainedNetwork, output: str) -> Non
     """Writes a network as one program for every platform, whole or not at all.
 
     Args:
-      path: of the file, which should end in .stablehlo.
+      path: path of the file, which should end in .stablehlo.
       network: what to write.
       output: which of its maps.
 

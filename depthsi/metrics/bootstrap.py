@@ -31,7 +31,7 @@ def bootstrap_intervals(
         `ImageScores.compute`.
       level: share of the resampled numbers inside the interval, in (0, 1).
       resamples: number of them.
-      seed: of the draws; the same seed gives the same draws for sets of the same size.
+      seed: seed of the draws; the same seed gives the same draws for sets of the same size.
 
     Returns:
       For each number its lower and upper end, in the number's unit; NaN for a number that no image

@@ -109,7 +109,7 @@ PROTOCOLS = {
             source="Eigen, Puhrsch & Fergus 2014, Table 2, on its 697 images; crop, caps and "
             "truth as monodepth's evaluate_kitti.py found them by trial and error",
             unsure="The paper states neither its crop nor caps; its truth is the forward distance "
-            "from the scanner in place of camera z, an error that was kept since.",
+            "from the scanner instead of camera z, an error that was kept since.",
         ),
         Protocol(
             "garg_kitti",

@@ -116,7 +116,7 @@ def describe_module(network: nn.Module) -> str:
 
 
 def check_network(model: CustomNet, seed: int = 0) -> None:
-    """Initialises a network of one's own and predicts once, before anything is trained.
+    """Initialises your own network and predicts once, before anything is trained.
 
     Args:
       model: of a run that begins.

@@ -36,7 +36,7 @@ def make_model(
       config: settings as an object; or two_scale, unet, hourglass or custom.
       dtype: of the arithmetic inside; parameters and predictions are float32 with any.
       remat: whether the backward pass computes activations again instead of keeping them all.
-      network: the module that settings of the kind custom stand for: called with images (b, H, W,
+      network: the module of settings of the kind custom: called with images (b, H, W,
         3), RGB on the scale 0..255, it gives log metres (b, h, w), of the sizes `input` and
         `output` of the geometry. Where its `__call__` has an argument `train`, it is told whether
         it is trained.

@@ -63,7 +63,7 @@ class Draw:
 
 
 class _Described(flax.struct.PyTreeNode, nn.meta.AxisMetadata):
-    """Zeros in place of a parameter, with the initialiser that is to draw it."""
+    """Zeros instead of a parameter, with the initialiser that is to draw it."""
 
     value: Any
     draw: Draw = flax.struct.field(pytree_node=False)

@@ -96,7 +96,7 @@ def analyse(
       run: whose network and data are taken.
       split: of its data.
       protocol: of the comparison; the paper's for the data set by default.
-      indices: the images to show and why, in place of the worst, middle and best.
+      indices: the images to show and why, instead of the worst, middle and best.
 
     Raises:
       DepthsiError: no whole checkpoint, data that cannot be read, or nothing to compare.

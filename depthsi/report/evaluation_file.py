@@ -76,7 +76,7 @@ def _read(values: Any) -> StoredEvaluation:
         raise ValueError("no results")
     for name in ("images", "step"):
         if type(values[name]) is not int:
-            raise TypeError(f"{name} is no whole number")
+            raise TypeError(f"{name} is no integer")
     return StoredEvaluation(
         split=str(values["split"]),
         images=values["images"],

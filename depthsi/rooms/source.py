@@ -122,7 +122,7 @@ class RoomsSource:
         Args:
           split: "train", "val" or "test".
           count: number of scenes.
-          seed: of the scenes.
+          seed: seed of the scenes.
           scale_range: see `room`.
 
         Raises:

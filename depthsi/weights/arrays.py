@@ -1,4 +1,4 @@
-"""Named arrays in files of weights, `.safetensors` and `.npz`, read without unpickling anything."""
+"""Named arrays in weights files, `.safetensors` and `.npz`, read without unpickling anything."""
 
 import io
 import math

@@ -60,7 +60,7 @@ def write_network(
     """Writes a network, whole or not at all.
 
     Args:
-      path: of the file, which should end in .safetensors.
+      path: path of the file, which should end in .safetensors.
       network: what to write.
       dtype: of the numbers in the file; bfloat16 halves its size and keeps 8 bits of each.
 
@@ -102,7 +102,7 @@ def read_network(path: PathLike) -> TrainedNetwork:
     """The network that `write_network` wrote.
 
     Args:
-      path: of the file.
+      path: path of the file.
 
     Raises:
       DepthsiError: the file is missing, damaged, or was not written by `write_network`.

@@ -1,6 +1,6 @@
 """Files of weights from the Hugging Face hub or another web server, kept in its cache or ours.
 
-What comes from there is read as any file of weights is: numbers and settings, never code.
+What comes from there is read as any weights file is: numbers and settings, never code.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ def is_remote(model: str | os.PathLike[str]) -> bool:
 
 
 def fetch(model: str) -> Path:
-    """The local copy of a file of weights, which is downloaded once.
+    """The local copy of a weights file, which is downloaded once.
 
     Args:
       model: `hf://USER/REPOSITORY`, with `@REVISION` and `/FILE.safetensors` if they are not main

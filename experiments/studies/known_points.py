@@ -38,7 +38,7 @@ class KnownPoints(Options):
     """The model, and where its maps are looked at: the split val of the data."""
 
     model: str = ""
-    """A run, a file of weights or an exported network."""
+    """A run, a weights file or an exported network."""
     pictures: int = 0
     """Images of the split, evenly spread; 0 for all."""
 
@@ -114,7 +114,7 @@ def measure(lab: Lab) -> dict[str, Any]:
     options = lab.options
     assert isinstance(options, KnownPoints)
     if not options.model:
-        raise DepthsiError("Name a run, a file of weights or an exported network: --model RUN.")
+        raise DepthsiError("Name a run, a weights file or an exported network: --model RUN.")
     predictor = load(options.model)
     name, data = list(lab.data.items())[-1]  # the real images, if they are named
     source = data.open("val", predictor.sizes.image)

@@ -46,8 +46,8 @@ class FolderSource:
     Attributes:
       names: the images' paths relative to the folder, unique, in the order of the index.
       scenes: what each image shows, "" if not known.
-      assumed_units: per metre, of files of whole numbers where no index says; None for none.
-      coding: of whole numbers, as it was given.
+      assumed_units: per metre, of files of integers where no index says; None for none.
+      coding: of integers, as it was given.
       assumed_coding: of the files of `assumed_units`.
       splits: the splits of the folder with their numbers of pairs, "" for pairs without one.
       pairs: those of all splits; not sent along to other processes.
@@ -72,7 +72,7 @@ class FolderSource:
     ) -> None:
         """Reads and checks the index, or lists the folder.
 
-        Where files hold whole numbers and nobody gives their unit, it is guessed from some of them,
+        Where files hold integers and nobody gives their unit, it is guessed from some of them,
         with a warning that says what was assumed.
 
         Args:
@@ -81,9 +81,9 @@ class FolderSource:
           size: (H, W) every pair is brought to by `fit_to`; None leaves each as it is.
           pattern: how the files are named, as `find_pairs` takes it; "" for the index or, without
             one, for the usual names.
-          units_per_metre: of depth files that hold whole numbers, where the index does not say.
+          units_per_metre: of depth files that hold integers, where the index does not say.
           limits: which numbers of the files are depth.
-          coding: of 16-bit whole numbers: "sunrgbd" for that of SUN RGB-D, in millimetres unless a
+          coding: of 16-bit integers: "sunrgbd" for that of SUN RGB-D, in millimetres unless a
             unit is given; "auto" for what the guess of the unit finds, else "plain".
           shares: how much of a folder without splits goes into "val" and "test".
 

@@ -1,4 +1,4 @@
-"""Guesses what whole numbers in depth files count, where nobody says it.
+"""Guesses what integers in depth files count, where nobody says it.
 
 The same median can be millimetres of a room and 1/256 m of a street, so the guess also asks how far
 the depths reach and how many pixels have one. It is refused unless exactly one unit makes sense.
@@ -77,7 +77,7 @@ def guess_units(
     *,
     coding: Literal[Coding, "auto"] = "auto",
 ) -> Guess | None:
-    """The unit of depth files that hold whole numbers; None if they hold floats, that is metres.
+    """The unit of depth files that hold integers; None if they hold floats, that is metres.
 
     Files that cannot be read are passed over: whoever reads them in earnest will say so.
 
@@ -112,7 +112,7 @@ def _guess(
         what = [f"{names[habit.coding]}{habit.units_per_metre:g}" for habit in fitting]
         makes = " or ".join(f"{depth:.2f} m" for depth in depths)
         raise DepthsiError(
-            f"{files[0]} and its like hold whole numbers without a unit, whose median {median:g} "
+            f"{files[0]} and its like hold integers without a unit, whose median {median:g} "
             f"suggests {' or '.join(what) or 'nothing usual'} per metre"
             f"{f', that is a median depth of {makes}' if makes else ''}; {ADVICE}."
         )
@@ -126,7 +126,7 @@ def _guess(
 
 
 def _look(files: Sequence[Path], missing: Sequence[float | int]) -> tuple[np.ndarray, int]:
-    """The whole numbers that are depth in some of the files, and the pixels those files have."""
+    """The integers that are depth in some of the files, and the pixels those files have."""
     chosen = sorted({round(i) for i in np.linspace(0, len(files) - 1, FILES)})
     counted, pixels = [np.empty(0, np.uint16)], 0
     for index in chosen:

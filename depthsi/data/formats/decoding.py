@@ -43,13 +43,13 @@ def read_depth(
         metres.
       units_per_metre: the value for one metre, for instance 1000 if a file counts millimetres;
         None for a file of floats.
-      assumed: the same for a file of whole numbers if `units_per_metre` is None.
+      assumed: the same for a file of integers if `units_per_metre` is None.
       limits: which numbers are depth, by what the user says.
-      sun_rgbd: 16-bit whole numbers are in the coding of SUN RGB-D.
+      sun_rgbd: 16-bit integers are in the coding of SUN RGB-D.
 
     Raises:
       DepthsiError: the file is missing, unreadable, damaged or cut short, too large, of another
-        kind, or does not hold one channel of a type named above; whole numbers without a unit, or
+        kind, or does not hold one channel of a type named above; integers without a unit, or
         floats with one.
       ValueError: a unit outside `UNITS_PER_METRE`, or none for a PNG.
 

@@ -70,7 +70,7 @@ def parse_exr(path: PathLike, data: bytes) -> np.ndarray:
             raise ValueError("pixels that cannot be decoded")
         depth = file.channels(channel.part)[channel.name].pixels
     if depth.dtype.kind != "f":
-        raise DepthsiError(f"{path} holds whole numbers; save float metres.")
+        raise DepthsiError(f"{path} holds integers; save float metres.")
     nothing = NOTHING_IN_HALF if depth.dtype == np.float16 else NOTHING
     return np.where(depth < nothing, depth, 0).astype(np.float32)
 

@@ -77,7 +77,7 @@ def check_extent(path: PathLike, name: str, array: Any) -> None:
     """Refuses an array by what it declares, before memory is taken for it.
 
     Args:
-      path: of the file.
+      path: path of the file.
       name: of the array.
       array: a dataset of h5py's.
 

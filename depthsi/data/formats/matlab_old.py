@@ -78,7 +78,7 @@ def read_stored(
     """The values of an array.
 
     Args:
-      path: of its file.
+      path: path of its file.
       array: one of `stored_arrays`.
       stored: bytes of the file.
       limit: bytes that the array may take, less than so small a file can be meant to hold.

@@ -119,7 +119,7 @@ def _checked(data: bytes) -> tuple[bytes, int, int]:
 
 
 def _entry(data: bytes, at: int, order: str, big: bool) -> tuple[int, int, tuple[int, ...]]:
-    """A tag, its bytes and, where whole numbers of it are needed, its values."""
+    """A tag, its bytes and, where integers of it are needed, its values."""
     tag, kind, count = struct.unpack_from(order + ("HHQ" if big else "HHI"), data, at)
     if kind not in TYPE_BYTES:
         raise ValueError(f"tag {tag} of unknown type {kind}")

@@ -49,7 +49,7 @@ def read_list(path: PathLike) -> tuple[ListedImage, ...]:
       2011_09_26_drive_0002_sync 0000000069 l gt          (with or without annotated depth: nogt)
       2011_09_26/2011_09_26_drive_0022_sync/image_03/data/0000000473.png ...
     where further paths, the other camera's image (monodepth) or the depth and the focal length
-    (BTS), are not needed; "None" in place of the depth means the same as nogt.
+    (BTS), are not needed; "None" instead of the depth means the same as nogt.
 
     Raises:
       DepthsiError: the file is missing, unreadable or without rows, or, naming the line: another
