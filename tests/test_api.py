@@ -129,7 +129,7 @@ def test_resuming_continues_with_the_same_loss_and_data(tmp_path):
 def test_what_cannot_be_is_said_at_once(tmp_path):
     with pytest.raises(depthsi.DepthsiError, match="`val` is given without `train`"):
         depthsi.train(CONFIG, run=tmp_path / "run", val=samples(1))
-    with pytest.raises(depthsi.DepthsiError, match="no sample in what was given for train"):
+    with pytest.raises(depthsi.DepthsiError, match="samples passed for train are empty"):
         depthsi.train(CONFIG, run=tmp_path / "run", train=[])
     assert not (tmp_path / "run").exists()
     network = depthsi.TrainedNetwork(CONFIG.model, {}, ("coarse",), 0)

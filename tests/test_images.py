@@ -58,7 +58,7 @@ def test_grey_bits_and_palettes_of_other_kinds_lose_nothing(tmp_path):
 
 def read_with(words, path):
     """The image, and once more without a warning."""
-    with pytest.warns(DepthsiWarning, match=rf"{path.name}: {words}.* \(said for the first"):
+    with pytest.warns(DepthsiWarning, match=rf"{path.name}: {words}.* \(shown for the first"):
         image = read_image(path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -114,7 +114,7 @@ def test_info_by_pattern_says_what_unit_was_assumed(folder, capsys):
     main(["info", str(folder), "--pattern", pattern])
     printed = capsys.readouterr()
     assert printed.err.startswith("depthsi: The unit of ")
-    assert printed.err.count("1000 per metre assumed") == 1
+    assert printed.err.count("assuming 1000 per metre") == 1
     assert "Warning" not in printed.err
     for i in range(6):
         for kind in ("jpg", "png"):
@@ -122,7 +122,7 @@ def test_info_by_pattern_says_what_unit_was_assumed(folder, capsys):
     main(["info", str(folder), "--pattern", "{split}-{name}.jpg -> {split}-{name}.png"])
     printed = capsys.readouterr()
     assert "5 train, 1 test" in printed.out
-    assert printed.err.count("1000 per metre assumed") == 1
+    assert printed.err.count("assuming 1000 per metre") == 1
 
 
 @pytest.mark.slow

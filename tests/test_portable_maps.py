@@ -86,7 +86,7 @@ def test_pgm_is_whole_numbers_high_byte_first(tmp_path, greatest, head):
     np.testing.assert_array_equal(read_depth(tmp_path / "d.pgm", assumed=1000), expected)
     with Image.open(tmp_path / "d.pgm") as image:
         assert greatest < 65535 or (np.asarray(image) == values).all()
-    with pytest.raises(DepthsiError, match=r"d\.pgm holds uint16, not metres; say how many"):
+    with pytest.raises(DepthsiError, match=r"d\.pgm has uint16 values, not metres; give the"):
         read_depth(tmp_path / "d.pgm")
 
 

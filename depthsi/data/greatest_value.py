@@ -1,4 +1,4 @@
-"""How many pixels hold the greatest number of their files, which often means "no depth"."""
+"""Counts the pixels with the greatest value of their files, which often means "no depth"."""
 
 from typing import NamedTuple, Protocol, runtime_checkable
 

@@ -52,8 +52,8 @@ def to_counts(depth: Float32[np.ndarray, "H W"]) -> tuple[UInt16[np.ndarray, "H 
     farthest = float(depth[valid].max(initial=0.0))
     if farthest > FARTHEST:
         raise DepthsiError(
-            f"the depth {farthest:g} m is over {FARTHEST:g} m, which 16 bits cannot hold beside"
-            " near depths; mark it as missing, or set data.resident False."
+            f"the depth {farthest:g} m is over {FARTHEST:g} m, which 16 bits cannot represent next"
+            " to near depths; mark it as missing, or leave out --data.resident."
         )
     most = (LARGEST_COUNT + 0.5) / (farthest or 1.0)
     per_metre = most // 1000 * 1000 if most >= 1000 else 2.0 ** math.floor(math.log2(most))
@@ -126,7 +126,7 @@ def check_fits(samples: int, size: tuple[int, int], mesh: Mesh) -> None:
             raise DepthsiError(
                 f"data.resident needs {needed / 2**30:.2f} GiB on each of {mesh.size} devices, but"
                 f" {device} can spare {free / 2**30:.2f} GiB: use more devices or fewer samples,"
-                " or set data.resident False."
+                " or leave out --data.resident."
             )
 
 

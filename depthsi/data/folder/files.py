@@ -43,7 +43,7 @@ def _spelt(listing: Listing, path: str, column: str) -> str:
     file = listing.root / path
     if listing.is_file(path):
         return path
-    what = "is a link that leads to no file" if os.path.islink(file) else "does not exist"
+    what = "is a broken link" if os.path.islink(file) else "does not exist"
     try:
         found = listing.find(path)
     except DepthsiError:  # nothing there, or several: as good as missing

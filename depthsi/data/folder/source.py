@@ -1,4 +1,4 @@
-"""A directory of images with depth, listed in its `index.csv` or paired by their names.
+"""A directory of images with depth, listed in an `index.csv` or paired by name.
 
 See `depthsi.data.folder.index` and `depthsi.data.folder.names`.
 """
@@ -93,7 +93,9 @@ class FolderSource:
         """
         low, high = UNITS_PER_METRE
         if not (units_per_metre is None or low <= units_per_metre <= high):
-            raise DepthsiError(f"{units_per_metre:g} units per metre make no sense; correct them.")
+            raise DepthsiError(
+                f"--data.units-per-metre is {units_per_metre:g}; it must be positive."
+            )
         self.root, self.size, self.limits = Path(root), size, limits
         self.index, self.pairs = _list_pairs(self.root, pattern)
         self.shares = shares
@@ -129,8 +131,8 @@ class FolderSource:
         groups = {group_of(row) for row in self.pairs}
         what = "scenes" if len(groups) < len(self.pairs) else "images"
         return [
-            f"{self.root}: {len(groups)} {what} are split by a hash of their names, {what} that are"
-            f" added move no other: val {self.shares.val:g}, test {self.shares.test:g} of them"
+            f"{self.root}: {len(groups)} {what} are split by a hash of their names, so that adding"
+            f" {what} moves no others: val {self.shares.val:g}, test {self.shares.test:g} of them"
         ]
 
     def _note_on_files(self) -> list[str]:
@@ -208,9 +210,12 @@ class FolderSource:
     def _remedy(self) -> str:
         if self.shares != NO_SHARES:
             count = len({group_of(row) for row in self.pairs})
-            return f"; raise --data.val-share or --data.test-share, as {count} scenes are few"
+            return (
+                f"; raise --data.val-share or --data.test-share, since there are only {count}"
+                " scenes"
+            )
         if set(self.splits) == {""}:
-            return "; share them out by --data.val-share 0.1 and --data.test-share 0.1"
+            return "; split them with --data.val-share 0.1 and --data.test-share 0.1"
         return ""
 
     def _guess(self) -> Guess | None:

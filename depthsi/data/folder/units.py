@@ -1,4 +1,4 @@
-"""Guesses what integers in depth files count, where nobody says it.
+"""Guesses the unit of integers in depth files if it is not given.
 
 The same median can be millimetres of a room and 1/256 m of a street, so the guess also asks how far
 the depths reach and how many pixels have one. It is refused unless exactly one unit makes sense.
@@ -19,7 +19,7 @@ from depthsi.errors import DepthsiError
 FILES = 16  # looked at in each group, spread evenly
 ADVICE = (
     "give the units per metre, in the column depth_units_per_metre of the index or by"
-    " --data.units-per-metre (of depthsi info: --units-per-metre)"
+    " --data.units-per-metre (--units-per-metre of depthsi info)"
 )
 Range = tuple[float, float]
 Coding = Literal["plain", "sunrgbd"]
@@ -93,7 +93,8 @@ def guess_units(
     guesses = [guess for guess in found if guess is not None]
     if len({(guess.units_per_metre, guess.coding) for guess in guesses}) > 1:
         raise DepthsiError(
-            " But: ".join(guess.sentence for guess in guesses) + f" Both cannot be: {ADVICE}."
+            " But: ".join(guess.sentence for guess in guesses)
+            + f" These contradict each other: {ADVICE}."
         )
     return guesses[0] if guesses else None
 
@@ -112,14 +113,14 @@ def _guess(
         what = [f"{names[habit.coding]}{habit.units_per_metre:g}" for habit in fitting]
         makes = " or ".join(f"{depth:.2f} m" for depth in depths)
         raise DepthsiError(
-            f"{files[0]} and its like hold integers without a unit, whose median {median:g} "
-            f"suggests {' or '.join(what) or 'nothing usual'} per metre"
+            f"{files[0]} and similar files have integers without a unit, whose median {median:g} "
+            f"suggests {' or '.join(what) or 'no common unit'} per metre"
             f"{f', that is a median depth of {makes}' if makes else ''}; {ADVICE}."
         )
     (habit,), (depth,) = fitting, depths
     units = habit.units_per_metre
     sentence = (
-        f"The unit of {files[0]} and its like is not given: {units:g} per metre assumed "
+        f"The unit of {files[0]} and similar files is not given; assuming {units:g} per metre "
         f"({habit.name}), which makes the median depth {depth:.2f} m."
     )
     return Guess(units, sentence, habit.coding)

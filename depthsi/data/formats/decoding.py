@@ -49,8 +49,8 @@ def read_depth(
 
     Raises:
       DepthsiError: the file is missing, unreadable, damaged or cut short, too large, of another
-        kind, or does not hold one channel of a type named above; integers without a unit, or
-        floats with one.
+        kind, or does not have a single channel of a type named above; or it has integers without a
+        unit, or floats with one.
       ValueError: a unit outside `UNITS_PER_METRE`, or none for a PNG.
 
     Example:
@@ -69,10 +69,12 @@ def read_depth(
     whole_numbers = stored.dtype.kind != "f"
     units = assumed if units_per_metre is None and whole_numbers else units_per_metre
     if whole_numbers and units is None:
-        raise DepthsiError(f"{path} holds {stored.dtype}, not metres; say how many are one metre.")
+        raise DepthsiError(
+            f"{path} has {stored.dtype} values, not metres; give the value of one metre."
+        )
     if not whole_numbers and units not in (None, 1):
         raise DepthsiError(
-            f"{path} holds {stored.dtype}, which is read as metres, but its unit is given as "
+            f"{path} has {stored.dtype} values, which are read as metres, but its unit is given as "
             f"{units:g} per metre; leave the unit empty, or convert the file."
         )
     with np.errstate(all="ignore"):  # overflow to inf, and odd NaN, are missing depth

@@ -1,4 +1,4 @@
-"""Reads photos of all usual kinds as RGB of 8 bits.
+"""Reads photos in all common formats as 8-bit RGB.
 
 Safe to call from several threads: nothing global, such as the list of warning filters, is touched.
 """
@@ -94,7 +94,7 @@ def _decoded(data: bytes, path: PathLike) -> tuple[np.ndarray, Opened]:
             )
         pixels, lost = _converted(opened)
     for what in lost:
-        warn_once(what, f"{path}: {what} (said for the first such image only).")
+        warn_once(what, f"{path}: {what} (shown for the first such image only).")
     return pixels, opened
 
 
@@ -166,7 +166,7 @@ def as_rgb(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def _converted(opened: Opened) -> tuple[np.ndarray, list[str]]:
-    """The image as RGB of 8 bits, and words for what that leaves out."""
+    """The image as 8-bit RGB, and a description of what this drops."""
     image, lost = opened.image, []
     if getattr(image, "n_frames", 1) > 1:
         lost.append("only the first of its images is read")
@@ -200,7 +200,7 @@ def image_uint8(array: np.ndarray) -> UInt8[np.ndarray, "H W 3"]:
         raise DepthsiError(f"An image must be uint8 (0..255) or floats (0..1), not {array.dtype}.")
     if not (array.min() >= 0 and array.max() <= 1):  # NaN fails too
         raise DepthsiError(
-            f"An image of floats must lie in 0..1, but this one spans {array.min():g} to"
+            f"An image of floats must be in 0..1, but this one ranges from {array.min():g} to"
             f" {array.max():g}: convert 0..255 to uint8, and undo any other normalisation."
         )
     return np.round(array * 255).astype(np.uint8)

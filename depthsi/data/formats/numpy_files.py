@@ -77,7 +77,7 @@ def parse_npz(path: PathLike, data: bytes) -> np.ndarray:
         chosen = next(iter(members)) if len(members) == 1 else MEMBER
         if chosen not in members or len(archive.infolist()) != len(members):
             raise DepthsiError(
-                f"{path} holds the arrays {', '.join(sorted(members))[:500] or 'none'}; "
+                f"{path} has the arrays {', '.join(sorted(members))[:500] or 'none'}; "
                 f"call the depth {MEMBER!r} or save it alone."
             )
         # The widest type, and a header.
@@ -145,7 +145,7 @@ def npy_array(
     """
     what = name or "it"
     if not data.startswith(SIGNATURE):
-        raise ValueError(f"{what} is no array of NumPy's")
+        raise ValueError(f"{what} is not a NumPy array")
     start = 10 if data[6] == 1 else 12  # version 1 has the shorter length field
     end = start + int.from_bytes(data[8:start], "little")
     header = HEADER.fullmatch(data[start:end].decode("latin1")) if end <= MAX_HEADER else None

@@ -144,11 +144,11 @@ def _find(directory: Path) -> Path:
         found = []
     if not found:
         raise DepthsiError(
-            f"{directory} holds no prepared data: there is no {SUMMARY}. Make it with depthsi "
+            f"{directory} has no prepared data: there is no {SUMMARY}. Create it with depthsi "
             "prepare."
         )
     if len(found) > 1:
         raise DepthsiError(
-            f"{directory} holds several prepared data sets; name one: {first_few(map(str, found))}."
+            f"{directory} has several prepared data sets; choose one: {first_few(map(str, found))}."
         )
     return found[0]
