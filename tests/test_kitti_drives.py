@@ -342,7 +342,7 @@ def test_maps_of_another_size_are_named(source, tmp_path):
 
 def test_what_is_missing_in_the_layout_is_named(source, tmp_path):
     (tmp_path / "empty").mkdir()
-    with refused("empty; give the folder that holds 2011_09_26"):
+    with refused("empty; give the folder that contains 2011_09_26"):
         open_kitti_depth(tmp_path / "empty")
     with refused("none is not a folder"):
         open_kitti_depth(tmp_path / "none")
@@ -352,8 +352,8 @@ def test_what_is_missing_in_the_layout_is_named(source, tmp_path):
         open_kitti_depth(source, depth="annotated")
     for part, words in (
         ("velodyne_points/timestamps.txt", "timestamps.txt does not exist"),
-        ("velodyne_points/data", "velodyne_points/data holds no scans"),
-        ("image_03/data", "image_03/data holds no images"),
+        ("velodyne_points/data", "velodyne_points/data has no scans"),
+        ("image_03/data", "image_03/data has no images"),
         ("oxts/data", "oxts/data does not exist; complete the drive, or keep the images"),
     ):
         path = drive_file(source, part)

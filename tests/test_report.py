@@ -135,8 +135,8 @@ def test_no_name_becomes_markup(name, tmp_path):
 def test_what_a_program_gave_is_named(tmp_path):
     given = small_config(data=CustomData(name="mine"), loss=CustomConfig(name="f"))
     found = report(made_run(tmp_path / "given", given).path)
-    assert "A program gave the samples and loss of this run: train it from Python" in found.text
-    assert "A program gave" not in report(made_run(tmp_path / "plain").path).text
+    assert "A program passed the samples and loss of this run: train it from Python" in found.text
+    assert "A program passed" not in report(made_run(tmp_path / "plain").path).text
 
 
 def test_markup_escapes_all_but_itself():
@@ -157,9 +157,9 @@ def test_what_is_missing_is_a_sentence(tmp_path):
     run = made_run(tmp_path / "bare", lines=False)
     found = report(run.path, analyse=no_network)
     assert f"Not evaluated yet: run depthsi evaluate {run.path}" in found.text
-    assert "metrics.jsonl is not there: the run has logged nothing yet." in found.text
+    assert "metrics.jsonl does not exist: the run has not logged anything yet." in found.text
     assert found.text.count("no checkpoint yet: train it first.") == 1
-    assert "No predictions, see Images." in found.text
+    assert "There are no predictions, see Images." in found.text
     assert "depthsi train tiny" in found.text
     assert found.tags.count("polyline") == 0
 
@@ -303,11 +303,11 @@ def test_the_command_writes_where_it_says(run, tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ([], "No run is named"),
+        ([], "No run was given"),
         (["nowhere"], "nowhere is not a run: there is no nowhere/config.json."),
         (["good", "nowhere"], "nowhere is not a run"),
         (["damaged"], "damaged/config.json cannot be read"),
-        (["good", "--out", "."], "--out . is a directory: name a file in it"),
+        (["good", "--out", "."], "--out . is a directory: give a file in it"),
         (["good", "--split", "train"], "--split"),
     ],
 )

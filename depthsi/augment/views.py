@@ -21,7 +21,7 @@ Raw = Array | np.ndarray  # samples come from the host
 
 
 class Batch(NamedTuple):
-    """What the networks and the loss see; where `valid` is False `log_depth` means nothing."""
+    """Input of the networks and the loss; `log_depth` is meaningless where `valid` is False."""
 
     image: Float[Array, "*batch H W 3"]  # RGB, 0..255
     log_depth: Float[Array, "*batch h w"]  # natural log of metres
@@ -29,7 +29,7 @@ class Batch(NamedTuple):
 
 
 class View(NamedTuple):
-    """One random choice of the augmentation: what becomes of one sample."""
+    """The random choices of the augmentation for one sample."""
 
     scale: Float[Array, ""]  # enlargement of the image; depth is divided by it
     angle: Float[Array, ""]  # radians, the image turns counter-clockwise

@@ -1,8 +1,8 @@
-"""Named evaluation protocols: what is compared with what, and how the numbers are averaged.
+"""Named evaluation protocols: what is compared with what, and how metrics are averaged.
 
-Published numbers of one data set differ in crop, depth caps, clamping, resizing, ground truth,
-alignment and averaging. Each record below says all of them, where they come from, and what is not
-certain. Depths in metres; caps are strict, min < truth < max.
+Published metrics on the same data set differ in crop, depth caps, clamping, resizing, ground truth,
+alignment and averaging. Each record below specifies all of these, their source, and what is
+uncertain. Depths are in metres; caps are strict, min < truth < max.
 
 Sources: Eigen, Puhrsch & Fergus 2014, https://arxiv.org/abs/1406.2283; Garg et al. 2016,
 https://arxiv.org/abs/1603.04992; BTS, https://arxiv.org/abs/1907.10326; DenseDepth,
@@ -35,13 +35,13 @@ __all__ = [
 
 
 def protocol(name: str) -> Protocol:
-    """The record called `name`.
+    """The protocol called `name`.
 
     Args:
       name: a key of `PROTOCOLS`.
 
     Raises:
-      DepthsiError: there is none; suggests the nearest.
+      DepthsiError: there is no such protocol; the message suggests the nearest name.
 
     Example:
       >>> from depthsi.metrics.protocols import protocol

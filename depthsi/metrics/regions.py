@@ -9,11 +9,11 @@ def cropped_region(protocol: Protocol, size: Size) -> Crop:
     """The protocol's crop of images of `size`.
 
     Args:
-      protocol: whose crop is taken.
+      protocol: protocol whose crop to use.
       size: (H, W) of the images, pixels.
 
     Raises:
-      DepthsiError: the crop is not defined for them, reaches beyond them, or holds no pixel.
+      DepthsiError: the crop is not defined for such images, exceeds them, or has no pixel.
 
     Example:
       >>> from depthsi.metrics.regions import cropped_region
@@ -33,11 +33,11 @@ def cropped_region(protocol: Protocol, size: Size) -> Crop:
 
 
 def evaluated_region(protocol: Protocol, sizes: Geometry, size: Size) -> Crop:
-    """The pixels compared in images of `size`: the crop, as far as the network's output covers.
+    """The pixels compared in images of `size`: the part of the crop that the network covers.
 
     Args:
-      protocol: whose crop is taken.
-      sizes: of the network.
+      protocol: protocol whose crop to use.
+      sizes: geometry of the network.
       size: (H, W) of the images, pixels.
 
     Raises:
@@ -67,11 +67,11 @@ def evaluated_region(protocol: Protocol, sizes: Geometry, size: Size) -> Crop:
 
 
 def describe(protocol: Protocol, box: Crop, size: Size) -> str:
-    """Lines for tables: the protocol, the pixels it means here, and how that differs from it.
+    """Notes for tables: the protocol, the compared pixels, and differences from the protocol.
 
     Args:
-      protocol: what the comparison follows.
-      box: the pixels that are compared.
+      protocol: protocol of the comparison.
+      box: the compared pixels.
       size: (H, W) of the images, pixels.
 
     Raises:

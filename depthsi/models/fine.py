@@ -1,4 +1,4 @@
-"""The fine network: three convolutions that edit the coarse map with what they see locally."""
+"""The fine network: three convolutions that refine the coarse map locally."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Stacked hourglasses to compare with: each looks at the whole image, and each is supervised.
+"""Stacked hourglasses for comparison: each sees the whole image, and each is supervised.
 
 After A. Newell, K. Yang and J. Deng, "Stacked Hourglass Networks for Human Pose Estimation", 2016:
 residual blocks, pooling to a sixteenth of the grid and back with skips, and after every stack a

@@ -39,7 +39,7 @@ class OneStageNet(nn.Module):
         """Black images (batch, H, W, 3) of the network's input size, to initialise it with.
 
         Args:
-          batch: how many.
+          batch: number of images.
         """
         return jnp.zeros((batch, *self.config.sizes.input, 3))
 

@@ -1,4 +1,4 @@
-"""A U-Net to compare with: a contracting path, an expanding path, and skips between them.
+"""A U-Net for comparison: a contracting path, an expanding path, and skips between them.
 
 After O. Ronneberger, P. Fischer and T. Brox, "U-Net: Convolutional Networks for Biomedical Image
 Segmentation", 2015, with its doubling of channels over five levels, but on the grid of output

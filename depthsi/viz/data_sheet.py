@@ -1,4 +1,4 @@
-"""Images of a data set: samples with their depth, and how its depths are distributed.
+"""Images that describe a data set: samples with their depth, and a histogram of depths.
 
 Colours and missing depth are as in `depthsi.viz.depth_maps`.
 """
@@ -35,7 +35,7 @@ def save_data_sheet(
     Args:
       path: of the PNG file, in an existing directory.
       splits: by heading: image (H, W, 3), 0..255, and depth (H, W) in metres of each sample.
-      title: a line over the sheet.
+      title: heading of the sheet.
 
     Raises:
       ValueError: no samples, or an array has another shape.
@@ -91,7 +91,7 @@ def save_histogram(
       path: of the PNG file, in an existing directory.
       edges: (bins + 1) depths in metres, rising.
       shares: by name: (bins) share of the pixels in each bin, 0..1.
-      title: a line over the axes.
+      title: heading of the figure.
 
     Raises:
       DepthsiError: matplotlib is not installed.

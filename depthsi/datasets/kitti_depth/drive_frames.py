@@ -48,13 +48,13 @@ class DriveFrames:
             pictures, depths = drive.pictures[camera], self._depths(drive, camera)
             if not pictures:
                 raise DepthsiError(
-                    f"{drive.folder / camera / 'data'} holds no images; complete the drive, "
-                    "choose the other camera, or take the drive away."
+                    f"{drive.folder / camera / 'data'} has no images; complete the drive, "
+                    "choose the other camera, or remove the drive."
                 )
             if not (depths or self.depth == ANNOTATED):  # some drives have no annotated depth
                 raise DepthsiError(
-                    f"{drive.folder / 'velodyne_points' / 'data'} holds no scans; complete the "
-                    "drive or take it away."
+                    f"{drive.folder / 'velodyne_points' / 'data'} has no scans; complete the "
+                    "drive or remove it."
                 )
             for number in sorted(pictures.keys() & depths.keys()):
                 load = self._loader(drive, camera, number)
@@ -76,16 +76,16 @@ class DriveFrames:
             return
         name = f"{row.frame:010d}"
         if not drive.folder.is_dir():
-            raise DepthsiError(f"{row.place}: {drive.folder} is missing; get it or drop the row.")
+            raise DepthsiError(f"{row.place}: {drive.folder} is missing; add it or remove the row.")
         if row.frame not in drive.pictures[row.camera]:
             folder = drive.folder / row.camera / "data"
             raise DepthsiError(
-                f"{row.place}: there is no image {name} in {folder}; get it or drop the row."
+                f"{row.place}: there is no image {name} in {folder}; add it or remove the row."
             )
         if row.frame not in self._depths(drive, row.camera):
             what = "annotated depth" if self.depth == ANNOTATED else "scan"
             raise DepthsiError(
-                f"{row.place}: {drive.name} has no {what} {name}; get it or drop the row."
+                f"{row.place}: {drive.name} has no {what} {name}; add it or remove the row."
             )
         load = self._loader(drive, row.camera, row.frame)
         yield _frame(drive, row.camera, row.frame, split, load)

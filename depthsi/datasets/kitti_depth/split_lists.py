@@ -79,7 +79,7 @@ def read_lists(paths: Mapping[str, PathLike]) -> dict[str, tuple[ListedImage, ..
                 raise DepthsiError(
                     f"{row.place}: drive {row.drive} is in split {split}, but in split "
                     f"{other_split} in {other.place}; a drive must be in one split only, so "
-                    "correct the lists or prepare them apart."
+                    "correct the lists or prepare them separately."
                 )
     return lists
 
@@ -92,7 +92,7 @@ def _row(text: str, place: str) -> ListedImage:
         annotated = (found["rest"] or "").split(" ")[0] != "None"
     else:
         raise DepthsiError(
-            f"{place}: {text[:120]!r} is not of a known form; write drive, number of the image "
+            f"{place}: {text[:120]!r} does not have a known form; write drive, number of the image "
             "and l or r, such as '2011_09_26/2011_09_26_drive_0022_sync 473 r'."
         )
     return ListedImage(place, found["drive"], camera, int(found["frame"]), annotated)

@@ -108,7 +108,7 @@ def _folders(source: Path) -> dict[str, Path]:
                 )
             found[folder.name] = folder
     if not found:
-        raise DepthsiError(f"{source} holds no directory with d-*.pgm files; check its name.")
+        raise DepthsiError(f"{source} has no directory with d-*.pgm files; check its name.")
     return dict(sorted(found.items()))
 
 
@@ -116,7 +116,7 @@ def _read_scenes(path: Path) -> dict[str, str]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
-        raise DepthsiError(f"{path} cannot be read ({error}); list one scene a line.") from error
+        raise DepthsiError(f"{path} cannot be read ({error}); list one scene per line.") from error
     split: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():

@@ -47,7 +47,7 @@ def read_disparity(path: PathLike) -> UInt16[np.ndarray, "h w"]:
         if pixels.max() <= LARGEST_DISPARITY:
             return pixels.astype(np.uint16)
     raise DepthsiError(
-        f"{path} holds values over {LARGEST_DISPARITY}, which are no Kinect disparities."
+        f"{path} has values over {LARGEST_DISPARITY}, which are not Kinect disparities."
     )
 
 
