@@ -14,7 +14,7 @@ from typing import TextIO
 import tyro
 
 from depthsi import __version__
-from depthsi.commands.settings import DEFAULTS, Start, read_start
+from depthsi.commands.settings import DEFAULTS, Start, as_flags, read_start
 from depthsi.commands.verbs import VERBS, Launch, commands
 from depthsi.compile_cache import keep_compiled_programs
 from depthsi.errors import DepthsiError, DepthsiWarning, StoppedError
@@ -57,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         discard_output()
         raise SystemExit(CLOSED_PIPE) from None
     except DepthsiError as error:
-        complain(str(error))
+        with_settings = words[:1] in (["train"], ["config"], ["launch"])
+        complain(as_flags(str(error)) if with_settings else str(error))
         raise SystemExit(2) from None
     except StoppedError as stopped:
         complain(f"{stopped} Continue with: {_resume_command(arguments)}")

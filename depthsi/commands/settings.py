@@ -7,6 +7,7 @@ also select another kind of data, network, loss or optimiser, which has its own 
 import dataclasses
 import itertools
 import json
+import re
 import typing
 from collections.abc import Sequence
 from pathlib import Path
@@ -151,3 +152,34 @@ def _switches() -> frozenset[str]:
 
 
 _SWITCHES = _switches()
+
+
+def _settings() -> frozenset[str]:
+    """Names of settings in sections, such as "data.root"."""
+    sections = {name: list(kinds.values()) for name, kinds in KINDS.items()}
+    for name, hint in typing.get_type_hints(Config).items():
+        if dataclasses.is_dataclass(hint):
+            sections[name] = [hint]
+    return frozenset(
+        f"{section}.{field.name}"
+        for section, classes in sections.items()
+        for each in classes
+        for field in dataclasses.fields(each)
+    )
+
+
+_SETTING = re.compile(r"(?<![-\w./'\"])[a-z]+\.[a-z_0-9]+(?![\w./'\"]*[\w/'\"]| = )")
+
+
+def as_flags(message: str) -> str:
+    """A message of the library in which settings are written as flags: --data.min-depth.
+
+    What was recorded of a run, as in "was started with data.root = ...", keeps its name.
+    """
+    known = _settings()
+
+    def flag(found: re.Match[str]) -> str:
+        name = found[0]
+        return f"--{name.replace('_', '-')}" if name in known else name
+
+    return _SETTING.sub(flag, message)

@@ -80,7 +80,7 @@ class HangWatch:
                 exit_with_message(
                     f"Nothing has happened for {self._allowed:g} minutes after {self._after}:"
                     " another process of this run or a device has stopped answering. Continue with"
-                    " --resume; compute.hang_minutes is the limit."
+                    " --resume; --compute.hang-minutes is the limit."
                 )
 
 
