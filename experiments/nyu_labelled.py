@@ -7,8 +7,8 @@ Hardware:  2 CPU cores; on a GPU use --width 1 and more samples.
 Time:      about half an hour on an idle machine.
 Result:    experiments/results/nyu_labelled.md and .json; the settings were chosen on the split
            `val`, the split `test` was evaluated once. `python -m experiments.record` wrote them.
-           Random keys have been derived otherwise since: the same command gives other bits.
-           experiments/nyu_row/run.py, which begins on rooms, goes further.
+           Random keys have been derived differently since, so the same command gives slightly
+           different results. experiments/nyu_row/run.py, which starts on rooms, goes further.
 """
 
 import dataclasses
@@ -32,11 +32,11 @@ class Arguments:
     width: float = 0.25
     """Width of both networks."""
     coarse_samples: int = 80_000
-    """Of the first stage: 111 passes over the images."""
+    """Samples of the first stage: 111 passes over the images."""
     fine_samples: int = 24_000
-    """Of the second stage."""
+    """Samples of the second stage."""
     seed: int = 0
-    """Of everything random."""
+    """Random seed."""
     resume: bool = False
     """Continue an interrupted run."""
 

@@ -1,7 +1,8 @@
-"""Pre-training of coarse/conv1 to conv5 as a classifier of images (paper, section 3.3).
+"""Pretrains coarse/conv1 to conv5 as a classifier of images (paper, section 3.3).
 
-Question:  what do convolutions that learned to name things, as the authors' did on ImageNet, give
-           to the coarse network? The paper finds random weights "not very" much worse.
+Question:  how much does the coarse network gain from convolutions pretrained on classification,
+           like those of the authors on ImageNet? The paper finds random weights "not very" much
+           worse.
 Command:   python -m experiments.pretrain_classifier --data imagenet2012 --data-dir DIR \
              --out convs.safetensors
            or, for images in DIR/train/CLASS and DIR/val/CLASS:
@@ -60,7 +61,7 @@ class Arguments:
     data: str
     """Name of a TFDS data set with image and label, such as imagenet2012, or the word folder."""
     data_dir: str
-    """Where TFDS keeps its data sets, or the folder."""
+    """Data directory of TFDS, or the folder."""
     out: str
     """File for the convolutions, .safetensors."""
     run: str = "runs/classifier"
@@ -68,17 +69,17 @@ class Arguments:
     epochs: int = 90
     """Passes over the training images."""
     batch_size: int = 128
-    """Images in a step."""
+    """Images per step."""
     learning_rate: float = 0.01
-    """At first."""
+    """Initial learning rate."""
     full: int = 4096
-    """Units of each of the two full layers."""
+    """Units of each of the two fully connected layers."""
     variant: Variant = "A"
     """Rounding of convolutions and pools; see depthsi.geometry."""
     save_every: int = 2000
     """Steps between two checkpoints."""
     seed: int = 0
-    """Of everything random."""
+    """Random seed."""
 
 
 class Classifier(nn.Module):

@@ -133,7 +133,7 @@ def test_what_cannot_be_is_said_at_once(tmp_path):
         depthsi.train(CONFIG, run=tmp_path / "run", train=[])
     assert not (tmp_path / "run").exists()
     network = depthsi.TrainedNetwork(CONFIG.model, {}, ("coarse",), 0)
-    with pytest.raises(depthsi.DepthsiError, match="no data of its own"):
+    with pytest.raises(depthsi.DepthsiError, match="A predictor has no data"):
         depthsi.evaluate(depthsi.Predictor(network))
 
 

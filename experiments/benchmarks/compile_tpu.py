@@ -86,7 +86,7 @@ class Arguments:
     only: str = ""
     """Compile nothing but missing rows that begin with this, such as v5e:16x16."""
     out: str = str(RESULTS / "compile_tpu")
-    """Where the .json and the .md go."""
+    """Path of the .json and .md files to write, without extension."""
 
 
 def compile_case(case: Case) -> dict[str, Any]:

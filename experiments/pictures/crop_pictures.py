@@ -1,7 +1,7 @@
 """Draws every evaluation crop on an image, to see which pixels a table is about.
 
 Question:  which part of an image does each named crop keep?
-Command:   python -m experiments.pictures.crop_pictures PICTURE --out DIRECTORY
+Command:   python -m experiments.pictures.crop_pictures IMAGE --out DIRECTORY
 Result:    DIRECTORY/crops.png; a crop that is not defined for the image's size is named.
 """
 

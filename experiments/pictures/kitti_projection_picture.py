@@ -37,7 +37,7 @@ class Arguments:
     scan: str = "000003"
     """Name of the scan."""
     kind: str = "z"
-    """Of depth: z or lidar_x."""
+    """Kind of depth: z or lidar_x."""
 
 
 def dotted(image: np.ndarray, depth: np.ndarray, limits: tuple[float, float]) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The image at the top of the README: rooms not trained on, and their depth.
 
-Question:  what does the network of the package that knows only rooms make of new ones?
+Question:  what does the pretrained network that was only trained on rooms predict for unseen ones?
 Command:   python -m experiments.pictures.readme_picture
 Time:      10 seconds.
 Result:    docs/_static/rooms.png; the first rooms of the split test, none left out.

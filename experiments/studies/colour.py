@@ -1,10 +1,10 @@
-"""What the random colour gain of the training teaches.
+"""The effect of the random colour gain in training.
 
 Question:  the paper multiplies red, green and blue by random factors in [0.8, 1.2]. Does that make
            a network robust to tints, also beyond that range? And does the network still notice a
            tint: can a linear probe of its frozen features tell a tinted image from a natural one?
 Command:   python -m experiments.studies.colour --root ../shared/data/nyu_labelled
-Hardware:  2 CPU cores; --width and --samples raise it to a GPU.
+Hardware:  2 CPU cores; on a GPU, raise --width and --samples.
 Time:      four trainings of about two minutes of one core, half of which other studies share.
 Result:    experiments/results/studies/colour.md, .json and .png.
 

@@ -1,10 +1,10 @@
 """What the fine network adds to the coarse one.
 
-Question:  the paper's fine network hardly changes its numbers, and its maps have been called devoid
+Question:  the paper's fine network hardly changes its metrics, and its maps have been called devoid
            of details. Does the refinement make maps sharper, and are its edges where the true ones
            are?
 Command:   python -m experiments.studies.detail --root ../shared/data/nyu_labelled
-Hardware:  2 CPU cores; --width and --samples raise it to a GPU.
+Hardware:  2 CPU cores; on a GPU, raise --width and --samples.
 Time:      four trainings of three minutes of one core, and as much again for the edges.
 Result:    experiments/results/studies/detail.md, .json and .png.
 """

@@ -1,4 +1,4 @@
-"""What a known distance is worth.
+"""What a known distance gains.
 
 Question:  an image leaves its scale open, and one factor for each image is half of the squared
            log error (scale_share.py). How much of that do 1, 2 or 5 points with a known distance
@@ -35,12 +35,12 @@ METRICS = ("rmse_log", "abs_rel")
 
 @dataclasses.dataclass(frozen=True)
 class KnownPoints(Options):
-    """The model, and where its maps are looked at: the split val of the data."""
+    """The model, and the data on whose split val it is studied."""
 
     model: str = ""
     """A run, a weights file or an exported network."""
     pictures: int = 0
-    """Images of the split, evenly spread; 0 for all."""
+    """Number of images of the split, evenly spaced; 0 for all."""
 
 
 def errors(depth: Float[np.ndarray, " n"], truth: Float[np.ndarray, " n"]) -> dict[str, float]:

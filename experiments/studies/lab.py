@@ -1,8 +1,8 @@
-"""What the studies share: data read once, small trainings that are kept and used again, reports.
+"""Code that the studies share: data read once, small trainings that are reused, and reports.
 
-Every study trains coarse networks of a fraction of the paper's width for minutes, always with the
-same settings but for the one it asks about, and with several seeds. A training is known by its
-settings: studies that need the same one share it, and a study that was interrupted goes on.
+Every study trains coarse networks of a fraction of the paper's width for minutes, with several
+seeds, and with the same settings except for the one it studies. Trainings are stored by their
+settings: studies that need the same training share it, and an interrupted study continues.
 """
 
 import dataclasses
@@ -47,19 +47,19 @@ class Options:
     """The options of every study."""
 
     root: str = ""
-    """Folder of the labelled NYU pairs, with index.csv; none leaves the real images out."""
+    """Folder of the labelled NYU pairs, with index.csv. Default: no real images."""
     seeds: tuple[int, ...] = (0, 1)
-    """Of each training: of parameters, order, augmentation and dropout."""
+    """Random seeds; each drives initialisation, order, augmentation and dropout."""
     width: float = 0.125
-    """Of the networks."""
+    """Width of the networks."""
     samples: int = 6400
-    """That each network trains on."""
+    """Training samples per network."""
     rooms: int = 2000
-    """Procedural rooms to train on."""
+    """Number of procedural rooms to train on."""
     fast: bool = False
-    """Only try out that everything runs: the smallest networks, a few steps, no results."""
+    """Only check that everything runs: the smallest networks, a few steps, no results."""
     runs: str = "runs/studies"
-    """Where the trainings are kept."""
+    """Directory for the training runs."""
     out: str = str(STUDIES)
     """Directory for the tables and figures."""
 

@@ -1,10 +1,10 @@
 """How much of a network's error is one global scale.
 
-Question:  the paper reports that the mean predictor would gain a fifth if it knew each image's
-           mean log depth. How much of the squared log error of a trained network is one factor for
-           each image, and does that depend on the kind of room?
+Question:  the paper reports that the mean predictor would improve by a fifth if it knew each
+           image's mean log depth. How much of the squared log error of a trained network is one
+           factor per image, and does this depend on the kind of room?
 Command:   python -m experiments.studies.scale_share --root ../shared/data/nyu_labelled
-Hardware:  2 CPU cores; --width and --samples raise it to a GPU.
+Hardware:  2 CPU cores; on a GPU, raise --width and --samples.
 Time:      a minute after lam.py and detail.py, whose trainings it looks at.
 Result:    experiments/results/studies/scale_share.md, .json and .png.
 """

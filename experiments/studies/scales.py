@@ -5,7 +5,7 @@ Question:  an image enlarged by s shows a world s times nearer. A network traine
            outside that range, trained with the scale (lambda 0) and without (1)? And what happens
            to rooms that are larger as a whole, which no image shows?
 Command:   python -m experiments.studies.scales
-Hardware:  2 CPU cores; --width and --samples raise it to a GPU.
+Hardware:  2 CPU cores; on a GPU, raise --width and --samples.
 Time:      four trainings of about two minutes of one core.
 Result:    experiments/results/studies/scales.md, .json and .png.
 """

@@ -1,7 +1,8 @@
-"""Which way back from cells of 4x4 pixels to pixels loses least.
+"""Which upsampling from cells of 4x4 pixels to pixels loses least.
 
-Question:  the networks predict one depth for 4x4 pixels. If these were all true, how far from the
-           truth would the map be at its own size, repeated, interpolated, and guided by the image?
+Question:  the networks predict one depth for 4x4 pixels. If all of these were correct, how far from
+           the ground truth would the full-size map be when cells are repeated, interpolated, or
+           upsampled guided by the image?
 Command:   python -m experiments.studies.upsampling --root ../shared/data/nyu_labelled
 Hardware:  one CPU core.
 Time:      half a minute; nothing is trained.
