@@ -1,4 +1,4 @@
-"""Which pixel is which: sizes of the two networks, the map from output cells to pixels, crops.
+"""Sizes of the two networks, the mapping from output cells to pixels, and evaluation crops.
 
 Sizes are (H, W) in pixels, positions (row, column) of pixel centres, row 0 at the top.
 Source: the paper's table of sizes; it leaves the rounding of convolutions and pools open, and
@@ -54,9 +54,9 @@ class Geometry:
     Attributes:
       name: data set, "nyu" or "kitti".
       variant: rounding of convolutions and pools, see the module docstring.
-      image: size samples are brought to before augmentation (half the camera's resolution).
-      input: what the coarse network sees.
-      fine_input: what the fine network sees, the bottom rows of `input`.
+      image: size to which samples are resized before augmentation (half the camera's resolution).
+      input: input size of the coarse network.
+      fine_input: input size of the fine network, the bottom rows of `input`.
       output: size of both networks' log-depth maps.
     """
 
@@ -99,7 +99,7 @@ class Geometry:
 
     @property
     def features(self) -> Size:
-        """Size of Coarse 5 after its pool: what the full layers look at."""
+        """Size of Coarse 5 after its pool, the input of the fully connected layers."""
         pooled = self.pool1.output(self.conv1.output(self.input))
         return self.pool.output(self.pool.output(pooled))
 
@@ -114,7 +114,7 @@ class Geometry:
     def focal_length(self, size: Size) -> float:
         """Focal length, in pixels, of a photo of `size` = (H, W) by the data set's camera.
 
-        The photo is one that, scaled until it just covers `image`, has the scale of the data.
+        The photo is assumed to have the scale of the data when it is scaled to just cover `image`.
         """
         factor = max(self.image[0] / size[0], self.image[1] / size[1])
         return FOCAL_LENGTHS[self.name] / factor
@@ -142,7 +142,7 @@ def geometry(name: str, variant: str = "A") -> Geometry:
     """The geometry called `name` ("nyu" or "kitti") in `variant` ("A", "B" or "C").
 
     Raises:
-      DepthsiError: no such geometry or variant.
+      DepthsiError: there is no such geometry or variant.
     """
     makers = {"nyu": nyu, "kitti": kitti}
     if name not in makers:
@@ -187,7 +187,7 @@ def crop(name: str, size: Size) -> Crop:
     truncated; `kb` is the KITTI benchmark's 352x1216 at the bottom centre; `none` keeps everything.
 
     Raises:
-      DepthsiError: unknown name, or a size the crop is not defined for.
+      DepthsiError: the name is unknown, or the crop is not defined for this size.
     """
     if name not in CROPS:
         raise DepthsiError(f"No crop is called {name!r}: choose one of {', '.join(CROPS)}.")

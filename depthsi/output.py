@@ -38,11 +38,10 @@ def can_encode(text: str, stream: Any) -> bool:
 
 
 def printable(text: str) -> str:
-    """A message in one line that a terminal shows as it is, whatever stands in the names it quotes.
+    """A one-line message that is safe to show on a terminal, whatever names it quotes.
 
-    Signs that a terminal obeys instead of showing, line ends among them, become escapes such as
-    \\x1b, and so do those that turn the direction of writing. The middle of what is very long is
-    left out.
+    Control characters, including line ends, and characters that change the direction of writing
+    become escapes such as \\x1b. The middle of a very long message is left out.
     """
     if len(text) > LONGEST:
         left_out = len(text) - LONGEST
@@ -58,7 +57,7 @@ def complain(text: str, stream: Any = None) -> None:
 
 
 def discard_output() -> None:
-    """Sends what is still to be printed on standard output nowhere, also at the end."""
+    """Discards what remains to be printed on standard output, also at exit."""
     null = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(null, sys.stdout.fileno())
@@ -69,7 +68,7 @@ def discard_output() -> None:
 
 
 def say(text: str) -> None:
-    """Prints a line for as long as somebody reads: work goes on without its reader."""
+    """Prints a line if standard output is still open; work continues if it is not."""
     try:
         print(text, flush=True)
     except BrokenPipeError:

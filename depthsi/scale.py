@@ -33,7 +33,7 @@ class ScaleInterval(NamedTuple):
 
 
 def log_scale_range(log_scales: Float[np.ndarray, " n"]) -> dict[str, float]:
-    """The middle `SHARE` of the images' best log scales, as metrics of an evaluation.
+    """The central `SHARE` of the images' best log scales, as metrics of an evaluation.
 
     Args:
       log_scales: alpha of Eq. 1 of each image, mean(log target - log prediction).
@@ -50,11 +50,11 @@ def log_scale_range(log_scales: Float[np.ndarray, " n"]) -> dict[str, float]:
 
 
 def describe_scale(val: Mapping[str, Any], output: str) -> dict[str, Any]:
-    """What a network keeps of `log_scale_range`; nothing where it was not measured.
+    """The entries of `log_scale_range` to store with a network; empty if it was not measured.
 
     Args:
       val: metrics of an evaluation.
-      output: the map that was evaluated.
+      output: the evaluated output.
     """
     try:
         low, high = math.exp(val["log_scale_low"]), math.exp(val["log_scale_high"])
@@ -66,7 +66,7 @@ def describe_scale(val: Mapping[str, Any], output: str) -> dict[str, Any]:
 
 
 def stored_interval(about: Mapping[str, Any], output: str) -> ScaleInterval | None:
-    """The interval that `describe_scale` kept; None if it is missing, odd, or of another output."""
+    """The interval stored by `describe_scale`; None if missing, invalid, or of another output."""
     found: Any = about.get(ENTRY)
     try:
         low, high, images = float(found["low"]), float(found["high"]), int(found["images"])
@@ -82,16 +82,16 @@ def log_scale_at(
     cols: Sequence[int],
     metres: Sequence[Any],
 ) -> Float[Array, ""]:
-    """What to add to a map so that its mean log error at some pixels is 0.
+    """The constant to add to a log depth map so that its mean log error at some pixels is 0.
 
     It is `depthsi.losses.optimal_log_scale` of these pixels, the closed form of least squares:
     mean(ln metres - log_depth). Source: Eigen et al. 2014, Eq. 1 (https://arxiv.org/abs/1406.2283).
 
     Args:
       log_depth: log metres.
-      rows: (n,) of the pixels.
-      cols: (n,) of the pixels.
-      metres: (n,) their true depth.
+      rows: (n,) rows of the pixels.
+      cols: (n,) columns of the pixels.
+      metres: (n,) true depth of the pixels.
 
     Returns:
       log metres.
@@ -117,8 +117,8 @@ def known_scale(depth: Float32[np.ndarray, "H W"], known: Mapping[Any, float | i
         (0.5, 0.25), are fractions of width and height.
 
     Raises:
-      DepthsiError: a point outside the image or where nothing is predicted, a distance that is not
-        positive, or no point.
+      DepthsiError: a point lies outside the image or where nothing is predicted, a distance is not
+        positive, or there is no point.
 
     Example:
       >>> import numpy as np

@@ -18,7 +18,7 @@ TEXTS = (".txt", ".md", ".rst", ".csv", ".json", ".yaml", ".yml", ".toml", ".xml
 
 
 def existing(rows: Iterable[IndexRow], root: Path, index: Path) -> Iterator[IndexRow]:
-    """The rows with the paths of their files as they are spelt in the folder.
+    """The rows with the paths of their files as they are spelled in the folder.
 
     A name that has its accents composed where the file's has not, or the other way round, is
     taken for the file's.

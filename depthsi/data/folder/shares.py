@@ -60,7 +60,7 @@ def share_out(rows: Sequence[IndexRow], shares: Shares, index: Path) -> tuple[In
 
 
 def group_of(row: IndexRow) -> str:
-    """What must not be torn apart.
+    """The group to which a pair belongs, which is never split.
 
     The scene; in an index without scenes the directory of the image, as long as it has a name that
     may be a scene's; else the image itself, since a pattern would name the scene if there were one.

@@ -77,7 +77,7 @@ def finished_note(records: Path, notes: Path, shard: Shard) -> Note | None:
 
 
 def write_shard(records: Path, notes: Path, shard: Shard, encoded: Iterable[bytes]) -> int:
-    """Writes the records of a shard under its name, whole or not at all.
+    """Writes the records of a shard under its name, atomically.
 
     Returns:
       Their total size in bytes.
