@@ -91,7 +91,7 @@ def check_unpacked(path: PathLike, name: str, needed: int, stored: int) -> None:
 
     Args:
       path: path of its file.
-      name: of the array.
+      name: name of the array.
       needed: bytes in memory.
       stored: bytes of the file.
 

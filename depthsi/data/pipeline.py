@@ -207,7 +207,7 @@ def to_devices(
 
     Args:
       batches: of this process: its part of each global batch.
-      sharding: of the global batch.
+      sharding: sharding of the global batch.
       ahead: batches kept on the devices before they are asked for.
     """
     waiting: deque[tuple[Array, Array]] = deque()

@@ -34,7 +34,7 @@ def to_cells(net: Any, image: Float[Array, "b H W 3"], channels: int) -> Float[A
     Args:
       net: module inside its compact method, with attributes `config`, `dtype` and `remat`.
       image: RGB on the scale 0..255.
-      channels: of the result.
+      channels: number of channels of the result.
     """
     first = nn.remat(_to_cells, static_argnums=2) if net.remat else _to_cells
     return first(net, image, channels)

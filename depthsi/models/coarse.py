@@ -21,7 +21,7 @@ class CoarseNet(nn.Module):
 
     Attributes:
       config: widths, geometry and scales.
-      dtype: of the arithmetic; parameters, fc7 and the result are float32.
+      dtype: type of the arithmetic; parameters, fc7 and the result are float32.
       remat: whether the backward pass computes the inside of each convolution's block again.
 
     Example:

@@ -121,7 +121,7 @@ def check_network(model: CustomNet, seed: int = 0) -> None:
     """Initialises your own network and predicts once, before anything is trained.
 
     Args:
-      model: of a run that begins.
+      model: model of a new run.
       seed: of its parameters and of the images.
 
     Raises:
@@ -154,7 +154,7 @@ def fitted_params(settings: CustomNetworkConfig, network: Any, params: Any, wher
     """Stored parameters in the structure of the module they are to be used in.
 
     Args:
-      settings: of the network.
+      settings: settings of the network.
       network: the module.
       params: nested dictionaries of arrays, whose keys a file made texts of.
       where: they are from, for the message.

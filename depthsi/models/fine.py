@@ -21,7 +21,7 @@ class FineNet(nn.Module):
 
     Attributes:
       config: widths, geometry and scales.
-      dtype: of the arithmetic; parameters, conv3 and the result are float32.
+      dtype: type of the arithmetic; parameters, conv3 and the result are float32.
       remat: whether the backward pass computes the inside of conv1 with its pool again.
 
     Example:

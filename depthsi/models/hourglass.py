@@ -68,7 +68,7 @@ class StackedHourglass(nn.Module):
 
     Attributes:
       config: size, geometry and scales of input and output.
-      dtype: of the arithmetic; parameters, the maps' layers and the result are float32.
+      dtype: type of the arithmetic; parameters, the maps' layers and the result are float32.
       remat: whether the backward pass computes the inside of blocks again.
 
     Example:

@@ -22,7 +22,7 @@ class TwoScaleNet(nn.Module):
 
     Attributes:
       config: widths, geometry and scales.
-      dtype: of the arithmetic; parameters, last layers and results are float32.
+      dtype: type of the arithmetic; parameters, last layers and results are float32.
       remat: whether the backward pass computes the inside of blocks again.
 
     Example:

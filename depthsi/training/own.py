@@ -66,7 +66,7 @@ class Own:
         """Lets your own network predict once; nothing for the others.
 
         Args:
-          config: of a run that begins.
+          config: settings of a new run.
 
         Raises:
           DepthsiError: it does not do as it should.

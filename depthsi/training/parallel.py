@@ -158,6 +158,7 @@ def compile_step(step: Callable[..., Any], mesh: Mesh, sharding: Any) -> jax.sta
     Args:
       step: from `bind`, or something around it.
       mesh: the devices.
-      sharding: of the state, before and after, see `state_sharding`; metrics are everywhere.
+      sharding: sharding of the state, before and after, see `state_sharding`; metrics are
+        everywhere.
     """
     return compilation.jit(step, donate_argnums=0, out_shardings=(sharding, replicated(mesh)))

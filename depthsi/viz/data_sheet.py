@@ -33,7 +33,7 @@ def save_data_sheet(
     """Writes a PNG of images with their depth, two or three pairs in a row of one scale.
 
     Args:
-      path: of the PNG file, in an existing directory.
+      path: path of the PNG file, in an existing directory.
       splits: by heading: image (H, W, 3), 0..255, and depth (H, W) in metres of each sample.
       title: heading of the sheet.
 
@@ -88,7 +88,7 @@ def save_histogram(
     """Writes a PNG of depth histograms over a logarithmic axis.
 
     Args:
-      path: of the PNG file, in an existing directory.
+      path: path of the PNG file, in an existing directory.
       edges: (bins + 1) depths in metres, rising.
       shares: by name: (bins) share of the pixels in each bin, 0..1.
       title: heading of the figure.

@@ -165,7 +165,7 @@ def save_panel(
     The file is written atomically.
 
     Args:
-      path: of the PNG file, in an existing directory.
+      path: path of the PNG file, in an existing directory.
       image: (H, W, 3) RGB, 0..255.
       depth: (h, w) predicted metres, of any size, covering the same field of view as `image`.
       target: (h, w) true metres, of the size of `depth`.
@@ -213,7 +213,7 @@ def save_contact_sheet(
     """Writes a PNG with one sample per row; both depth maps of a row share a colour scale.
 
     Args:
-      path: of the PNG file, in an existing directory.
+      path: path of the PNG file, in an existing directory.
       rows: image, predicted and true depth of each sample, as `save_panel` takes them; the true
         depth may differ in size from the predicted one.
       columns: headings of the columns.

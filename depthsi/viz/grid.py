@@ -65,11 +65,11 @@ def save_grid(
     """Draws rows of cells, replacing the file at `path` in one move.
 
     Args:
-      path: of the PNG file, in an existing directory.
+      path: path of the PNG file, in an existing directory.
       rows: of equal length.
       title: a line over everything, wrapped if it is long; may be empty.
       width: of every image, in inches; whatever its own proportions, it is stretched to that.
-      heights: of the images of each row, in inches.
+      heights: heights of the images of each row, in inches.
     """
     lefts, total_width = _columns(rows, width)
     heads = [HEAD if any(cell.heading for cell in row) else GAP for row in rows]

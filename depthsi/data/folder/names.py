@@ -27,7 +27,7 @@ class Pattern(NamedTuple):
 
     Attributes:
       picture: path of the images, with fields.
-      endings: of the images, any of which may follow `picture`.
+      endings: file extensions of the images, any of which may follow `picture`.
       depth: path of the depth map, with fields.
     """
 

@@ -48,7 +48,7 @@ class FolderSource:
       scenes: what each image shows, "" if not known.
       assumed_units: per metre, of files of integers where no index says; None for none.
       coding: of integers, as it was given.
-      assumed_coding: of the files of `assumed_units`.
+      assumed_coding: coding of the files of `assumed_units`.
       splits: the splits of the folder with their numbers of pairs, "" for pairs without one.
       pairs: those of all splits; not sent along to other processes.
 
@@ -183,7 +183,7 @@ class FolderSource:
         """The depth of pair `index` as it stands in its file; raises as `stored_depth`.
 
         Args:
-          index: of the pair.
+          index: index of the pair.
         """
         return stored_depth(self.root / self._rows[index].depth)
 

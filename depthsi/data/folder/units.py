@@ -29,7 +29,7 @@ class Habit(NamedTuple):
     """A unit in use, and what depth in it usually looks like.
 
     Attributes:
-      units_per_metre: of the files.
+      units_per_metre: unit of the files.
       name: for messages.
       median: range of the median depth, metres.
       far: range of the 99th percentile, metres.

@@ -48,7 +48,7 @@ def parse_exr(path: PathLike, data: bytes) -> np.ndarray:
       DepthsiError: OpenEXR is not installed; not an EXR file; deep pixels; a compression outside
         `COMPRESSIONS`; a data window that is not the whole image; no such channel, or a
         subsampled one, or not a float one; too large.
-      Exception: of any kind, where the bytes are damaged; the library also prints what it finds.
+      Exception: any exception, if the bytes are damaged; the library also prints what it finds.
     """
     if not data.startswith(SIGNATURE):
         raise DepthsiError(f"{path} is not an EXR file; convert it or correct its name.")

@@ -78,7 +78,7 @@ def check_extent(path: PathLike, name: str, array: Any) -> None:
 
     Args:
       path: path of the file.
-      name: of the array.
+      name: name of the array.
       array: a dataset of h5py's.
 
     Raises:

@@ -43,7 +43,7 @@ def open_jpeg(path: PathLike, data: bytes) -> tuple[Image.Image, bytes]:
 
     Raises:
       DepthsiError: too large, or more segments or scans than any real image has.
-      Exception: of any kind, where the bytes are damaged.
+      Exception: any exception, if the bytes are damaged.
     """
     found = without_metadata(path, data)
     # Not by Image.open, which warns of large images and of extras after the first one.

@@ -54,7 +54,7 @@ def parse_npy(path: PathLike, data: bytes) -> np.ndarray:
 
     Raises:
       DepthsiError: not a `.npy` file, or another shape or type.
-      Exception: of any kind, where the bytes are damaged.
+      Exception: any exception, if the bytes are damaged.
     """
     if not data.startswith(SIGNATURE):
         raise DepthsiError(f"{path} is not a .npy file; convert it or correct its name.")
@@ -70,7 +70,7 @@ def parse_npz(path: PathLike, data: bytes) -> np.ndarray:
     Raises:
       DepthsiError: no such array, one that unpacks to more than any depth map, or whatever
         `parse_npy` refuses.
-      Exception: of any kind, where the bytes are damaged.
+      Exception: any exception, if the bytes are damaged.
     """
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
@@ -97,7 +97,7 @@ def array_in_npz(path: PathLike, name: str) -> np.ndarray:
 
     Raises:
       DepthsiError: another type or number of axes, or more than the archive can be meant to hold.
-      Exception: of any kind, where the bytes are damaged.
+      Exception: any exception, if the bytes are damaged.
     """
     stored = os.path.getsize(path)
     with zipfile.ZipFile(path) as archive:
@@ -141,7 +141,7 @@ def npy_array(
 
     Raises:
       DepthsiError: another type or number of axes, or too large.
-      Exception: of any kind, where the bytes are damaged.
+      Exception: any exception, if the bytes are damaged.
     """
     what = name or "it"
     if not data.startswith(SIGNATURE):

@@ -40,7 +40,7 @@ class StoredRecords:
         """Opens the records; none is read yet.
 
         Args:
-          directory: of the prepared data.
+          directory: directory of the prepared data.
           summary: of `read_metadata`.
           split: which records.
           count: how many the index lists.

@@ -25,8 +25,8 @@ class PreparedSource:
     Safe to read from several threads, and to send to other processes, which open it anew.
 
     Attributes:
-      names: of the samples, unique, in order.
-      scenes: of the samples, in the same order; "" where unknown.
+      names: names of the samples, unique, in order.
+      scenes: scenes of the samples, in the same order; "" where unknown.
       splits: the splits with their numbers of samples.
 
     Example:
@@ -99,7 +99,7 @@ class PreparedSource:
         """The depth of sample `index` as it is stored.
 
         Args:
-          index: of the sample.
+          index: index of the sample.
 
         Raises:
           DepthsiError: a damaged file, named.

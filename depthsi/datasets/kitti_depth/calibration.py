@@ -67,7 +67,7 @@ def read_camera(folder: PathLike, camera: str) -> Camera:
     The matrix is P_rect_0x R_rect_00 (R | T).
 
     Args:
-      folder: of the date, with `calib_cam_to_cam.txt` and `calib_velo_to_cam.txt`.
+      folder: folder of the date, with `calib_cam_to_cam.txt` and `calib_velo_to_cam.txt`.
       camera: "image_00" to "image_03".
 
     Raises:

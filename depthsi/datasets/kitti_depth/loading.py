@@ -32,14 +32,14 @@ def load_scan(
     """An image with the laser points of its scan; arguments as of `project`.
 
     Args:
-      picture: of the rectified camera.
-      scan: of the same frame.
+      picture: image of the rectified camera.
+      scan: laser scan of the same frame.
       camera: that took the image.
       frame: its number.
       size: (h, w) both are brought to as by `fit_to`, None to leave them.
       kind: of depth.
       conflict: rule.
-      timestamps: of the scans; None for a scanner that turns evenly.
+      timestamps: timestamps of the scans; None for a scanner that turns evenly.
 
     Raises:
       DepthsiError: a file cannot be used, the image has not the camera's size, the frame has no
@@ -68,8 +68,8 @@ def load_annotated(picture: Path, annotation: Path, *, size: Size | None) -> Rec
     """An image with its official depth map.
 
     Args:
-      picture: of the rectified camera.
-      annotation: of the same camera and frame.
+      picture: image of the rectified camera.
+      annotation: depth map of the same camera and frame.
       size: (h, w) both are brought to by `fit_to`, None to leave them.
 
     Raises:

@@ -39,7 +39,7 @@ def project(
       conflict: of several points at one pixel stays, with "closest_time", the one measured closest
         in time to the exposure (paper, KITTI data), of equally close ones the nearest; with
         "nearest", the one of smallest depth (monodepth).
-      sweep: of the scan; for "closest_time", see `depthsi.datasets.kitti_depth.sweeps.times`.
+      sweep: sweep of the scan; for "closest_time", see `depthsi.datasets.kitti_depth.sweeps.times`.
 
     Raises:
       ValueError: `points` or `matrix` of another shape, an unknown `kind` or `conflict`.

@@ -36,7 +36,7 @@ class Timestamps:
     """The three timestamp files of a drive's scans, one line for each frame.
 
     Attributes:
-      paths: of the start, of the instant the scanner faces forward, and of the end.
+      paths: paths of the start, of the instant the scanner faces forward, and of the end.
       lines: of each file.
     """
 
