@@ -222,7 +222,7 @@ def test_what_a_dry_run_says_of_other_settings(arguments, words, tmp_path, capsy
 def test_unknown_temporaries_are_not_made_up(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(dry_run, "step_memory", lambda *_: StepMemory(10**6, 2 * 10**6, 0, None))
     out = printed(capsys, "train", "tiny", "--run", tmp_path, "--dry-run")
-    assert "parameters 1.0 MB, optimiser 2.0 MB, batch 0.0 MB; activations unknown\n" in out
+    assert "parameters 1.0 MB, optimiser 2.0 MB, batch 0.0 MB; activations are unknown\n" in out
 
 
 @pytest.mark.slow

@@ -353,7 +353,7 @@ def test_python_refuses_other_endings_and_types(network, tmp_path):
 
 def test_onnx_says_where_it_can_be_made(network, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "jax2onnx", None)
-    with pytest.raises(depthsi.DepthsiError, match=r"jax2onnx.* environment of its own"):
+    with pytest.raises(depthsi.DepthsiError, match=r"jax2onnx.* separate environment"):
         depthsi.export(depthsi.Predictor(network), tmp_path / "a.onnx")
     assert not list(tmp_path.iterdir())
 

@@ -97,7 +97,7 @@ def test_a_pattern_chooses_among_files(tmp_path):
         Image.fromarray(np.zeros((6, 8, 3), np.uint8)).save(tmp_path / f"{name}_panel.png")
     with pytest.raises(DepthsiError, match=r"no prediction for 2 of 2 .* 6 depth files, the first"):
         open_predictions(tmp_path, NAMES)
-    with pytest.raises(DepthsiError, match=r"0001_depth\.npy and 0001_depth\.png: choose one form"):
+    with pytest.raises(DepthsiError, match=r"0001_depth\.npy and 0001_depth\.png: select one kind"):
         open_predictions(tmp_path, NAMES, pattern="{name}_depth")
     found = open_predictions(tmp_path, NAMES, pattern="{name}_depth.npy")
     assert (len(found), found.unused) == (2, 0)
