@@ -120,7 +120,9 @@ def test_tiff_of_another_kind_is_refused(tmp_path):
 def test_floats_are_metres_and_nothing_else(tmp_path):
     np.save(tmp_path / "d.npy", np.ones((4, 5), np.float32))
     read_depth(tmp_path / "d.npy", 1)
-    with pytest.raises(DepthsiError, match=r"d\.npy holds float32, .* given as 1000 per metre"):
+    with pytest.raises(
+        DepthsiError, match=r"d\.npy has float32 values, .* given as 1000 per metre"
+    ):
         read_depth(tmp_path / "d.npy", 1000)
     np.save(tmp_path / "d.npy", np.array([[1e300, 1e-300, 2.5]]))
     np.testing.assert_array_equal(read_depth(tmp_path / "d.npy"), [[0, 0, 2.5]])

@@ -383,7 +383,7 @@ def test_a_clamp_hides_no_wrong_unit(name, tmp_path):
 def test_whole_numbers_need_no_unit_where_the_truth_gives_it(tmp_path):
     true = true_maps((48, 64))
     maps = np.round(1000 * np.where(true > 0, true, 3.0)).astype(np.uint16)
-    with pytest.raises(DepthsiError, match="holds uint16, not metres"):
+    with pytest.raises(DepthsiError, match="has values of type uint16, not metres"):
         evaluated(tmp_path / "a", true, maps)
     for alignment in ("median", "log_mean", "scale_shift"):
         found = evaluated(tmp_path / alignment, true, maps, alignment=alignment)

@@ -102,7 +102,7 @@ def test_a_pattern_chooses_among_files(tmp_path):
     found = open_predictions(tmp_path, NAMES, pattern="{name}_depth.npy")
     assert (len(found), found.unused) == (2, 0)
     for pattern in ("depth", "{name}{name}"):
-        with pytest.raises(DepthsiError, match=r"must have \{name\} once"):
+        with pytest.raises(DepthsiError, match=r"must contain \{name\} once"):
             open_predictions(tmp_path, NAMES, pattern=pattern)
 
 
@@ -115,7 +115,7 @@ def test_what_cannot_be_predictions(tmp_path):
     with pytest.raises(DepthsiError, match="cannot contain the predictions of all images"):
         open_predictions(tmp_path / "maps.png", NAMES)
     np.save(tmp_path / "flat.npy", MAPS[0])
-    with pytest.raises(DepthsiError, match=r"holds float32 of shape \(6, 8\); .* \(N, h, w\)"):
+    with pytest.raises(DepthsiError, match=r"has float32 values of shape \(6, 8\); .* \(N, h, w\)"):
         open_predictions(tmp_path / "flat.npy", NAMES)
     np.savez(tmp_path / "two.npz", a=MAPS, b=MAPS)
     for variable in ("", "c"):
@@ -261,10 +261,10 @@ def test_the_middle_image_decides():
 
 def test_whole_numbers_need_their_unit():
     error = whole_numbers_problem(pairs(lambda depth: depth * 1000), "0001.png", "uint16")
-    assert "0001.png holds uint16, not metres" in str(error)
+    assert "0001.png has values of type uint16, not metres" in str(error)
     assert "which suggests 1000." in str(error)
-    assert "suit 256." in str(whole_numbers_problem(pairs(lambda d: d * 256), "x", "uint16"))
-    assert "suit" not in str(whole_numbers_problem([], "x", "uint16"))
+    assert "suggests 256." in str(whole_numbers_problem(pairs(lambda d: d * 256), "x", "uint16"))
+    assert "suggests" not in str(whole_numbers_problem([], "x", "uint16"))
 
 
 def with_holes(maps, hole):
