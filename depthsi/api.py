@@ -189,8 +189,8 @@ def evaluate(
         raise DepthsiError("A predictor has no data: pass the data to evaluate it on as `data`.")
     if isinstance(model.network, ExportedNetwork):
         raise DepthsiError(
-            "An exported network has one output and no parameters: evaluate the run or the file"
-            " of weights it was made from."
+            "An exported network has one output and no parameters: evaluate the run or the"
+            " weights file it was made from."
         )
     source = None if given is None else given_source(given, split, model.sizes.image)
     return evaluate_network(request, EvaluatedNetwork(model.network, what), source)

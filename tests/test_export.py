@@ -212,7 +212,7 @@ KITTI_SIZES = json.loads(json.dumps(dataclasses.asdict(TwoScaleConfig(geometry="
         (lambda m: m.update(sizes=KITTI_SIZES), "sizes that differ"),
         (
             lambda m: (m["settings"].update(model=KITTI), m.update(sizes=KITTI_SIZES)),
-            r"differs from its metadata .* \(b, 184, 612, 3\)",
+            r"differs from its metadata.* \(b, 184, 612, 3\)",
         ),
     ],
 )
@@ -329,10 +329,10 @@ def test_the_command_writes_both_formats(network, file, tmp_path, capsys):
     ("words", "said"),
     [
         (["--out", "a.zip"], "must end in .stablehlo, .safetensors or .onnx"),
-        (["--out", "a.zip", "--format", "stablehlo"], "must end in .stablehlo, as"),
-        (["--out", "a.stablehlo", "--format", "safetensors"], "must end in .safetensors, as"),
-        (["--out", "a.stablehlo", "--dtype", "bfloat16"], "--dtype bfloat16 is for"),
-        (["--out", "a.safetensors", "--output", "coarse"], "--output coarse is for"),
+        (["--out", "a.zip", "--format", "stablehlo"], "must end in .stablehlo to match"),
+        (["--out", "a.stablehlo", "--format", "safetensors"], "must end in .safetensors to match"),
+        (["--out", "a.stablehlo", "--dtype", "bfloat16"], "--dtype bfloat16 only works with"),
+        (["--out", "a.safetensors", "--output", "coarse"], "--output coarse only works with"),
         (["--out", "a.stablehlo"], "is not a run"),
     ],
 )

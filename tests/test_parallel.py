@@ -347,7 +347,7 @@ def test_meshes_and_what_they_cannot_be(monkeypatch):
     assert make_mesh(8, ComputeConfig(model_devices=2)).shape == {"data": 2, "model": 2}
     for batch, compute, words in (
         (6, ComputeConfig(), "is 6, which 4 devices cannot share equally: use a multiple of 4"),
-        (12, ComputeConfig(accumulate=2), "equally in 2 turns: use a multiple of 8"),
+        (12, ComputeConfig(accumulate=2), "equally in 2 parts: use a multiple of 8"),
         (8, ComputeConfig(model_devices=8), "model_devices is 8, but there are 4 devices"),
         (8, ComputeConfig(model_devices=3), "cannot be divided into groups of 3"),
     ):
