@@ -91,11 +91,11 @@ def _read_safetensors(
             entry = file.get_slice(name)
             dtype = entry.get_dtype()
             if dtype not in SAFETENSORS_DTYPES:
-                raise DepthsiError(f"{path} has {name} as {dtype}; {ADVICE}.")
+                raise DepthsiError(f"{path} holds {name} as {dtype}; {ADVICE}.")
             size = math.prod(entry.get_shape()) * np.dtype(SAFETENSORS_DTYPES[dtype]).itemsize
             if size > max_bytes:
                 raise DepthsiError(
-                    f"{path}: {name} has {size} bytes, more than the {max_bytes} accepted."
+                    f"{path} holds {name}: {size} bytes, over the {max_bytes} accepted."
                 )
             array = file.get_tensor(name)
             arrays[name] = array.astype(np.float32) if dtype == "BF16" else array
