@@ -168,7 +168,7 @@ def test_importing_depthsi_initialises_no_backend():
     ("arguments", "words"),
     [
         (["--model.width", "0"], "model.width is 0.0; it must be greater than 0"),
-        (["--schedule.batch-size", "6"], "batch_size is 6, which 4 devices"),
+        (["--schedule.batch-size", "6"], "--schedule.batch-size is 6, which 4 devices"),
         (["--loss.lam", "2"], "loss.lam is 2.0"),
         (["--data.kind", "folder"], "needs a directory"),
         (["--data.kind", "folder", "--data.root", "/nowhere"], "/nowhere"),

@@ -233,7 +233,7 @@ def test_a_dry_run_refuses_what_a_training_would(tmp_path, capsys):
     assert "already has another run" in refusal(capsys, *start)
     assert "is not a run" in refusal(capsys, *start, "--resume")
     start[3] = tmp_path / "new"
-    assert "batch_size is 6, which 4" in refusal(capsys, *start, "--schedule.batch-size", 6)
+    assert "batch-size is 6, which 4" in refusal(capsys, *start, "--schedule.batch-size", 6)
     assert "nowhere" in refusal(capsys, *start, "--init.weights", "nowhere")
     RunDirectory(start[3]).create(tiny())
     assert "20 steps, 160 samples" in printed(capsys, *start, "--resume")

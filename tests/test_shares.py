@@ -127,7 +127,7 @@ def test_shares_that_leave_nothing_are_refused(val, test, capsys):
     with pytest.raises(DepthsiError, match=rf"data\.val_share is {val:g} and data\.test_share"):
         Folder(root="x", val_share=val, test_share=test)
     said = refusal(capsys, "info", "x", "--val-share", val, "--test-share", test)
-    assert f"val_share is {val:g} and test_share {test:g}; both must be at least 0" in said
+    assert f"--val-share is {val:g} and --test-share {test:g}; both must be at least 0" in said
     with pytest.raises(DepthsiError, match=r"data\.val_share is nan"):
         Folder(root="x", val_share=float("nan"))
 

@@ -299,8 +299,16 @@ def test_a_standstill_is_noticed_in_a_step_and_outside(data, tmp_path):
 @pytest.mark.parametrize(
     ("make", "more", "words"),
     [
-        (None, ("--schedule.batch-size", 3), "batch_size is 3, which 2 devices cannot share"),
-        (None, ("--compute.model-devices", 4), "model_devices is 4, but there are 2 devices"),
+        (
+            None,
+            ("--schedule.batch-size", 3),
+            "--schedule.batch-size is 3, which 2 devices cannot share",
+        ),
+        (
+            None,
+            ("--compute.model-devices", 4),
+            "--compute.model-devices is 4, but there are 2 devices",
+        ),
         (None, ("--resume",), "is not a run"),
         (lambda run: (run / "x").write_text(""), ("--resume",), "is not a run"),
         (

@@ -14,14 +14,16 @@ if TYPE_CHECKING:
     from depthsi.data.samples import Source
 
 Size = tuple[int, int]
+SHARED = ("val", "test")  # splits that a share of a folder can become
 
 
 def check_shares(prefix: str, val: float, test: float) -> None:
     """Raises DepthsiError if the shares of val and test leave nothing for training."""
     if not (val >= 0 and test >= 0 and val + test < 1):
+        names = [f"{prefix}{split}_share" if prefix else f"--{split}-share" for split in SHARED]
         raise DepthsiError(
-            f"{prefix}val_share is {val:g} and {prefix}test_share {test:g}; both must be at least"
-            " 0, and together less than 1."
+            f"{names[0]} is {val:g} and {names[1]} {test:g}; both must be at least 0, and together"
+            " less than 1."
         )
 
 

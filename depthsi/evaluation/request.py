@@ -66,7 +66,7 @@ class EvaluationRequest:
 
     def __post_init__(self) -> None:
         if self.seed < 0:
-            raise DepthsiError(f"seed is {self.seed}; it must be at least 0.")
+            raise DepthsiError(f"--seed is {self.seed}; it must be at least 0.")
 
     @property
     def units(self) -> float | None:
