@@ -1,6 +1,6 @@
 """Depth from a single image with the scale-invariant error, in JAX and Flax.
 
-The names below are loaded when they are first used, so that importing `depthsi` is instant.
+The names below are loaded on first use, so that importing `depthsi` is fast.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Training and evaluation from a program, with data, loss and callbacks of its own.
+"""Training and evaluation from Python, with your own data, loss and callbacks.
 
 `depthsi.train` and `depthsi.evaluate` are these functions.
 """
@@ -32,12 +32,12 @@ from depthsi.training.run import train_run
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """A training that has ended.
+    """The result of a training.
 
     Attributes:
-      run: its directory.
-      rows: the lines of its metrics.jsonl, of the splits train and val.
-      network: the module that was trained, if it is one's own.
+      run: directory of the run.
+      rows: the lines of its metrics.jsonl, for the splits train and val.
+      network: the trained module, if you passed your own.
 
     Example:
       >>> result = depthsi.train(config, run="runs/mine", train=samples)  # doctest: +SKIP
@@ -53,7 +53,7 @@ class Training:
         """The trained network; see `depthsi.load`.
 
         Args:
-          checkpoint: newest, best, or the step of one of the checkpoints.
+          checkpoint: newest, best, or the step of a checkpoint.
         """
         return load(self.run, checkpoint=checkpoint, network=self.network)
 
@@ -76,31 +76,30 @@ def train(
     """Trains all stages of a run.
 
     Args:
-      config: all settings; presets are in `depthsi.presets`.
-      run: directory of the run, made, or continued with `resume`.
-      train: samples to train on, in place of `config.data`; see `depthsi.data.given.RandomAccess`.
-      val: samples to evaluate on along the way; without them, what is given as `train` is trained
-        on without evaluation.
-      loss: `f(predictions, targets, *, where) -> (b,)` of log metres (b, h, w), in place of
-        `config.loss`, of which reduction and multiplier stay. `depthsi.losses.in_space` makes one
-        of a loss of metres or disparity.
-      network: a Flax Linen module of one's own, in place of `config.model`, of which the geometry
-        stays. Called with images (b, H, W, 3), RGB on the scale 0..255, of the geometry's `input`
-        size, it gives log metres (b, h, w) of its `output` size; where its `__call__` has an
-        argument `train`, it is told whether it is trained, and dropout has the stream "dropout".
-        It trains in one stage, on as many samples as all stages of `config.schedule` have.
-        `flax.nnx.bridge.to_linen` makes one of an NNX module.
-      optimiser: of optax, in place of `config.optim`; each stage begins with a fresh state.
-      resume: continue the run from its newest checkpoint, with what was given to begin it.
+      config: all settings; see `depthsi.presets` for presets.
+      run: directory of the run; created, or continued with `resume`.
+      train: samples to train on, instead of `config.data`; see `depthsi.data.given.RandomAccess`.
+      val: samples to evaluate on during training; if only `train` is passed, nothing is evaluated.
+      loss: `f(predictions, targets, *, where) -> (b,)` of log metres (b, h, w), instead of that of
+        `config.loss`, whose reduction and multiplier still apply. `depthsi.losses.in_space`
+        converts a loss of metres or disparity.
+      network: your own Flax Linen module, instead of that of `config.model`, whose geometry still
+        applies. It takes images (b, H, W, 3), RGB on the scale 0..255, of the geometry's `input`
+        size, and returns log metres (b, h, w) of its `output` size. If its `__call__` has an
+        argument `train`, it is True in training, and dropout has the stream "dropout". The module
+        trains in one stage, on as many samples as all stages of `config.schedule` together.
+        `flax.nnx.bridge.to_linen` converts an NNX module.
+      optimiser: optax transformation to use instead of `config.optim`; each stage starts with a
+        fresh state.
+      resume: continue the run from its newest checkpoint, with the same arguments.
       on_step: called with (step, metrics) after every step.
       on_eval: called with (step, metrics) after every evaluation on `val`.
-      on_checkpoint: called with (step, directory) when a checkpoint begins to be written.
-      tensorboard: write the metrics for TensorBoard as well.
+      on_checkpoint: called with (step, directory) when the writing of a checkpoint starts.
+      tensorboard: also write the metrics for TensorBoard.
 
     Raises:
-      DepthsiError: settings, samples, a network or a directory that cannot be used, in one
-        sentence.
-      StoppedError: a signal came; the state is saved, and `resume` continues.
+      DepthsiError: the settings, the samples, the network or the directory cannot be used.
+      StoppedError: a signal was received; the state is saved, and `resume` continues.
 
     Example:
       >>> import dataclasses, depthsi, numpy as np
@@ -156,20 +155,21 @@ def evaluate(
     """The metrics of a network or of external predictions, under a named protocol.
 
     Args:
-      model: a predictor, a run, a file of weights, or external predictions as `depthsi evaluate`
+      model: a predictor, a run, a weights file, or external predictions as `depthsi evaluate`
         takes them.
-      data: what to evaluate on: samples (see `depthsi.data.given.RandomAccess`; for a predictor or
-        model only), or the name of a folder of pairs, prepared data, or a run; a run has its own.
-      split: of named data.
-      network: the module of a run or file of weights with a network of one's own; see `load`.
+      data: data to evaluate on: samples (see `depthsi.data.given.RandomAccess`; only for a
+        predictor or model), or the path of a folder of pairs, prepared data, or a run. A run is
+        evaluated on its own data by default.
+      split: split of the data, unless samples are passed.
+      network: the module of a run or weights file with your own network; see `load`.
       options: fields of `EvaluationRequest`, such as protocol="nyu_bts", alignment="median".
 
     Returns:
       The scores: `results[row]["image"]` has the means over images by metric, "pixel" those over
-      all pixels, and `depthsi.evaluation.report.terminal` makes a table of all rows.
+      all pixels, and `depthsi.evaluation.report.terminal` formats a table of all rows.
 
     Raises:
-      DepthsiError: whatever cannot be evaluated, in one sentence.
+      DepthsiError: the request cannot be evaluated.
 
     Example:
       >>> import depthsi
@@ -186,11 +186,11 @@ def evaluate(
             return _evaluate(request, network)
         model = load(model, network=network)
     if data is None:
-        raise DepthsiError("A predictor has no data of its own: say what to evaluate it on.")
+        raise DepthsiError("A predictor has no data: pass the data to evaluate it on as `data`.")
     if isinstance(model.network, ExportedNetwork):
         raise DepthsiError(
-            "An exported network has one output and no parameters: evaluate the run or the file"
-            " of weights it was made from."
+            "An exported network has one output and no parameters: evaluate the run or the"
+            " weights file it was made from."
         )
     source = None if given is None else given_source(given, split, model.sizes.image)
     return evaluate_network(request, EvaluatedNetwork(model.network, what), source)

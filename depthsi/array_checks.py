@@ -1,7 +1,7 @@
-"""What losses and metrics refuse: arrays of a wrong type or shape, in one sentence each.
+"""Checks of the arrays passed to losses and metrics, with one-sentence error messages.
 
-`require_*` look at type and shape alone, so that NumPy arrays, JAX arrays and tracers are checked
-alike; `as_*` check and convert.
+`require_*` only use type and shape, so they check NumPy arrays, JAX arrays and tracers alike;
+`as_*` check and convert.
 """
 
 from typing import Any
@@ -73,7 +73,7 @@ def require_one_map(name: str, value: ArrayLike) -> None:
     """Refuses an array that is not one image.
 
     Raises:
-      ValueError: it has not exactly two axes.
+      ValueError: it does not have exactly two axes.
     """
     if jnp.ndim(value) != 2:
         raise ValueError(f"`{name}` {jnp.shape(value)} must have the shape (h, w): one image.")

@@ -1,8 +1,8 @@
-"""Cameras as far as depth needs them: how many pixels of a photo one radian takes in its middle.
+"""Cameras, described by their focal length in pixels.
 
-A pinhole camera is assumed, with square pixels and the optical axis in the middle of the photo. Its
-focal length in pixels is then all there is to know: an image that is scaled by s has s times the
-focal length, and shows everything under the same angles.
+The camera is assumed to be a pinhole camera with square pixels and the optical axis at the centre
+of the photo. Its focal length in pixels then describes it completely: an image scaled by s has s
+times the focal length, and shows everything under the same angles.
 """
 
 import math
@@ -18,7 +18,7 @@ FIELDS_OF_VIEW = (1.0, 160.0)  # degrees, horizontal: of what is taken for a cam
 
 
 class Photo(NamedTuple):
-    """An image with its camera.
+    """An image with its focal length.
 
     Attributes:
       image: RGB.
@@ -30,10 +30,10 @@ class Photo(NamedTuple):
 
 
 def focal_from_fov(degrees: float | int, width: int) -> float:
-    """Focal length in pixels of an image that is `width` pixels wide and sees this angle across.
+    """Focal length in pixels of an image of this width and horizontal field of view.
 
     Raises:
-      DepthsiError: an angle outside `FIELDS_OF_VIEW`.
+      DepthsiError: the angle is outside `FIELDS_OF_VIEW`.
 
     Example:
       >>> from depthsi.camera import focal_from_fov
@@ -50,10 +50,10 @@ def focal_from_fov(degrees: float | int, width: int) -> float:
 
 
 def focal_from_35mm(millimetres: float | int | None, size: tuple[int, ...]) -> float | None:
-    """Focal length in pixels of an image (H, W), from the equivalent one of 35 mm film.
+    """Focal length in pixels of an image (H, W), from its 35 mm equivalent focal length.
 
-    The diagonals of both pictures are equated, as CIPA DCG-001 defines the equivalent; the photo
-    must not be cropped. What no camera has is taken for unknown.
+    The diagonals of both formats are equated, as CIPA DCG-001 defines the equivalent, so the photo
+    must not be cropped. Implausible values count as unknown.
     """
     if not millimetres:
         return None
@@ -68,7 +68,7 @@ def field_of_view(focal: float | int, width: int) -> float:
 
 
 def check_focal(focal: float | int, width: int) -> None:
-    """Raises DepthsiError unless the focal length, in pixels, is one of a camera."""
+    """Raises DepthsiError unless the focal length, in pixels, is plausible for a camera."""
     least, greatest = FIELDS_OF_VIEW
     if not (0 < focal < math.inf and least <= field_of_view(focal, width) <= greatest):
         lowest, highest = focal_from_fov(greatest, width), focal_from_fov(least, width)

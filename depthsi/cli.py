@@ -1,4 +1,4 @@
-"""The command line: reads a command, runs it, and ends every mistake in one sentence."""
+"""The command line: parses and runs a command, and reports users' mistakes in one sentence."""
 
 import dataclasses
 import difflib
@@ -14,7 +14,7 @@ from typing import TextIO
 import tyro
 
 from depthsi import __version__
-from depthsi.commands.settings import DEFAULTS, Start, read_start
+from depthsi.commands.settings import DEFAULTS, Start, as_flags, read_start
 from depthsi.commands.verbs import VERBS, Launch, commands
 from depthsi.compile_cache import keep_compiled_programs
 from depthsi.errors import DepthsiError, DepthsiWarning, StoppedError
@@ -22,7 +22,7 @@ from depthsi.output import CLOSED_PIPE, complain, discard_output, make_encodable
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line; a user's mistake ends in one sentence and exit code 2."""
+    """Runs the command line; a user's mistake gives a one-sentence message and exit code 2."""
     words, training = _split(list(sys.argv[1:] if arguments is None else arguments))
     for stream in (sys.stdout, sys.stderr):
         make_encodable(stream)
@@ -57,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         discard_output()
         raise SystemExit(CLOSED_PIPE) from None
     except DepthsiError as error:
-        complain(str(error))
+        with_settings = words[:1] in (["train"], ["config"], ["launch"])
+        complain(as_flags(str(error)) if with_settings else str(error))
         raise SystemExit(2) from None
     except StoppedError as stopped:
         complain(f"{stopped} Continue with: {_resume_command(arguments)}")
@@ -69,7 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         complain(f"{where}: {error.strerror or error}.")
         raise SystemExit(2) from None
     except KeyboardInterrupt:
-        complain("interrupted; a training continues with --resume, a preparation by itself.")
+        complain(
+            "interrupted; continue a training with --resume; a preparation continues when run"
+            " again."
+        )
         raise SystemExit(130) from None
     except Exception as error:
         from depthsi.environment import failing_setting
@@ -81,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _check_verb(verb: Sequence[str]) -> None:
-    """Raises DepthsiError for a word that is no command, with the one that it resembles."""
+    """Raises DepthsiError for an unknown command, and suggests a similar one."""
     if verb and not verb[0].startswith("-") and verb[0] not in VERBS:
         near = difflib.get_close_matches(verb[0], VERBS, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"the commands are {', '.join(VERBS)}."
@@ -97,7 +101,7 @@ def _split(words: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _resume_command(arguments: Sequence[str] | None) -> str:
-    """What to type in order to continue the training started with `arguments`."""
+    """The command that continues the training started with `arguments`."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     by_name = Path(sys.argv[0]).name.startswith("depthsi")
     program = ["depthsi"] if by_name else [sys.executable, "-m", "depthsi"]

@@ -1,4 +1,4 @@
-"""Compiled programs kept on disk, so that the second start of a command does not compile again.
+"""Caches compiled programs on disk, so that later starts of a command need not compile again.
 
 Imports no JAX: it reads these environment variables as it is imported.
 """
@@ -21,17 +21,17 @@ _JAX = "JAX_COMPILATION_CACHE_DIR"
 
 
 def keep_compiled_programs(environment: MutableMapping[str, str] = os.environ) -> Path | None:
-    """Lets JAX keep what takes it long to compile in the user's cache directory.
+    """Lets JAX cache programs that are slow to compile in the user's cache directory.
 
-    Several processes can use the directory at once; JAX keeps it under 1 GiB. It has a part for
-    each kind of CPU and version of JAX, since programs compiled on one may not run on another.
-    Whoever has set JAX's own variable keeps that setting. Has no effect once JAX is imported.
+    Several processes can use the directory at once; JAX keeps it below 1 GiB. Each kind of CPU and
+    version of JAX has its own subdirectory, since programs compiled for one may not run on another.
+    JAX's own variable takes precedence if it is set. This has no effect once JAX is imported.
 
     Args:
-      environment: whose `DEPTHSI_CACHE` names the directory, or says off, and which is changed.
+      environment: environment variables to change; `DEPTHSI_CACHE` is the directory, or off.
 
     Returns:
-      The directory; None if it is switched off, or cannot be written.
+      The directory; None if caching is off or the directory cannot be written.
     """
     wanted = environment.get(SWITCH, "")
     if wanted.lower() in ("off", "0", "no", "false") or _JAX in environment or "jax" in sys.modules:
@@ -52,9 +52,9 @@ def keep_compiled_programs(environment: MutableMapping[str, str] = os.environ) -
 
 
 def _remove_torn_entries(directory: Path) -> None:
-    """Removes what a process that was killed had not finished, which JAX would keep for ever.
+    """Removes incomplete entries of killed processes, which JAX would keep forever.
 
-    Of the two files of an entry JAX writes the program first, then the time of its last use.
+    JAX writes the two files of an entry in order: the program, then the time of its last use.
     """
     for program in directory.glob("*-cache"):
         used = program.with_name(program.name.removesuffix("-cache") + "-atime")
@@ -66,7 +66,7 @@ def _remove_torn_entries(directory: Path) -> None:
 
 
 def cache_home(environment: MutableMapping[str, str] = os.environ) -> Path:
-    """The user's directory for what can be had again."""
+    """The user's cache directory."""
     if found := environment.get("XDG_CACHE_HOME"):
         return Path(found)
     if sys.platform == "darwin":
@@ -75,7 +75,7 @@ def cache_home(environment: MutableMapping[str, str] = os.environ) -> Path:
 
 
 def _machine() -> str:
-    """A few letters that tell kinds of CPUs apart."""
+    """A short identifier of the kind of CPU."""
     text = platform.machine() + platform.processor()
     with contextlib.suppress(OSError), open("/proc/cpuinfo", errors="replace") as file:
         for line in itertools.takewhile(str.strip, file):  # the first CPU

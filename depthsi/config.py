@@ -68,7 +68,7 @@ __all__ = [
 ]
 
 DataConfig = Rooms | Folder | Prepared | CustomData
-HIGHER_IS_BETTER = ("d1", "d2", "d3")  # of the numbers of an evaluation
+HIGHER_IS_BETTER = ("d1", "d2", "d3")  # metrics of an evaluation
 LOWER_IS_BETTER = (
     "abs_rel",
     "sq_rel",
@@ -86,19 +86,19 @@ LOWER_IS_BETTER = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
-    """Random changes of a training sample; zeros and ones switch each off.
+    """Random changes of training samples; zeros and ones disable them.
 
     Scale, rotation, colour and flip are the paper's; the others are off unless asked for.
     """
 
     scale: tuple[float, float] = (1.0, 1.5)
-    """Range of the enlargement s; depth is divided by s."""
+    """Range of the scale factor s; depth is divided by s."""
     rotation: float = 5.0
-    """Largest rotation in the image plane, degrees, either way."""
+    """Largest rotation in the image plane, in degrees, in either direction."""
     colour: tuple[float, float] = (0.8, 1.2)
     """Range of the factor on each of red, green and blue."""
     flip: float = 0.5
-    """Probability of mirroring left and right."""
+    """Probability of a horizontal flip."""
     mask_extremes: bool = False
     """Ignore pixels equal to the least or greatest depth of their image, as for raw NYU depth."""
     contrast: tuple[float, float] = (1.0, 1.0)
@@ -108,17 +108,17 @@ class AugmentConfig:
     gamma: tuple[float, float] = (1.0, 1.0)
     """Range of the exponent on values scaled to 0..1, drawn uniformly in its logarithm."""
     blur: float = 0.0
-    """Largest standard deviation of a Gaussian blur, pixels of the network's input."""
+    """Largest standard deviation of a Gaussian blur, in pixels of the network's input."""
     noise: float = 0.0
     """Largest standard deviation of Gaussian noise, on the scale 0..255."""
     jpeg_quality: int = 100
-    """Least quality of a JPEG compression; 100 for none."""
+    """Lowest quality of a JPEG compression; 100 disables it."""
     cut_flip: float = 0.0
-    """Probability of cutting an image at a random row and exchanging the two parts."""
+    """Probability of cutting an image at a random row and swapping the two parts."""
     cut_depth: float = 0.0
     """Probability of showing the true depth as grey values in a random rectangle of the image."""
     erase: float = 0.0
-    """Probability of painting a random rectangle of the image in its mean colour."""
+    """Probability of filling a random rectangle of the image with its mean colour."""
 
     def __post_init__(self) -> None:
         for name in ("scale", "colour", "contrast", "saturation", "gamma"):
@@ -149,7 +149,7 @@ class AugmentConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Averaging:
-    """What the settings of every optimiser have in common, also of one's own."""
+    """Settings that all optimisers share, including your own."""
 
     average: float = 0.0
     """Decay of a moving average of the parameters, such as 0.999, which is then what is evaluated
@@ -162,14 +162,14 @@ class _Averaging:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Optimiser(_Averaging):
-    """What the settings of every optimiser have in common."""
+    """Settings that the built-in optimisers share."""
 
     rate_schedule: Literal["constant", "cosine"] = "constant"
-    """constant as in the paper; cosine: the rate falls to 0 over each stage."""
+    """constant: as in the paper. cosine: the rate falls to 0 over each stage."""
     warmup: int = 0
-    """Steps over which the rate rises from 0 at the start of each stage, fewer than it has."""
+    """Steps over which the rate rises from 0 at the start of each stage; fewer than it has."""
     clip: float = 0.0
-    """Largest global norm of a gradient; 0 leaves gradients as they are."""
+    """Global norm to which gradients are clipped; 0 disables clipping."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -178,14 +178,14 @@ class _Optimiser(_Averaging):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SgdConfig(_Optimiser):
-    """Gradient descent with momentum, and a rate of its own for each layer as in the paper."""
+    """SGD with momentum and a learning rate for each layer, as in the paper."""
 
     kind: Literal["sgd"] = "sgd"
-    """sgd, adamw, muon or custom; each kind has settings of its own."""
+    """Optimiser: sgd, adamw, muon or custom; each kind has its own settings."""
     learning_rate: float = 1.0
     """Factor on the paper's table of learning rates."""
     momentum: float = 0.9
-    """Share of the previous update that is added to the next."""
+    """Momentum (sgd only): share of the previous update that is added to the next."""
     weight_decay: float = 1.0
     """Factor on the authors' table of weight decays."""
 
@@ -200,7 +200,7 @@ class AdamWConfig(_Optimiser):
     """AdamW, with one learning rate for all layers."""
 
     kind: Literal["adamw"] = "adamw"
-    """sgd, adamw, muon or custom; each kind has settings of its own."""
+    """Optimiser: sgd, adamw, muon or custom; each kind has its own settings."""
     learning_rate: float = 1e-3
     """Learning rate of all layers."""
     weight_decay: float = 1e-2
@@ -209,10 +209,10 @@ class AdamWConfig(_Optimiser):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MuonConfig(_Optimiser):
-    """Momentum made orthogonal for the convolution kernels, AdamW for all other parameters."""
+    """Muon (orthogonalised momentum) for convolution kernels, AdamW for all other parameters."""
 
     kind: Literal["muon"] = "muon"
-    """sgd, adamw, muon or custom; each kind has settings of its own."""
+    """Optimiser: sgd, adamw, muon or custom; each kind has its own settings."""
     learning_rate: float = 1e-2
     """Learning rate of the convolution kernels."""
     adamw_rate_factor: float = 0.01
@@ -227,12 +227,12 @@ class MuonConfig(_Optimiser):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CustomOptimConfig(_Averaging):
-    """An optimiser of one's own, given to `depthsi.train` as `optimiser`."""
+    """Your own optimiser, passed to `depthsi.train` as `optimiser`."""
 
     kind: Literal["custom"] = "custom"
-    """sgd, adamw, muon or custom; each kind has settings of its own."""
+    """Optimiser: sgd, adamw, muon or custom; each kind has its own settings."""
     name: str = ""
-    """Name of the optimiser, for the record."""
+    """Name of the optimiser; only recorded."""
 
     warmup: ClassVar[int] = 0
 
@@ -242,25 +242,25 @@ OptimConfig = SgdConfig | AdamWConfig | MuonConfig | CustomOptimConfig
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ScheduleConfig:
-    """How long each stage is, and what happens along the way."""
+    """Lengths of the stages, and intervals of logging, evaluation and saving."""
 
     batch_size: int = 32
-    """Images in a step, over all devices."""
+    """Images per step, over all devices."""
     coarse_samples: int = 2_000_000
-    """Samples the coarse network trains on (the first stage)."""
+    """Training samples of the coarse network (the first stage)."""
     fine_samples: int = 1_500_000
     """Samples the fine network trains on (the second stage); 0 leaves the stage out. A network of
     one stage, any but two_scale, trains on as many as both together."""
     log_every: int = 50
-    """Steps between two lines in metrics.jsonl."""
+    """Steps between two lines of metrics.jsonl."""
     eval_every: int = 2000
-    """Steps between two evaluations on the split `val`; 0 for none."""
+    """Steps between two evaluations on the split `val`; 0 disables them."""
     save_every: int = 2000
-    """Steps between two checkpoints; each stage's end is saved in any case."""
+    """Steps between two checkpoints; the end of each stage is always saved."""
     keep: int = 3
-    """Number of newest checkpoints kept."""
+    """Number of newest checkpoints to keep."""
     best: str = "rmse_log_si"
-    """Number of the evaluations on `val` whose best checkpoint is kept as well: the state with the
+    """Metric of the evaluations on `val` whose best checkpoint is kept as well: the state with the
     least (of d1, d2, d3 the greatest) is saved whenever it is found."""
 
     def __post_init__(self) -> None:
@@ -278,14 +278,14 @@ class ScheduleConfig:
         names = (*LOWER_IS_BETTER, *HIGHER_IS_BETTER)
         if self.best not in names:
             raise DepthsiError(
-                f"schedule.best is {self.best!r}, no number of the evaluations: choose one of"
+                f"schedule.best is {self.best!r}, not a metric of the evaluations: choose one of"
                 f" {', '.join(names)}."
             )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InitConfig:
-    """Weights a run starts from, instead of random ones."""
+    """Weights to start from, instead of random ones."""
 
     weights: str = ""
     """A run, for its newest checkpoint, one of its checkpoints (such as RUN/checkpoints/2000), a
@@ -297,19 +297,19 @@ class InitConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ComputeConfig:
-    """How the devices share a step: what may change from one start of a run to the next."""
+    """How devices share a step; these settings may differ between starts of a run."""
 
     binding: Literal["jit", "pmap"] = "jit"
-    """jit on a mesh of all devices, or pmap over them."""
+    """jit: on a mesh of all devices. pmap: mapped over the devices."""
     model_devices: int = 1
-    """Devices that share fc6 and fc7, each holding a part; 1 for copies everywhere."""
+    """Number of devices that share fc6 and fc7; 1 keeps a copy on every device."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the networks' arithmetic in training; parameters, loss and optimiser stay float32, and so
+    """Precision of the networks in training; parameters, loss and optimiser stay float32, and so
     do evaluations and predictions."""
     accumulate: int = 1
-    """Parts a batch is computed in one after the other, to save memory; the result is the same."""
+    """Number of parts in which a batch is computed, to save memory; the result is the same."""
     remat: bool = False
-    """Compute activations a second time in the backward pass, instead of keeping them."""
+    """Recompute activations in the backward pass instead of storing them."""
     hang_minutes: float = 10.0
     """Minutes without a step or an evaluated batch after which a process gives up waiting for the
     others or for its devices, three times that for what is compiled or saved; 0: wait forever."""

@@ -1,11 +1,11 @@
-"""Settings as plain values for JSON, and back, checked.
+"""Converts settings to plain values for JSON and back, with checks.
 
-What is written carries the number of its format. Settings of an older format are brought to the
-present one first, so that runs stay readable:
+Written settings have a format number. Settings of an older format are migrated first, so that runs
+stay readable:
 
-  a new field       needs no new format if its default is what was done before it was there
-  anything else     a renamed or removed field, a default that changes: raise `FORMAT`, and add a
-                    function to `_MIGRATIONS` that turns the format before into it
+  a new field       needs no new format if its default keeps the previous behaviour
+  anything else     a renamed or removed field, or a changed default: increase `FORMAT`, and add a
+                    function to `_MIGRATIONS` that converts the previous format
 """
 
 import dataclasses
@@ -22,23 +22,24 @@ FORMAT = 3
 
 
 def to_dict(config: Config) -> dict[str, Any]:
-    """`config` as plain values for JSON, with the number of their format."""
+    """`config` as plain values for JSON, with the format number."""
     return {"format": FORMAT} | dataclasses.asdict(config)
 
 
 def config_from_dict(values: Any) -> Config:
-    """The settings that `to_dict` of this or an earlier version made into `values`.
+    """The settings from which `to_dict` of this or an earlier version made `values`.
 
-    A missing field has its default, which is what was done before the field was there.
+    A missing field gets its default, which keeps the behaviour of versions without the field.
 
     Raises:
-      DepthsiError: a later format, an unknown field, or a value of another type, with its place.
+      DepthsiError: the format is later, a field is unknown, or a value has the wrong type; the
+        message names the field.
     """
     if not isinstance(values, dict):
         raise DepthsiError(f"config must be an object with fields, not {values!r}.")
     found = values.get("format", 1)
     if type(found) is not int or found < 1:
-        raise DepthsiError(f"config.format is {found!r}; it must be a whole number from 1.")
+        raise DepthsiError(f"config.format is {found!r}; it must be an integer from 1.")
     if found > FORMAT:
         raise DepthsiError(
             f"config.format is {found}, but this version of depthsi reads {FORMAT} at most: install"

@@ -18,12 +18,12 @@ _OWN = ("kind", "learning_rate", "weight_decay", "multiplier", "space", "pairs")
 
 
 def with_kind(config: Config, section: str, kind: str) -> Config:
-    """`config` with another kind of data, network, loss or optimiser, keeping what both kinds have.
+    """`config` with another kind of data, network, loss or optimiser, keeping common settings.
 
-    What has another good value for each kind, such as a learning rate, is not taken over.
+    Settings whose good values depend on the kind, such as a learning rate, are not kept.
 
     Args:
-      config: of a run.
+      config: settings of a run.
       section: "data", "model", "loss" or "optim".
       kind: one of `KINDS[section]`.
 

@@ -1,4 +1,4 @@
-"""What in the environment of a process made a command fail."""
+"""Explains failures caused by environment variables."""
 
 import os
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ PREFIXES = ("JAX_", "XLA_", "MPL", "CUDA_", "TF_")  # of variables that others r
 def failing_setting(
     error: BaseException, environment: Mapping[str, str] = os.environ
 ) -> str | None:
-    """A sentence about the environment variable behind `error`; None if there seems to be none.
+    """A sentence about the environment variable that caused `error`; None if there is none.
 
     Args:
-      error: one that nobody expected.
-      environment: of the process.
+      error: an unexpected error.
+      environment: environment variables of the process.
     """
     text = " ".join(str(error).split())
     if "Disallowed" in text and "transfer" in text:

@@ -1,4 +1,4 @@
-"""What the command line turns into one sentence: exceptions, with an exit code, and a warning."""
+"""Exceptions and warnings that the command line reports in one sentence."""
 
 import multiprocessing
 import signal
@@ -7,14 +7,14 @@ from collections.abc import Iterable
 
 
 class DepthsiError(Exception):
-    """Something the user gave cannot be used; the message says what, where, and the remedy."""
+    """Invalid input of the user; the message says what is wrong, where, and what to do."""
 
 
 class StoppedError(Exception):
-    """A signal asked the training to stop, which it did after `step`, with its state saved.
+    """A training was stopped by a signal after `step`, with its state saved.
 
     Attributes:
-      exit_code: what shells report for the signal: 143 for SIGTERM, 130 for SIGINT, 129 for SIGHUP.
+      exit_code: exit code for the signal: 143 for SIGTERM, 130 for SIGINT, 129 for SIGHUP.
     """
 
     def __init__(self, step: int, number: int) -> None:
@@ -24,19 +24,19 @@ class StoppedError(Exception):
 
 
 class DepthsiWarning(UserWarning):
-    """Something was assumed about what the user gave; the message says what, and how to be sure."""
+    """An assumption about the user's input; the message says which, and how to be explicit."""
 
 
 _warned: set[str] = set()
 
 
 def warn_once(about: str, message: str) -> None:
-    """Warns of what holds for many files only for the first of them in a run.
+    """Warns only once per run about something that applies to many files.
 
-    Processes that only read files for this one say nothing: it has read them as well, or will.
+    Processes that only read files for this one do not warn, because it reads the same files.
 
     Args:
-      about: names what the warning is about; later ones of the same are dropped.
+      about: subject of the warning; later warnings about the same subject are dropped.
       message: the sentence, which may name the first file.
     """
     if about not in _warned and multiprocessing.parent_process() is None:
@@ -45,7 +45,7 @@ def warn_once(about: str, message: str) -> None:
 
 
 def first_few(names: Iterable[str], limit: int = 10) -> str:
-    """The first names for a message, and how many more there are, however many that is."""
+    """The first names for a message, and the number of further ones."""
     names = list(names)
     more = len(names) - limit
     return ", ".join(names[:limit]) + (f" and {more} more" if more > 0 else "")

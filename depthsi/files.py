@@ -1,4 +1,4 @@
-"""Reading untrusted files, writing files whole or not at all, locks, and what goes wrong."""
+"""Reading untrusted files, writing files atomically, locks, and reasons of errors."""
 
 import contextlib
 import errno
@@ -13,18 +13,18 @@ PathLike = str | os.PathLike[str]
 
 MAX_PIXELS = 89_478_485  # where Pillow, too, begins to suspect a decompression bomb
 FREE_PIXELS = 2**24  # that a file may have however few bytes it has
-PIXELS_PER_BYTE = 256  # of larger pictures: more than a JPEG of one flat colour has
+PIXELS_PER_BYTE = 256  # of larger images: more than a JPEG of one flat colour has
 MAX_ARRAY = 2**32  # bytes in memory: the 654 maps of NYU Depth v2's test take 1.6e9 as doubles
 FREE_BYTES = 2**26  # that arrays may take however few bytes their file has
 BYTES_PER_BYTE = 64  # of larger ones; measured depth packs to a tenth at best
-MAX_BYTES = 2**30  # of one file: more than the largest picture takes without compression
+MAX_BYTES = 2**30  # of one file: more than the largest image takes without compression
 
 
 def contents(path: PathLike, first: int = -1) -> bytes:
-    """All bytes of a regular file, or as many as `first` says; links are followed.
+    """All bytes of a regular file, or the first `first` ones; links are followed.
 
     Raises:
-      DepthsiError: missing, not to be opened, not a regular file, or over 1 GiB.
+      DepthsiError: the file is missing, cannot be opened, is not regular, or is over 1 GiB.
     """
     try:
         # A pipe has no end: reading it would wait for ever.
@@ -42,7 +42,7 @@ def contents(path: PathLike, first: int = -1) -> bytes:
 
 @contextlib.contextmanager
 def decoding(path: PathLike) -> Iterator[None]:
-    """Names the file in whatever a decoder raises on damaged bytes, which can be any exception."""
+    """Converts any exception that a decoder raises on damaged bytes to one that names the file."""
     try:
         yield
     except (DepthsiError, MemoryError):
@@ -61,15 +61,15 @@ def most_pixels(stored: int) -> int:
 
 
 def check_pixels(path: PathLike, height: int, width: int, *, stored: int = MAX_BYTES) -> None:
-    """Refuses a picture by its size, before it is decoded.
+    """Refuses an image that is too large, before it is decoded.
 
     Args:
-      path: of its file.
+      path: path of its file.
       height, width: in pixels, as its header says.
       stored: bytes of the file, where it may be compressed.
 
     Raises:
-      DepthsiError: too large, or larger than so few bytes can be meant to hold.
+      DepthsiError: the image is too large, or too large for the bytes of its file.
       ValueError: it is empty.
     """
     if height < 1 or width < 1:
@@ -87,16 +87,16 @@ def check_pixels(path: PathLike, height: int, width: int, *, stored: int = MAX_B
 
 
 def check_unpacked(path: PathLike, name: str, needed: int, stored: int) -> None:
-    """Refuses an array by what it takes in memory, before that is taken.
+    """Refuses an array that is too large, before memory is allocated.
 
     Args:
-      path: of its file.
-      name: of the array.
+      path: path of its file.
+      name: name of the array.
       needed: bytes in memory.
       stored: bytes of the file.
 
     Raises:
-      DepthsiError: more than is accepted, or than so small a file can be meant to hold.
+      DepthsiError: the array is too large, or too large for the size of its file.
     """
     if needed > MAX_ARRAY:
         raise DepthsiError(
@@ -115,7 +115,7 @@ def most_unpacked(stored: int) -> int:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replaces the file at `path` in one move: readers see the old text or the new."""
+    """Replaces the file at `path` atomically: readers see either the old or the new text."""
     write_bytes(path, text.encode())
 
 
@@ -144,12 +144,12 @@ def append_text(path: Path, text: str) -> None:
 
 
 def check_no_links_outside(directory: PathLike, parts: Sequence[str] = ()) -> None:
-    """Refuses a directory to write into if part of it is a link to somewhere else.
+    """Refuses to write into a directory if a part of it is a link out of it.
 
-    Writing through such a link would change files of whoever uses a directory made by others.
+    In a directory made by someone else, writing through such a link would change the user's files.
 
     Args:
-      directory: to write into.
+      directory: directory to write into.
       parts: names in it that are written; none for everything below it.
 
     Raises:
@@ -171,17 +171,17 @@ def check_no_links_outside(directory: PathLike, parts: Sequence[str] = ()) -> No
 
 @contextlib.contextmanager
 def locked(file: Path, in_use: str, advice: str) -> Iterator[None]:
-    """Holds the lock on `file`, which is made if need be and says who holds it.
+    """Holds the lock on `file`, which is created if necessary and names the holder.
 
-    The kernel lets go of the lock when the process ends, however it ends. The file stays, since
-    removing it would let two others in.
+    The kernel releases the lock when the process ends, however it ends. The file is kept, since
+    removing it would let two other processes in.
 
     Args:
-      file: of the lock alone; a symbolic link there is refused, not followed.
-      in_use, advice: for whoever comes second, before and after the name of the holder.
+      file: the lock file; a symbolic link is refused, not followed.
+      in_use, advice: text of the error message before and after the name of the holder.
 
     Raises:
-      DepthsiError: another process holds the lock, or there is a link at its name.
+      DepthsiError: another process holds the lock, or `file` is a link.
       OSError: the file cannot be written or locked.
     """
     import fcntl
@@ -207,7 +207,7 @@ def locked(file: Path, in_use: str, advice: str) -> Iterator[None]:
 
 
 def reason_of(error: BaseException) -> str:
-    """What went wrong first, in few words: the system's own, such as those for a full disk."""
+    """A short reason of the original error, such as the system's message for a full disk."""
     while (before := error.__cause__ or error.__context__) is not None:
         error = before
     for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EIO):

@@ -1,4 +1,4 @@
-"""Which pixel is which: sizes of the two networks, the map from output cells to pixels, crops.
+"""Sizes of the two networks, the mapping from output cells to pixels, and evaluation crops.
 
 Sizes are (H, W) in pixels, positions (row, column) of pixel centres, row 0 at the top.
 Source: the paper's table of sizes; it leaves the rounding of convolutions and pools open, and
@@ -54,9 +54,9 @@ class Geometry:
     Attributes:
       name: data set, "nyu" or "kitti".
       variant: rounding of convolutions and pools, see the module docstring.
-      image: size samples are brought to before augmentation (half the camera's resolution).
-      input: what the coarse network sees.
-      fine_input: what the fine network sees, the bottom rows of `input`.
+      image: size to which samples are resized before augmentation (half the camera's resolution).
+      input: input size of the coarse network.
+      fine_input: input size of the fine network, the bottom rows of `input`.
       output: size of both networks' log-depth maps.
     """
 
@@ -99,7 +99,7 @@ class Geometry:
 
     @property
     def features(self) -> Size:
-        """Size of Coarse 5 after its pool: what the full layers look at."""
+        """Size of Coarse 5 after its pool, the input of the fully connected layers."""
         pooled = self.pool1.output(self.conv1.output(self.input))
         return self.pool.output(self.pool.output(pooled))
 
@@ -114,7 +114,7 @@ class Geometry:
     def focal_length(self, size: Size) -> float:
         """Focal length, in pixels, of a photo of `size` = (H, W) by the data set's camera.
 
-        The photo is one that, scaled until it just covers `image`, has the scale of the data.
+        The photo is assumed to have the scale of the data when it is scaled to just cover `image`.
         """
         factor = max(self.image[0] / size[0], self.image[1] / size[1])
         return FOCAL_LENGTHS[self.name] / factor
@@ -129,7 +129,7 @@ class Geometry:
 
 
 def nyu(variant: Variant = "A") -> Geometry:
-    """NYU Depth v2: 640x480 pictures halved, 304x228 in, 74x55 out (the paper's W x H)."""
+    """NYU Depth v2: 640x480 images halved, 304x228 in, 74x55 out (the paper's W x H)."""
     return Geometry("nyu", variant, (240, 320), (228, 304), (228, 304), (55, 74))
 
 
@@ -142,7 +142,7 @@ def geometry(name: str, variant: str = "A") -> Geometry:
     """The geometry called `name` ("nyu" or "kitti") in `variant` ("A", "B" or "C").
 
     Raises:
-      DepthsiError: no such geometry or variant.
+      DepthsiError: there is no such geometry or variant.
     """
     makers = {"nyu": nyu, "kitti": kitti}
     if name not in makers:
@@ -179,7 +179,7 @@ class Crop(NamedTuple):
 
 
 def crop(name: str, size: Size) -> Crop:
-    """The evaluation crop called `name` for pictures of `size` = (H, W).
+    """The evaluation crop called `name` for images of `size` = (H, W).
 
     `eigen2014_nyu` (what the network of the paper covers) and `nyu_toolbox` (the toolbox's valid
     projection) are defined at 480x640 and taken over to other sizes of the same aspect by keeping
@@ -187,12 +187,12 @@ def crop(name: str, size: Size) -> Crop:
     truncated; `kb` is the KITTI benchmark's 352x1216 at the bottom centre; `none` keeps everything.
 
     Raises:
-      DepthsiError: unknown name, or a size the crop is not defined for.
+      DepthsiError: the name is unknown, or the crop is not defined for this size.
     """
     if name not in CROPS:
         raise DepthsiError(f"No crop is called {name!r}: choose one of {', '.join(CROPS)}.")
     if min(size) < 1:
-        raise DepthsiError(f"The crop {name!r} needs a picture of at least 1x1, not {size}.")
+        raise DepthsiError(f"The crop {name!r} needs an image of at least 1x1, not {size}.")
     return CROPS[name](size)
 
 
@@ -202,7 +202,7 @@ def _at_480x640(top: int, bottom: int, left: int, right: int) -> Callable[[Size]
         if height * 640 != width * 480:
             raise DepthsiError(
                 f"This NYU crop is defined for 480x640 and its multiples, not for {height}x{width}:"
-                " use the crop 'none' or pictures of aspect 3:4."
+                " use the crop 'none' or images of aspect 3:4."
             )
         edges = (
             (edge, n, full)
@@ -231,8 +231,8 @@ def _kitti_benchmark(size: Size) -> Crop:
     height, width = size
     if height < 352 or width < 1216:
         raise DepthsiError(
-            f"The crop 'kb' takes 352x1216 pixels, but the picture has {height}x{width}:"
-            " use full-resolution KITTI pictures or another crop."
+            f"The crop 'kb' takes 352x1216 pixels, but the image has {height}x{width}:"
+            " use full-resolution KITTI images or another crop."
         )
     left = (width - 1216) // 2
     return Crop(height - 352, height, left, left + 1216)

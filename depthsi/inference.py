@@ -1,11 +1,11 @@
-"""From images to depth: the network on images of its own size, and windows of it on any other.
+"""Predicts depth: for images of the network's size, and in windows for images of any size.
 
-A network knows metres of the camera it was trained with. A photo whose focal length is known is
-scaled until its own is that of the training images, so that everything appears under the angle per
-pixel that the network knows, and its depth is that of the photo without another factor (Metric3D
-calls it transforming the image to a canonical camera, https://arxiv.org/abs/2307.10984). A wide
-view then takes more windows; a narrow one is smaller than a window and is set in the middle of one
-with its mirror images around it, which was better than repeated edges or grey
+A network predicts metres for the camera it was trained with. A photo whose focal length is known is
+scaled until it has the focal length of the training images, so that everything appears under the
+angle per pixel that the network was trained with. The predicted depth is then that of the photo,
+without a further factor (Metric3D calls this transforming the image to a canonical camera,
+https://arxiv.org/abs/2307.10984). A wide view takes more windows; a narrow one is smaller than a
+window and is padded with its mirror images, which was better than repeated edges or grey
 (experiments/studies/camera.py).
 """
 
@@ -38,12 +38,12 @@ def log_depth_function(
     """The network as a pure function: (params, RGB 0..255 of input size) -> log depth (B, h, w).
 
     Args:
-      config: of the network.
+      config: settings of the network.
       output: one of the outputs of `config.kind`: coarse or fine, unet, hourglass, custom.
-      module: that settings of the kind custom stand for.
+      module: the network of settings of the kind custom.
 
     Raises:
-      DepthsiError: there is no such module, or it is not called for.
+      DepthsiError: the module is missing or not needed.
     """
     from depthsi.models.factory import make_model  # Flax, which exported networks do without
 
@@ -57,10 +57,11 @@ def depth_function(
     """The network as a pure function: (params, raw images) -> metres at its output cells.
 
     Args:
-      config: of the network.
+      config: settings of the network.
       output: one of the outputs of `config.kind`: coarse or fine, unet, hourglass, custom.
-      mirrored: whether to take the mean log depth of each image and of its mirror image.
-      module: that settings of the kind custom stand for.
+      mirrored: whether to use flip test-time augmentation: the mean log depth of each image and of
+        its mirror image.
+      module: the network of settings of the kind custom.
     """
     network = log_depth_function(config, output, module)
 
@@ -104,17 +105,17 @@ def predict_depth(
     averaged, all in log depth; the result is scaled back.
 
     Args:
-      network: from `make_window_network`, or anything with its signature.
+      network: result of `make_window_network`, or a function with the same signature.
       image: RGB, or a photo with its focal length.
       sizes: the geometry of the network.
-      upsample: nearest repeats the value of a cell, bilinear interpolates between the centres of
-        cells, guided does so with the edges of the image.
+      upsample: "nearest" repeats the value of a cell, "bilinear" interpolates between the centres
+        of cells, and "guided" interpolates along the edges of the image.
 
     Returns:
       Metres; NaN where no window predicts (on KITTI, above the rows the fine network sees).
 
     Raises:
-      DepthsiError: a focal length that no camera has, see `resampled_size`.
+      DepthsiError: the focal length is not plausible, see `resampled_size`.
     """
     return next(predict_depths(network, [image], sizes, upsample))
 
@@ -125,10 +126,10 @@ def predict_depths(
     sizes: Geometry,
     upsample: Upsampling = "bilinear",
 ) -> Iterator[Float32[np.ndarray, "_ _"]]:
-    """Like `predict_depth` of each image in turn, with windows of several images in one batch.
+    """Like `predict_depth` for each image in turn, with windows of several images in one batch.
 
-    It takes from `images` only as many as a batch needs, so that any number of them can follow one
-    another. Batches have one of the sizes `BATCHES`, for which the network is compiled once each.
+    It only reads as many `images` as a batch needs, so there can be any number of them. Batches
+    have one of the sizes `BATCHES`, for each of which the network is compiled once.
     """
     cut: deque[_Cut] = deque()  # not yet joined
     windows: list[np.ndarray] = []  # not yet predicted
@@ -163,12 +164,13 @@ def resampled_size(
     """(H, W) to which a photo is scaled before windows of it are predicted.
 
     Args:
-      size: of the photo, (H, W).
-      focal: its focal length in pixels; None if unknown, then it just covers `sizes.image`.
+      size: size of the photo, (H, W).
+      focal: its focal length in pixels; None if unknown, in which case it is scaled to just cover
+        `sizes.image`.
       sizes: the geometry of the network.
 
     Raises:
-      DepthsiError: a focal length that no camera has, or a photo that would become too large.
+      DepthsiError: the focal length is not plausible, or the photo would become too large.
     """
     height, width = size
     if focal is None:
@@ -186,10 +188,10 @@ def resampled_size(
 
 
 def as_training_camera(photo: Photo, sizes: Geometry) -> UInt8[np.ndarray, "h w 3"]:
-    """The photo scaled to `resampled_size`: with its focal length, what the training camera sees.
+    """The photo scaled to `resampled_size`, as the training camera would see it.
 
     Raises:
-      DepthsiError: as `resampled_size`.
+      DepthsiError: as for `resampled_size`.
     """
     height, width = photo.image.shape[:2]
     rows, cols = resampled_size((height, width), photo.focal, sizes)
@@ -198,12 +200,12 @@ def as_training_camera(photo: Photo, sizes: Geometry) -> UInt8[np.ndarray, "h w 
 
 
 class _Cut(NamedTuple):
-    """A photo that was cut.
+    """A photo that is divided into windows.
 
     Attributes:
-      image: of the photo.
-      pixels: the scaled one, and what was added around it.
-      inside: where the scaled photo lies in them.
+      image: the photo.
+      pixels: the scaled photo with its padding.
+      inside: position of the scaled photo in `pixels`.
       corners: the first pixels of its windows.
     """
 

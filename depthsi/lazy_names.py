@@ -1,4 +1,4 @@
-"""Names of a package that are loaded from its modules when they are first used."""
+"""Loads names of a package from its modules on first use."""
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
@@ -8,13 +8,12 @@ from typing import Any
 def lazy_names(
     package: str, modules: Mapping[str, str], names: Sequence[str]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """What a package's `__init__` assigns to `__getattr__` and `__dir__`.
+    """The functions that a package's `__init__` assigns to `__getattr__` and `__dir__`.
 
     Args:
-      package: its name.
-      modules: the module below it that has a name, by name; an empty string for a name that is
-        itself a module.
-      names: all public names, those of `modules` among them.
+      package: name of the package.
+      modules: for each name, the module that has it; an empty string if the name is a module.
+      names: all public names, including those of `modules`.
     """
 
     def load(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""What this computer is, for the records of measurements."""
+"""Describes this computer, for the records of measurements."""
 
 import os
 import platform

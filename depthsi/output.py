@@ -1,4 +1,4 @@
-"""Printing that never fails: a closed pipe, a full disk, an encoding without our signs."""
+"""Printing that survives a closed pipe, a full disk, and encodings that lack characters."""
 
 import io
 import json
@@ -10,7 +10,7 @@ from typing import Any
 from depthsi.files import write_text
 
 LONGEST = 4000  # signs of a message
-STDOUT = "-"  # in place of a file's name
+STDOUT = "-"  # instead of a file's name
 CLOSED_PIPE = 141  # what shells report for a program whose reader has gone
 
 
@@ -22,7 +22,7 @@ class _Nowhere(io.TextIOBase):
 
 
 def make_encodable(stream: Any) -> None:
-    """Lets `stream` write a question mark in place of each sign that its encoding lacks."""
+    """Lets `stream` write a question mark instead of each sign that its encoding lacks."""
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="replace")
@@ -38,15 +38,14 @@ def can_encode(text: str, stream: Any) -> bool:
 
 
 def printable(text: str) -> str:
-    """A message in one line that a terminal shows as it is, whatever stands in the names it quotes.
+    """A one-line message that is safe to show on a terminal, whatever names it quotes.
 
-    Signs that a terminal obeys instead of showing, line ends among them, become escapes such as
-    \\x1b, and so do those that turn the direction of writing. The middle of what is very long is
-    left out.
+    Control characters, including line ends, and characters that change the direction of writing
+    become escapes such as \\x1b. The middle of a very long message is left out.
     """
     if len(text) > LONGEST:
         left_out = len(text) - LONGEST
-        text = f"{text[: LONGEST // 2]} ({left_out} signs left out) {text[-LONGEST // 2 :]}"
+        text = f"{text[: LONGEST // 2]} ({left_out} characters left out) {text[-LONGEST // 2 :]}"
     return "".join(
         sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
     )
@@ -58,7 +57,7 @@ def complain(text: str, stream: Any = None) -> None:
 
 
 def discard_output() -> None:
-    """Sends what is still to be printed on standard output nowhere, also at the end."""
+    """Discards what remains to be printed on standard output, also at exit."""
     null = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(null, sys.stdout.fileno())
@@ -69,7 +68,7 @@ def discard_output() -> None:
 
 
 def say(text: str) -> None:
-    """Prints a line for as long as somebody reads: work goes on without its reader."""
+    """Prints a line if standard output is still open; work continues if it is not."""
     try:
         print(text, flush=True)
     except BrokenPipeError:
@@ -91,4 +90,4 @@ def write_numbers(file: str, numbers: Any) -> None:
         print(text)
     else:
         write_text(Path(file), text + "\n")
-        print(f"Numbers: {file}")
+        print(f"JSON: {file}")

@@ -1,4 +1,4 @@
-"""The settings of the paper's tables, and of runs that fit a small machine."""
+"""Settings of the paper's tables, and of runs that suit a small machine."""
 
 import dataclasses
 from typing import Any
@@ -17,12 +17,12 @@ from depthsi.config import (
 
 
 def nyu() -> Config:
-    """Table 1: the paper's networks, rates and lengths on NYU Depth v2, from random weights.
+    """The paper's Table 1: its networks and schedule on NYU Depth v2, from random weights.
 
     Command:   depthsi train nyu --data.root FOLDER --run runs/nyu
-    Hardware:  meant for a GPU or TPU; 62 500 + 46 875 steps of 32 images at full width.
+    Hardware:  a GPU or TPU; 62 500 + 46 875 steps of 32 images at full width.
     Time:      not measured.
-    Number:    the paper reports d<1.25 0.611, RMSE log SI 0.219 (coarse + fine, from ImageNet
+    Result:    the paper reports d<1.25 0.611, RMSE log SI 0.219 (coarse + fine, from ImageNet
                weights and 120 000 frames); a run from random weights has not been recorded.
     """
     return Config(
@@ -32,12 +32,12 @@ def nyu() -> Config:
 
 
 def kitti() -> Config:
-    """Table 2: the same on KITTI, whose cameras keep level and whose scales vary less.
+    """The paper's Table 2: its networks and schedule on KITTI, from random weights.
 
     Command:   depthsi train kitti --data.root FOLDER --run runs/kitti
-    Hardware:  meant for a GPU or TPU; 46 875 + 31 250 steps of 32 images at full width.
+    Hardware:  a GPU or TPU; 46 875 + 31 250 steps of 32 images at full width.
     Time:      not measured.
-    Number:    the paper reports d<1.25 0.692, RMSE log SI 0.246 (coarse + fine); a run from random
+    Result:    the paper reports d<1.25 0.692, RMSE log SI 0.246 (coarse + fine); a run from random
                weights has not been recorded.
     """
     config = nyu()
@@ -50,17 +50,17 @@ def kitti() -> Config:
 
 
 def rooms() -> Config:
-    """Narrow networks on procedural rooms: minutes on two CPU cores, nothing to download.
+    """Narrow networks on procedural rooms: a few minutes on two CPU cores, nothing to download.
 
     Command:   depthsi train rooms --run runs/rooms && depthsi evaluate runs/rooms
     Hardware:  2 CPU cores.
     Time:      5 minutes with AVX-512, 8 without.
-    Number:    d<1.25 0.590, RMSE log SI 0.241 on 256 rooms never seen, where the mean predictor has
-               0.465 and 0.324 (experiments/results/rooms.md).
+    Result:    d<1.25 0.590, RMSE log SI 0.241 on 256 unseen rooms; the mean predictor has 0.465 and
+               0.324 (experiments/results/rooms.md).
     """
     return Config(
         data=Rooms(train=3000),
-        # rooms are cheaper to draw anew than to vary: what is left is the crop and the mirror
+        # rendering new rooms is cheaper than augmenting them; only crops and flips remain
         augment=AugmentConfig(scale=(1.0, 1.0), rotation=0.0, colour=(1.0, 1.0)),
         model=from_scratch(width=0.25, dropout=0.1, log_mean=1.07),
         optim=MuonConfig(
@@ -82,12 +82,12 @@ def rooms() -> Config:
 
 
 def tiny() -> Config:
-    """The smallest run that uses every part: for trying things out, not for its numbers.
+    """The smallest run that uses every part of depthsi, for trying things out.
 
     Command:   depthsi train tiny --run runs/tiny
     Hardware:  1 CPU core.
     Time:      a minute or two, nearly all of it compilation.
-    Number:    none to speak of: 30 steps.
+    Result:    none worth reporting after 30 steps.
     """
     config = rooms()
     return dataclasses.replace(
@@ -107,7 +107,7 @@ def tiny() -> Config:
 
 
 def from_scratch(**changes: Any) -> TwoScaleConfig:
-    """The networks with initialisers and scales meant for training without ImageNet weights."""
+    """The paper's networks with initialisers and scales for training without ImageNet weights."""
     values: dict[str, Any] = {
         "initialisers": "scaled",
         "feature_scale": 1.0,

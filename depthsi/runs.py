@@ -24,24 +24,24 @@ def is_run(path: str | os.PathLike[str]) -> bool:
 
 
 class RunDirectory:
-    """Names inside one run's directory, and its small files."""
+    """The directory of a run: the paths inside it, and its small files."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
 
     @property
     def checkpoints(self) -> Path:
-        """Where Orbax keeps the checkpoints."""
+        """Directory of the checkpoints, written by Orbax."""
         return self.path / "checkpoints"
 
     @property
     def metrics(self) -> Path:
-        """One JSON object a line, in the order of steps."""
+        """File with one JSON object per line, in the order of steps."""
         return self.path / "metrics.jsonl"
 
     @property
     def mean_depth_file(self) -> Path:
-        """What the mean predictor of the training split predicts."""
+        """File with the prediction of the training split's mean predictor."""
         return self.path / "mean_depth.npy"
 
     @property
@@ -50,17 +50,17 @@ class RunDirectory:
         return self.path / "weights.safetensors"
 
     def check_own(self) -> None:
-        """Raises DepthsiError if a part of the run is a link to elsewhere: do not write here."""
+        """Raises DepthsiError if a part of the run is a link out of it."""
         check_no_links_outside(self.path)
 
     def check_new(self) -> None:
-        """Raises DepthsiError if there is anything that a new run would disturb."""
+        """Raises DepthsiError if the directory has anything that a new run would overwrite."""
         if self.path.exists() and not self.path.is_dir():
             raise DepthsiError(f"{self.path} is a file: choose a directory for the run.")
         harmless = (LOCK_FILE, ".config.json.tmp")  # of a run killed as it began
         if self.path.is_dir() and any(file.name not in harmless for file in self.path.iterdir()):
             raise DepthsiError(
-                f"{self.path} already holds another run or other files: continue it with --resume"
+                f"{self.path} already has another run or other files: continue it with --resume"
                 " or choose another --run."
             )
 
@@ -69,7 +69,7 @@ class RunDirectory:
         check_same_settings(to_dict(self.config()), config, str(self.path))
 
     def create(self, config: Config) -> None:
-        """Makes the directory and writes config.json, whole or not at all."""
+        """Creates the directory and writes config.json atomically."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             write_text(self.path / "config.json", json.dumps(to_dict(config), indent=2) + "\n")
@@ -77,16 +77,16 @@ class RunDirectory:
             raise DepthsiError(f"{self.path} cannot be written ({error.strerror}).") from error
 
     def config(self) -> Config:
-        """What the run was started with.
+        """The settings that the run was started with.
 
         Raises:
-          DepthsiError: no run here, or its config.json cannot be used.
+          DepthsiError: there is no run, or its config.json cannot be used.
         """
         file = self.path / "config.json"
         try:
             values = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise DepthsiError(f"{self.path} holds no run: there is no {file}.") from None
+            raise DepthsiError(f"{self.path} is not a run: there is no {file}.") from None
         except (OSError, ValueError, RecursionError) as error:
             raise DepthsiError(f"{file} cannot be read ({error}).") from error
         try:
@@ -95,13 +95,13 @@ class RunDirectory:
             raise DepthsiError(f"{file}: {error}") from error
 
     def save_mean_depth(self, mean: np.ndarray) -> None:
-        """Keeps what the mean predictor of the training split predicts: metres, (H, W)."""
+        """Stores the prediction of the training split's mean predictor: metres, (H, W)."""
         buffer = io.BytesIO()
         np.save(buffer, mean.astype(np.float32))
         write_bytes(self.mean_depth_file, buffer.getvalue())
 
     def mean_depth(self) -> np.ndarray:
-        """What `save_mean_depth` kept.
+        """The map stored by `save_mean_depth`.
 
         Raises:
           DepthsiError: it is missing or damaged.
@@ -115,14 +115,14 @@ class RunDirectory:
             ) from error
 
     def record_left_out(self, left_out: Mapping[str, Mapping[str, str]]) -> None:
-        """Keeps in bad_samples.json what was left out of each split, which must stay the same.
+        """Records in bad_samples.json which samples were left out; they must stay the same.
 
         Args:
           left_out: for each split whose bad samples are skipped, messages by name of the sample.
 
         Raises:
-          DepthsiError: the file is there already and names other samples: the run would see its
-            data in another order than before.
+          DepthsiError: the file exists and lists other samples, so the run would see its data in
+            another order than before.
         """
         file = self.path / "bad_samples.json"
         if not left_out:
@@ -137,26 +137,26 @@ class RunDirectory:
             raise DepthsiError(f"{file} cannot be read ({error}): start another run.") from error
         if not same:
             raise DepthsiError(
-                f"{file} names other samples than are bad now: restore the data as it was when the "
-                "run started, or start another run."
+                f"{file} lists other bad samples than there are now: restore the data of the start"
+                " of the run, or start another run."
             )
 
     def append(self, **values: Any) -> None:
-        """Adds a line to metrics.jsonl; raises DepthsiError where that fails, as on a full disk."""
+        """Appends a line to metrics.jsonl; raises DepthsiError if that fails."""
         try:
             append_text(self.metrics, json.dumps(values) + "\n")
         except OSError as error:
             raise DepthsiError(
-                f"{self.metrics} cannot be written ({error.strerror}): make room or mend that, then"
-                " continue with --resume."
+                f"{self.metrics} cannot be written ({error.strerror}): free some space or fix the"
+                " problem, then continue with --resume."
             ) from error
 
     def rows(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl that can be read; none if it is not there."""
+        """The readable lines of metrics.jsonl; none if the file does not exist."""
         return self.rows_and_lost()[0]
 
     def rows_and_lost(self) -> tuple[list[dict[str, Any]], int]:
-        """What `rows` gives, and the number of other lines that are not blank."""
+        """The result of `rows`, and the number of other lines that are not blank."""
         lines = [line for line in self._lines() if line.strip()]
         rows = [row for row in map(_row, lines) if row is not None]
         return rows, len(lines) - len(rows)
@@ -164,7 +164,7 @@ class RunDirectory:
     def forget_after(self, step: int) -> None:
         """Drops lines of metrics.jsonl that a run resumed at `step` will write again.
 
-        So it does with what is no line of a run, left by a crash or by hand.
+        Lines that a run did not write, left by a crash or edited by hand, are dropped as well.
         """
         if self.metrics.exists():
             rows = ((line, _row(line)) for line in self._lines())
@@ -184,7 +184,7 @@ def check_same_settings(saved: dict[str, Any], config: Config, where: str) -> No
     Args:
       saved: settings of a run as plain values.
       config: those asked for.
-      where: what was saved with them.
+      where: name of what was saved with them, for the message.
     """
     try:
         ours = config_from_dict(saved)

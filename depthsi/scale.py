@@ -1,4 +1,4 @@
-"""The one factor that an image leaves open: out of known distances, and how far it is to trust."""
+"""The scale that an image leaves open: from known distances, and as an interval."""
 
 import math
 import numbers
@@ -19,12 +19,12 @@ ENTRY = "scale_interval"  # of what is known about a network
 
 
 class ScaleInterval(NamedTuple):
-    """By which factors the maps of a network were best multiplied on its validation images.
+    """Interval of the best scale factors for a network's maps on its validation images.
 
     Attributes:
-      low: of `SHARE` of the images the least, leaving out as many below as above.
-      high: the greatest.
-      images: how many there were.
+      low: lower end of the central interval that contains `SHARE` of the images' factors.
+      high: upper end.
+      images: number of images.
     """
 
     low: float
@@ -33,7 +33,7 @@ class ScaleInterval(NamedTuple):
 
 
 def log_scale_range(log_scales: Float[np.ndarray, " n"]) -> dict[str, float]:
-    """The middle `SHARE` of the images' best log scales, as metrics of an evaluation.
+    """The central `SHARE` of the images' best log scales, as metrics of an evaluation.
 
     Args:
       log_scales: alpha of Eq. 1 of each image, mean(log target - log prediction).
@@ -50,11 +50,11 @@ def log_scale_range(log_scales: Float[np.ndarray, " n"]) -> dict[str, float]:
 
 
 def describe_scale(val: Mapping[str, Any], output: str) -> dict[str, Any]:
-    """What a network keeps of `log_scale_range`; nothing where it was not measured.
+    """The entries of `log_scale_range` to store with a network; empty if it was not measured.
 
     Args:
       val: metrics of an evaluation.
-      output: the map that was evaluated.
+      output: the evaluated output.
     """
     try:
         low, high = math.exp(val["log_scale_low"]), math.exp(val["log_scale_high"])
@@ -66,7 +66,7 @@ def describe_scale(val: Mapping[str, Any], output: str) -> dict[str, Any]:
 
 
 def stored_interval(about: Mapping[str, Any], output: str) -> ScaleInterval | None:
-    """The interval that `describe_scale` kept; None if it is missing, odd, or of another output."""
+    """The interval stored by `describe_scale`; None if missing, invalid, or of another output."""
     found: Any = about.get(ENTRY)
     try:
         low, high, images = float(found["low"]), float(found["high"]), int(found["images"])
@@ -82,16 +82,16 @@ def log_scale_at(
     cols: Sequence[int],
     metres: Sequence[Any],
 ) -> Float[Array, ""]:
-    """What to add to a map so that its mean log error at some pixels is 0.
+    """The constant to add to a log depth map so that its mean log error at some pixels is 0.
 
     It is `depthsi.losses.optimal_log_scale` of these pixels, the closed form of least squares:
     mean(ln metres - log_depth). Source: Eigen et al. 2014, Eq. 1 (https://arxiv.org/abs/1406.2283).
 
     Args:
       log_depth: log metres.
-      rows: (n,) of the pixels.
-      cols: (n,) of the pixels.
-      metres: (n,) their true depth.
+      rows: (n,) rows of the pixels.
+      cols: (n,) columns of the pixels.
+      metres: (n,) true depth of the pixels.
 
     Returns:
       log metres.
@@ -113,12 +113,12 @@ def known_scale(depth: Float32[np.ndarray, "H W"], known: Mapping[Any, float | i
     Args:
       depth: metres, NaN where unknown.
       known: depth in metres, along the optical axis as in the map, at points (x, y) from the top
-        left. Whole numbers are pixels, the first of them 0; two decimals in 0..1, such as
+        left. Integers are pixels, the first of them 0; two decimals in 0..1, such as
         (0.5, 0.25), are fractions of width and height.
 
     Raises:
-      DepthsiError: a point outside the image or where nothing is predicted, a distance that is not
-        positive, or no point.
+      DepthsiError: a point lies outside the image or where nothing is predicted, a distance is not
+        positive, or there is no point.
 
     Example:
       >>> import numpy as np
@@ -128,7 +128,7 @@ def known_scale(depth: Float32[np.ndarray, "H W"], known: Mapping[Any, float | i
       (1.5, 1.5)
     """
     if not known:
-        raise DepthsiError("No known distance was given: name a point and its distance in metres.")
+        raise DepthsiError("No known distance was given: give a point and its distance in metres.")
     pixels = [_pixel(point, depth.shape) for point in known]
     for point, pixel, metres in zip(known, pixels, known.values(), strict=True):
         if not 0 < metres < math.inf:
@@ -161,7 +161,7 @@ def _pixel(point: Any, size: tuple[int, ...]) -> tuple[int, int]:
         col, row = min(int(x * width), width - 1), min(int(y * height), height - 1)
     else:
         raise DepthsiError(
-            f"The point {_named(point)} mixes pixels and fractions: use one of both."
+            f"The point {_named(point)} mixes pixels and fractions: use only one of them."
         )
     if not (0 <= col < width and 0 <= row < height):
         raise DepthsiError(

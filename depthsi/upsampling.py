@@ -1,10 +1,10 @@
-"""From the network's coarse cells to the pixels of a photo, with the photo's own edges.
+"""Upsamples the network's coarse cells to the pixels of a photo, along the edges in the photo.
 
-A network predicts one value for 4x4 pixels of a small image. Interpolated between the centres of
-these cells, the edges of things become ramps. Here each of the four cells around a pixel counts for
-less the more its colour differs from the pixel's, so that depth changes where colours do: joint
-bilateral upsampling with the hat function of bilinear interpolation in space. Every value lies
-between those of the four cells.
+A network predicts one value for 4x4 pixels of a small image. Interpolating between the centres of
+these cells turns the edges of objects into ramps. Here the weight of each of the four cells around
+a pixel decreases with the difference between its colour and the pixel's, so that depth changes
+where colours do: joint bilateral upsampling with the hat function of bilinear interpolation in
+space. Every value lies between those of the four cells.
 
 Source: Kopf, Cohen, Lischinski and Uyttendaele, Joint Bilateral Upsampling, 2007
 (https://doi.org/10.1145/1276377.1276497).
@@ -35,12 +35,12 @@ class Box(NamedTuple):
 def resized(
     values: Float[np.ndarray, "h w"], size: tuple[int, int], *, smooth: bool = True
 ) -> Float32[np.ndarray, "H W"]:
-    """A map at another size (H, W), with the same edges.
+    """A map resized to (H, W).
 
     Args:
-      values: NaN where unknown; it stays so, and changes nothing around it.
+      values: NaN where unknown; unknown values stay NaN and do not affect their neighbours.
       size: (H, W).
-      smooth: interpolate between the centres of pixels, or else repeat the nearest one.
+      smooth: whether to interpolate between the centres of pixels or to repeat the nearest one.
     """
     known, wide_first = np.isfinite(values), (size[1], size[0])
     nearest = np.asarray(Image.fromarray(known).resize(wide_first, Image.Resampling.NEAREST))
@@ -60,15 +60,15 @@ def guided(
     *,
     sigma: float = SIGMA,
 ) -> Float32[np.ndarray, "H W"]:
-    """A map at the size of an image, with edges where the image has them.
+    """A map upsampled to the size of an image, with edges where the image has them.
 
     Args:
       values: log depth of the image, or of `box` in it, at a smaller size; NaN where unknown.
       image: RGB.
-      box: the part of the image that `values` divide evenly; the whole one if not given. Beyond it
-        they go on as they are at its edges.
-      sigma: difference of colour, in root sum of squares of channels in 0..1, at which a cell
-        counts for exp(-1/2).
+      box: the part of the image that `values` cover evenly. Default: the whole image. Values at its
+        edges are continued beyond it.
+      sigma: colour difference (root of the sum of squares over channels in 0..1) at which the
+        weight of a cell is exp(-1/2).
 
     Returns:
       Log depth; NaN where the nearest of the values is, which changes nothing around it.

@@ -1,4 +1,4 @@
-"""Which depths were measured: the one rule for images, predictions, losses and metrics.
+"""The rule for valid depth, common to images, predictions, losses and metrics.
 
 Depth is in metres, in NumPy and JAX arrays alike; nothing here imports either.
 """

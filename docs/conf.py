@@ -84,7 +84,7 @@ def plain_text(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines:
                 f"`{part}`" if part.startswith("`") else re.sub(r"([|*])", r"\\\1", part)
                 for part in parts
             )
-            if found := re.match(r"(Command|Hardware|Time|Number): +(.*)", line):  # of a preset
+            if found := re.match(r"(Command|Hardware|Time|Result): +(.*)", line):  # of a preset
                 made.append("")
                 line, in_field = f"**{found[1]}:** {found[2]}", True
             elif in_field and line.startswith("  "):

@@ -1,14 +1,14 @@
 """Both networks on the labelled NYU Depth v2 pairs alone, small enough for two CPU cores.
 
-Question:  how far do 719 labelled pictures carry the paper's networks, without its 120 000 video
+Question:  how far do 719 labelled images carry the paper's networks, without its 120 000 video
            frames and without ImageNet?
 Command:   python -m experiments.nyu_labelled --root ../shared/data/nyu_labelled
 Hardware:  2 CPU cores; on a GPU use --width 1 and more samples.
 Time:      about half an hour on an idle machine.
 Result:    experiments/results/nyu_labelled.md and .json; the settings were chosen on the split
            `val`, the split `test` was evaluated once. `python -m experiments.record` wrote them.
-           Random keys have been derived otherwise since: the same command gives other bits.
-           experiments/nyu_row/run.py, which begins on rooms, goes further.
+           Random keys have been derived differently since, so the same command gives slightly
+           different results. experiments/nyu_row/run.py, which starts on rooms, goes further.
 """
 
 import dataclasses
@@ -32,17 +32,17 @@ class Arguments:
     width: float = 0.25
     """Width of both networks."""
     coarse_samples: int = 80_000
-    """Of the first stage: 111 passes over the pictures."""
+    """Samples of the first stage: 111 passes over the images."""
     fine_samples: int = 24_000
-    """Of the second stage."""
+    """Samples of the second stage."""
     seed: int = 0
-    """Of everything random."""
+    """Random seed."""
     resume: bool = False
     """Continue an interrupted run."""
 
 
 def settings(arguments: Arguments) -> Config:
-    """AdamW and a cosine in place of the paper's constant SGD rates, which need many more steps."""
+    """AdamW and a cosine instead of the paper's constant SGD rates, which need many more steps."""
     return Config(
         data=Folder(root=arguments.root),
         model=from_scratch(width=arguments.width),

@@ -1,20 +1,21 @@
-"""Pre-training of coarse/conv1 to conv5 as a classifier of pictures (paper, section 3.3).
+"""Pretrains coarse/conv1 to conv5 as a classifier of images (paper, section 3.3).
 
-Question:  what do convolutions that learned to name things, as the authors' did on ImageNet, give
-           to the coarse network? The paper finds random weights "not very" much worse.
+Question:  how much does the coarse network gain from convolutions pretrained on classification,
+           like those of the authors on ImageNet? The paper finds random weights "not very" much
+           worse.
 Command:   python -m experiments.pretrain_classifier --data imagenet2012 --data-dir DIR \
              --out convs.safetensors
-           or, for pictures in DIR/train/CLASS and DIR/val/CLASS:
+           or, for images in DIR/train/CLASS and DIR/val/CLASS:
            python -m experiments.pretrain_classifier --data folder --data-dir DIR --out FILE
            then: depthsi train nyu --init.coarse-convs convs.safetensors ...
-Hardware:  one GPU for ImageNet; folders of some hundred pictures run on a CPU.
-Time:      not measured. 90 passes over ImageNet are 115 million pictures.
+Hardware:  one GPU for ImageNet; folders of some hundred images run on a CPU.
+Time:      not measured. 90 passes over ImageNet are 115 million images.
 Result:    none yet: ImageNet itself was not run. The tests run the whole chain on generated
-           pictures of a few classes, in a folder and through TFDS, up to a depth training that
+           images of a few classes, in a folder and through TFDS, up to a depth training that
            starts with the convolutions.
 
 As in the paper: two full layers of 4096 with dropout and one of as many outputs as classes, on
-random crops of 224x224, mirrored or not, from the middle 256x256 of pictures whose short side is
+random crops of 224x224, mirrored or not, from the middle 256x256 of images whose short side is
 256. The rate falls as a cosine from that of A. Krizhevsky et al., 2012, whose momentum and weight
 decay these are, too. A run continues where it stopped if it is started with the same arguments. A
 TFDS data set has to be there as array_record files already.
@@ -60,25 +61,25 @@ class Arguments:
     data: str
     """Name of a TFDS data set with image and label, such as imagenet2012, or the word folder."""
     data_dir: str
-    """Where TFDS keeps its data sets, or the folder."""
+    """Data directory of TFDS, or the folder."""
     out: str
     """File for the convolutions, .safetensors."""
     run: str = "runs/classifier"
     """Directory for checkpoints."""
     epochs: int = 90
-    """Passes over the training pictures."""
+    """Passes over the training images."""
     batch_size: int = 128
-    """Pictures in a step."""
+    """Images per step."""
     learning_rate: float = 0.01
-    """At first."""
+    """Initial learning rate."""
     full: int = 4096
-    """Units of each of the two full layers."""
+    """Units of each of the two fully connected layers."""
     variant: Variant = "A"
     """Rounding of convolutions and pools; see depthsi.geometry."""
     save_every: int = 2000
     """Steps between two checkpoints."""
     seed: int = 0
-    """Of everything random."""
+    """Random seed."""
 
 
 class Classifier(nn.Module):
@@ -94,7 +95,7 @@ class Classifier(nn.Module):
     def __call__(
         self, image: Float[Array, "b H W 3"], *, train: bool = False
     ) -> Float[Array, "b classes"]:
-        """Logits of pictures, RGB 0..255 of 224x224. Needs an rng "dropout" to train."""
+        """Logits of images, RGB 0..255 of 224x224. Needs an rng "dropout" to train."""
         window = (CROP, CROP)
         size = Geometry("crop", self.config.variant, (SIDE, SIDE), window, window, (1, 1))
         x = coarse_features(self, image, size).reshape(len(image), -1)
@@ -105,7 +106,7 @@ class Classifier(nn.Module):
 
 
 class Folder:
-    """Pictures in one folder per class; classes are numbered by name."""
+    """Images in one folder per class; classes are numbered by name."""
 
     def __init__(self, directory: Path) -> None:
         folders = sorted(path for path in directory.glob("*") if path.is_dir())
@@ -117,7 +118,7 @@ class Folder:
         ]
         self.classes = len(folders)
         if len({label for _, label in self.files}) < max(self.classes, 2):
-            raise DepthsiError(f"{directory} must have two or more folders, with pictures in each.")
+            raise DepthsiError(f"{directory} must have two or more folders, with images in each.")
 
     def __len__(self) -> int:
         return len(self.files)
@@ -128,7 +129,7 @@ class Folder:
 
 
 class Tfds:
-    """A split of a TFDS data set of pictures with labels."""
+    """A split of a TFDS data set of images with labels."""
 
     def __init__(self, name: str, data_dir: str, split: str) -> None:
         import tensorflow_datasets as tfds
@@ -147,7 +148,7 @@ class Tfds:
 
 
 class Squares(OnDemand):
-    """Batches of the middle 256x256 of pictures, and their labels."""
+    """Batches of the middle 256x256 of images, and their labels."""
 
     def __init__(self, pictures: Pictures) -> None:
         self._pictures, self.scenes = pictures, ()
@@ -163,7 +164,7 @@ class Squares(OnDemand):
 
 
 def square(image: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "256 256 3"]:
-    """The middle of a picture scaled so that its short side is 256."""
+    """The middle of an image scaled so that its short side is 256."""
     height, width = image.shape[:2]
     short = min(height, width)
     top, left = (height - short) / 2, (width - short) / 2
@@ -173,7 +174,7 @@ def square(image: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "256 256 3"]:
 
 
 def random_crops(key: Array, images: UInt8[Array, "b 256 256 3"]) -> Float[Array, "b 224 224 3"]:
-    """Of each picture a random crop, mirrored or not."""
+    """Of each image a random crop, mirrored or not."""
 
     def one(key: Array, image: Array) -> Array:
         place, side = jax.random.split(key)
@@ -258,7 +259,7 @@ def train(arguments: Arguments, pictures: Pictures) -> tuple[TwoScaleConfig, Sta
 
 
 def errors(arguments: Arguments, params: Any, pictures: Pictures) -> tuple[float, float]:
-    """Shares of pictures whose class is not the first, or among the first five; middle crops."""
+    """Shares of images whose class is not the first, or among the first five; middle crops."""
     model = Classifier(from_scratch(variant=arguments.variant), pictures.classes, arguments.full)
     apply = compilation.jit(lambda params, crops: model.apply({"params": params}, crops))
     squares, edge, wrong = Squares(pictures), (SIDE - CROP) // 2, np.zeros(2)

@@ -1,4 +1,4 @@
-"""Keeps the numbers of an evaluated run among the results, with the paper's below them.
+"""Adds the metrics of an evaluated run to the results, with the paper's below them.
 
 Command:   python -m experiments.record RUN --name NAME --command "what trained the run"
 Result:    experiments/results/NAME.json and NAME.md
@@ -26,16 +26,16 @@ class Arguments:
     run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
     """Run directory with evaluation.json."""
     name: str
-    """Of the two files."""
+    """Name of the two files."""
     command: str
-    """What trained the run."""
+    """Command that trained the run."""
 
 
 def main(arguments: Arguments) -> None:
     file = Path(arguments.run) / "evaluation.json"
     result = json.loads(file.read_text(encoding="utf-8"))
     if "run" not in result:
-        raise DepthsiError(f"{file} is not of a run: only runs are recorded.")
+        raise DepthsiError(f"{file} does not belong to a run: only runs can be recorded.")
     result["run"] = named_without_place(result["run"])
     result |= {"command": arguments.command, "machine": describe_machine()}
     write_result(str(RESULTS / arguments.name), result, report(arguments.name, result))
@@ -47,7 +47,7 @@ def report(name: str, result: dict[str, Any]) -> str:
     parts = [
         f"# {name}\n",
         f"{made_by(result, 'seed ' + str(result['run']['seed']))}\n",
-        f"{result['images']} pictures of split {result['split']!r}, step {result['step']}. "
+        f"{result['images']} images of split {result['split']!r}, step {result['step']}. "
         f"In brackets: 95 % intervals over images.\n\n{result['notes']}\n",
     ]
     for how, title in HOW.items():

@@ -1,4 +1,4 @@
-"""What the scripts share: the command line, the command that made a result, and its files."""
+"""Code that the scripts share: the command line, the command of a result, and its files."""
 
 import dataclasses
 import json

@@ -77,7 +77,7 @@ def dead_channels(gradients):
 
 
 def spot(sizes, row, col):
-    """Two black pictures, the first with a white spot of 5x5 pixels."""
+    """Two black images, the first with a white spot of 5x5 pixels."""
     image = np.zeros((2, *sizes.input, 3), np.float32)
     image[0, row - 2 : row + 3, col - 2 : col + 3] = 255
     return jnp.asarray(image)
@@ -92,7 +92,7 @@ def centre_of_response(maps):
 
 
 def scene():
-    """Two pictures whose colours tell the log depth, which goes up and down, and that depth."""
+    """Two images whose colours tell the log depth, which goes up and down, and that depth."""
     rows, cols = np.linspace(0, 3, 228)[:, None], np.linspace(0, 4, 304)
     depth = np.stack([np.sin(2 * rows) + np.cos(2 * cols), np.sin(rows * cols) * 2]) / 4
     colours = np.stack([depth, -depth, depth**2], axis=-1) * 120 + 128

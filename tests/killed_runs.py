@@ -14,7 +14,7 @@ PROGRAM = Path(__file__).with_name("small_training.py")
 
 
 def write_training_pairs(root, count=4):
-    """A folder of pictures with depth, all for training."""
+    """A folder of images with depth, all for training."""
     rng = np.random.default_rng(0)
     pictures = (rng.integers(0, 255, (240, 320, 3), np.uint8) for _ in range(count))
     return write_pairs(root, [("train", picture, np.full((240, 320), 2.0)) for picture in pictures])

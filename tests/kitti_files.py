@@ -7,7 +7,7 @@ import numpy as np
 from pictures import smooth_picture
 from PIL import Image
 
-SIZE = (40, 100)  # of the pictures, (H, W)
+SIZE = (40, 100)  # of the images, (H, W)
 
 
 def turned(x, y, z):

@@ -1,4 +1,4 @@
-"""Small pictures, depth maps and folders of them for tests that need files."""
+"""Small images, depth maps and folders of them for tests that need files."""
 
 import csv
 

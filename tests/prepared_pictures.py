@@ -13,7 +13,7 @@ BAD = -1
 
 
 def record(number, size=(6, 8), names=("depth",)):
-    """Picture and depth of frame `number`; every fifth depth is missing."""
+    """Image and depth of frame `number`; every fifth depth is missing."""
     rng = np.random.default_rng(number)
     image = rng.integers(0, 256, (*size, 3)).astype(np.uint8)
     depth = {name: rng.uniform(0.5, 9, size).astype(np.float32) for name in names}

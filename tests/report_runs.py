@@ -75,7 +75,7 @@ def made_evaluation(factors, split="test"):
 
 
 def made_analysis(run, split, protocol=None, indices=None, name="test/0"):
-    """In place of `depthsi.report.analysis.analyse`: no network is run."""
+    """Instead of `depthsi.report.analysis.analyse`: no network is run."""
     del run, protocol
     true = depths()
     predicted, where = wrong(true, 1.2), true > 1.5

@@ -78,7 +78,7 @@ def test_a_run_on_given_data_says_so(trained):
     config = RunDirectory(result.run).config()
     assert config.data == CustomData(name="list")
     assert config.loss == CustomConfig(name="absolute")
-    with pytest.raises(depthsi.DepthsiError, match=r"given by a program \(list\).*--data"):
+    with pytest.raises(depthsi.DepthsiError, match=r"passed by a program \(list\).*--data"):
         depthsi.evaluate(result.run)
     with pytest.raises(depthsi.DepthsiError, match="has a loss of its own, absolute"):
         depthsi.train(config, run=result.run, resume=True, train=samples(4))
@@ -129,11 +129,11 @@ def test_resuming_continues_with_the_same_loss_and_data(tmp_path):
 def test_what_cannot_be_is_said_at_once(tmp_path):
     with pytest.raises(depthsi.DepthsiError, match="`val` is given without `train`"):
         depthsi.train(CONFIG, run=tmp_path / "run", val=samples(1))
-    with pytest.raises(depthsi.DepthsiError, match="no sample in what was given for train"):
+    with pytest.raises(depthsi.DepthsiError, match="samples passed for train are empty"):
         depthsi.train(CONFIG, run=tmp_path / "run", train=[])
     assert not (tmp_path / "run").exists()
     network = depthsi.TrainedNetwork(CONFIG.model, {}, ("coarse",), 0)
-    with pytest.raises(depthsi.DepthsiError, match="no data of its own"):
+    with pytest.raises(depthsi.DepthsiError, match="A predictor has no data"):
         depthsi.evaluate(depthsi.Predictor(network))
 
 

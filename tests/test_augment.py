@@ -39,7 +39,7 @@ def to_source(row, col, v, shape, sizes):
         right = -right
     down = row - (sizes.input[0] - 1) / 2
     point = complex(right + float(v.shift[1]), down + float(v.shift[0]))
-    # rows point down: the turn that brings the counter-clockwise picture back has a plus here
+    # rows point down: the turn that brings the counter-clockwise image back has a plus here
     point *= complex(math.cos(v.angle), math.sin(v.angle)) / float(v.scale)
     return point.imag + (shape[0] - 1) / 2, point.real + (shape[1] - 1) / 2
 

@@ -100,7 +100,7 @@ def test_jpeg(small, quality):
     whole.save(file, "JPEG", quality=int(quality), subsampling=0)
     pillow = np.asarray(Image.open(file), float)
     lost = np.abs(pillow - small).mean()
-    # Pillow rounds luma and chroma to whole numbers, which turns some coefficients
+    # Pillow rounds luma and chroma to integers, which turns some coefficients
     assert np.abs(ours - pillow).mean() < max(0.2 * lost, 2.0)
     assert abs(np.abs(ours - small).mean() - lost) < 0.15 * lost + 0.2
 

@@ -58,7 +58,7 @@ def test_up_to_one_percent_is_skipped(total, allowed):
     assert "\n" not in words
     assert ("file 0 is cut short." if allowed else "last one is grey.") in words
     assert ("and 8 more" in words) == (allowed == 10)
-    assert "More than 1% is not skipped" in words
+    assert "At most 1% may be skipped" in words
 
 
 def test_strict_raises_the_error_itself():

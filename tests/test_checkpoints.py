@@ -215,7 +215,7 @@ def test_both_checksums_are_compared():
     for word in (0, 1):
         saved_as = describe(arrays)
         saved_as["x"]["digests"][word] ^= 1
-        with pytest.raises(DamagedError, match="x does not have the checksum it was saved with"):
+        with pytest.raises(DamagedError, match="x does not match its checksum"):
             check_same_digests(saved_as, arrays)
 
 
@@ -255,7 +255,7 @@ def test_a_flipped_bit_of_the_arrays_is_always_noticed(tmp_path):
         flip(holder, position, position % 8)
         with (
             Checkpoints(tmp_path) as checkpoints,
-            pytest.raises(DamagedError, match="opt_state/noise does not have the checksum"),
+            pytest.raises(DamagedError, match="opt_state/noise does not match its checksum"),
         ):
             checkpoints.restore(4, ABSTRACT, DEVICE)
         holder.write_bytes(whole)
@@ -293,7 +293,7 @@ def test_a_damaged_checkpoint_is_moved_aside_and_its_step_saved_again(tmp_path):
     for turn in ("damaged-2", "damaged-2-2"):
         (tmp_path / "2" / "params" / "manifest.ocdbt").write_bytes(b"")
         with Checkpoints(tmp_path, CONFIG) as checkpoints:
-            words = r"step 2 is damaged, going back to that of step 1: .*" + turn
+            words = r"step 2 is damaged, so the one of step 1 is used: .*" + turn
             with pytest.warns(DepthsiWarning, match=words):
                 restored = checkpoints.restore_newest(lambda _: ABSTRACT, DEVICE)
             assert as_bytes(restored) == as_bytes(state(1))
@@ -321,8 +321,8 @@ def test_nothing_whole_is_one_sentence(tmp_path):
     (tmp_path / "1" / "params" / "manifest.ocdbt").write_bytes(b"")
     with (
         Checkpoints(tmp_path, CONFIG) as checkpoints,
-        pytest.warns(DepthsiWarning, match="none is before it"),
-        pytest.raises(DepthsiError, match=r"No checkpoint in .* is whole"),
+        pytest.warns(DepthsiWarning, match="and there is no earlier one"),
+        pytest.raises(DepthsiError, match=r"All checkpoints in .* are damaged"),
     ):
         checkpoints.restore_newest(lambda _: ABSTRACT, DEVICE)
     gc.collect()
@@ -383,7 +383,7 @@ def test_a_save_that_fails_leaves_the_one_before(wait, tmp_path, monkeypatch):
             if wait:
                 checkpoints.wait()
 
-    expected = r"could not be written to .* \(No space left on device\); that of step 1 is kept"
+    expected = r"could not be written to .* \(No space left on device\); the one of step 1 is kept"
     with pytest.raises(DepthsiError, match=expected):
         fail()
     monkeypatch.undo()

@@ -74,7 +74,7 @@ def test_train_evaluate_predict_info(trained, folder, capsys, tmp_path):
     main(["evaluate", str(trained)])
     printed = capsys.readouterr().out
     for words in (
-        "step 3: 2 pictures of split 'test'",
+        "step 3: 2 images of split 'test'",
         "crop eigen2014_nyu (rows",
         "no depth caps",
         "mean over images",
@@ -135,7 +135,7 @@ def test_a_finished_run_resumes_to_nothing_and_refuses_other_settings(trained, f
     error = refusal(capsys, *same, "--resume", "--seed", 5)
     assert "started with seed = 0, not 5" in error
     error = refusal(capsys, *same)
-    assert "already holds another run" in error
+    assert "already has another run" in error
 
 
 def test_help_is_quick_and_touches_no_backend():
@@ -168,9 +168,9 @@ def test_importing_depthsi_initialises_no_backend():
     ("arguments", "words"),
     [
         (["--model.width", "0"], "model.width is 0.0; it must be greater than 0"),
-        (["--schedule.batch-size", "6"], "batch_size is 6, which 4 devices"),
+        (["--schedule.batch-size", "6"], "--schedule.batch-size is 6, which 4 devices"),
         (["--loss.lam", "2"], "loss.lam is 2.0"),
-        (["--data.kind", "folder"], "needs its directory"),
+        (["--data.kind", "folder"], "needs a directory"),
         (["--data.kind", "folder", "--data.root", "/nowhere"], "/nowhere"),
         (["--model.geometry", "kitti"], "(240, 320)"),
         (["--data.train", "0"], "data.train"),
@@ -191,7 +191,7 @@ def test_settings_that_cannot_be_are_refused_before_anything_is_written(
 
 def damaged(rows, root, fault):
     """Breaks one thing of a copy of the folder's index; returns the words the refusal must have."""
-    if fault == "truncated picture":
+    if fault == "truncated image":
         data = (root / "0.jpg").read_bytes()
         (root / "0.jpg").write_bytes(data[: len(data) // 2])
         return ["0.jpg"]
@@ -212,7 +212,7 @@ def damaged(rows, root, fault):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
-    ["truncated picture", "sizes differ", "no valid depth", "missing file", "missing column"],
+    ["truncated image", "sizes differ", "no valid depth", "missing file", "missing column"],
 )
 def test_bad_data_is_named_and_nothing_is_written(fault, folder, tmp_path, capsys):
     root = tmp_path / "pairs"
@@ -233,11 +233,11 @@ def test_bad_data_is_named_and_nothing_is_written(fault, folder, tmp_path, capsy
 @pytest.mark.slow
 def test_mistakes_after_training(trained, folder, capsys, tmp_path):
     assert "no split 'tset'; it has" in refusal(capsys, "evaluate", trained, "--split", "tset")
-    assert "holds no run" in refusal(capsys, "evaluate", tmp_path)
+    assert "is not a run" in refusal(capsys, "evaluate", tmp_path)
     assert "takes 352x1216 pixels" in refusal(capsys, "evaluate", trained, "--crop", "kb")
     assert "does not exist" in failure(capsys, 1, "predict", trained, tmp_path / "no.jpg")
     assert "No photo" in refusal(capsys, "predict", trained)
-    (tmp_path / "text.jpg").write_text("not a picture")
+    (tmp_path / "text.jpg").write_text("not an image")
     out = tmp_path / "out"
     words = failure(capsys, 1, "predict", trained, tmp_path / "text.jpg", "--out", out)
     assert "text.jpg" in words

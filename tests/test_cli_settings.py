@@ -7,7 +7,7 @@ import pytest
 
 import depthsi
 from depthsi.cli import VERBS, main
-from depthsi.commands.settings import read_start
+from depthsi.commands.settings import as_flags, read_start
 from depthsi.config import (
     AdamWConfig,
     Folder,
@@ -80,10 +80,34 @@ OTHERS = [
 @pytest.mark.parametrize(("preset", "section", "kind", "name"), OTHERS)
 def test_an_option_of_another_kind_is_refused(preset, section, kind, name):
     option = f"--{section}.{name.replace('_', '-')}"
-    with pytest.raises(DepthsiError, match=f"{option} is no option of --{section}.kind {kind}"):
+    with pytest.raises(DepthsiError, match=f"{option} is not an option of --{section}.kind {kind}"):
         read_start([preset, "--run", "x", f"--{section}.kind", kind, option, "1"])
     other = next(k for k, each in KINDS[section].items() if name in field_names(each))
     read_start([preset, "--run", "x", f"--{section}.kind", other, option, "1"])
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("augment.jpeg_quality is 0; it", "--augment.jpeg-quality is 0; it"),
+        ("set it to 0, or unset data.resident.", "set it to 0, or unset --data.resident."),
+        ("Lower optim.learning_rate, set optim.clip", "Lower --optim.learning-rate, set --optim."),
+        ("leave out --data.val-share", "leave out --data.val-share"),
+        ("Process 1 was started with data.root = 'a', not 'b'", "Process 1 was started with data"),
+        ("runs/model.width, /x/data.root and data.root/y", "runs/model.width, /x/data.root and da"),
+        ("data.npz is damaged", "data.npz is damaged"),
+    ],
+)
+def test_messages_name_settings_as_flags(message, shown):
+    assert as_flags(message).startswith(shown)
+    assert as_flags(as_flags(message)) == as_flags(message)
+
+
+def test_a_refused_setting_is_named_as_it_is_typed(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["config", "tiny", "--augment.jpeg-quality", "0"])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.startswith("depthsi: --augment.jpeg-quality is 0; it must be")
 
 
 def test_the_case_that_trained_on_rooms_without_a_word(capsys, tmp_path):
@@ -92,7 +116,7 @@ def test_the_case_that_trained_on_rooms_without_a_word(capsys, tmp_path):
         main(["train", "rooms", "--run", str(run), "--data.root", "MINE"])
     assert stopped.value.code == 2
     assert capsys.readouterr().err == (
-        "depthsi: --data.root is no option of --data.kind rooms, but of folder and prepared:"
+        "depthsi: --data.root is not an option of --data.kind rooms, but of folder and prepared:"
         " leave it out or add --data.kind folder.\n"
     )
     assert not run.exists()
@@ -107,7 +131,7 @@ def test_the_case_that_trained_on_rooms_without_a_word(capsys, tmp_path):
         (["--config", "nowhere.json"], "--config nowhere.json cannot be read"),
         (["--run", "x"], r"name a preset \(rooms, nyu, kitti, tiny\), give --config FILE"),
         (["--run", "rooms"], "name a preset"),
-        (["--resume", "--run", "nowhere"], "nowhere holds no run"),
+        (["--resume", "--run", "nowhere"], "nowhere is not a run"),
     ],
 )
 def test_what_cannot_be_a_start_is_refused(words, message):

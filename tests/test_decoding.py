@@ -1,4 +1,4 @@
-"""Reading picture and depth files: real ones written here, whole and broken in every way."""
+"""Reading image and depth files: real ones written here, whole and broken in every way."""
 
 import os
 import struct

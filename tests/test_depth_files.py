@@ -39,10 +39,10 @@ def test_npz_holds_one_array_or_one_called_depth(tmp_path, dtype):
 
 def test_npz_without_a_depth_is_refused(tmp_path):
     np.savez(tmp_path / "two.npz", a=np.ones((2, 2)), b=np.ones((2, 2)))
-    with pytest.raises(DepthsiError, match=r"two\.npz holds the arrays a, b; call the depth 'dep"):
+    with pytest.raises(DepthsiError, match=r"two\.npz has the arrays a, b; call the depth 'dep"):
         read_depth(tmp_path / "two.npz")
     np.savez(tmp_path / "none.npz")
-    with pytest.raises(DepthsiError, match=r"none\.npz holds the arrays none; call"):
+    with pytest.raises(DepthsiError, match=r"none\.npz has the arrays none; call"):
         read_depth(tmp_path / "none.npz")
     np.savez(tmp_path / "pickle.npz", depth=np.array([[{}]], object))
     with pytest.raises(DepthsiError, match=r"pickle\.npz holds \|O of shape \(1, 1\)"):
@@ -50,7 +50,7 @@ def test_npz_without_a_depth_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "twice.npz", "w") as archive:
         archive.writestr("depth.npy", npy_bytes(np.ones((2, 2), np.float32)))
         archive.writestr("depth", npy_bytes(np.ones((2, 2), np.float32)))
-    with pytest.raises(DepthsiError, match=r"twice\.npz holds the arrays depth; call"):
+    with pytest.raises(DepthsiError, match=r"twice\.npz has the arrays depth; call"):
         read_depth(tmp_path / "twice.npz")
 
 
@@ -110,7 +110,7 @@ def test_tiff_of_another_kind_is_refused(tmp_path):
     with pytest.raises(DepthsiError, match=r"pages\.tiff has several pages; save"):
         read_depth(tmp_path / "pages.tiff", 1000)
     saved(tmp_path / "u.tiff", counts(4, 5))
-    with pytest.raises(DepthsiError, match=r"u\.tiff holds uint16, not metres; say how many"):
+    with pytest.raises(DepthsiError, match=r"u\.tiff has uint16 values, not metres; give the"):
         read_depth(tmp_path / "u.tiff")
     (tmp_path / "png.tiff").write_bytes(saved(tmp_path / "d.png", counts(4, 5)).read_bytes())
     with pytest.raises(DepthsiError, match=r"png\.tiff is not a TIFF file"):
@@ -120,7 +120,9 @@ def test_tiff_of_another_kind_is_refused(tmp_path):
 def test_floats_are_metres_and_nothing_else(tmp_path):
     np.save(tmp_path / "d.npy", np.ones((4, 5), np.float32))
     read_depth(tmp_path / "d.npy", 1)
-    with pytest.raises(DepthsiError, match=r"d\.npy holds float32, .* given as 1000 per metre"):
+    with pytest.raises(
+        DepthsiError, match=r"d\.npy has float32 values, .* given as 1000 per metre"
+    ):
         read_depth(tmp_path / "d.npy", 1000)
     np.save(tmp_path / "d.npy", np.array([[1e300, 1e-300, 2.5]]))
     np.testing.assert_array_equal(read_depth(tmp_path / "d.npy"), [[0, 0, 2.5]])
@@ -172,7 +174,7 @@ def test_exr_of_the_lossy_compressions(tmp_path, compression):
 def test_exr_of_jpeg_2000_is_not_decoded(tmp_path, compression):
     """Its decoder is not safe with damaged files: see `COMPRESSIONS`."""
     write_exr(tmp_path / "d.exr", {"Z": exr_depth()}, compression=compression)
-    words = rf"d\.exr is compressed by {compression}, which is not read; use ZIP"
+    words = rf"d\.exr is compressed with {compression}, which is not supported; use ZIP"
     with pytest.raises(DepthsiError, match=words):
         read_depth(tmp_path / "d.exr")
 
@@ -266,8 +268,8 @@ def write_window(path):
 @pytest.mark.parametrize(
     ("write", "words"),
     [
-        (lambda path: write_exr(path, {"Z": np.ones((4, 5), np.uint32)}), "holds whole numbers"),
-        (write_window, "holds only a part of the picture; save all"),
+        (lambda path: write_exr(path, {"Z": np.ones((4, 5), np.uint32)}), "has integers"),
+        (write_window, "has only a part of the image; save all"),
         (write_deep, "has deep pixels; save flat ones"),
         (lambda path: saved(path, counts(4, 5), format="PNG"), "is not an EXR file"),
     ],

@@ -183,7 +183,7 @@ def test_the_paper_s_numbers_reappear(tmp_path, capsys):
         "coarse 70,757,734 parameters fine 119,437 parameters in all 70,877,171 parameters",
         "devices 4 x cpu, mesh of 4 (data) x 1 (model), jit, float32",
         "batch 32 images, 8 on each device",
-        "data folder, but its directory is not set yet: name it with --data.root",
+        "data folder, but its directory is not set yet: set --data.root",
         "stage coarse 62,500 steps, 2,000,000 samples per image 3.10 GFLOP to predict, 9.0",
         "memory 1.58 GB: parameters 283.5 MB, optimiser 283.0 MB, batch 17.2 MB, activations",
         "stage fine 46,875 steps, 1,500,000 samples per image 4.46 GFLOP to predict, 6.6",
@@ -198,17 +198,17 @@ def test_the_paper_s_numbers_reappear(tmp_path, capsys):
     ("arguments", "words"),
     [
         (["kitti"], "in all 90,881,799 parameters"),
-        (["nyu", "--data.root", "/nowhere"], "folder /nowhere (which is no directory yet), split"),
+        (["nyu", "--data.root", "/nowhere"], "folder /nowhere (not a directory yet), split"),
         (["nyu", "--data.kind", "prepared", "--data.root", "."], "data prepared ., split train; s"),
-        (["tiny"], "data 32 rooms, drawn at the start; 8 others to watch the training with"),
-        (["tiny", "--schedule.eval-every", "0"], "data 32 rooms, drawn at the start stage"),
+        (["tiny"], "data 32 rooms, rendered at the start; 8 others for validation"),
+        (["tiny", "--schedule.eval-every", "0"], "data 32 rooms, rendered at the start stage"),
         (
             ["tiny", "--data.endless"],
             "a new room in each sample, rendered on the devices; 8 others",
         ),
-        (["tiny", "--data.resident"], "32 rooms, drawn at the start, kept in device memory; 8"),
+        (["tiny", "--data.resident"], "32 rooms, rendered at the start, kept in device memory; 8"),
         (["tiny", "--model.kind", "unet"], "unet (medium), geometry nyu A"),
-        (["tiny", "--compute.accumulate", "2"], "2 on each device in 2 turns"),
+        (["tiny", "--compute.accumulate", "2"], "2 on each device in 2 parts"),
     ],
 )
 def test_what_a_dry_run_says_of_other_settings(arguments, words, tmp_path, capsys):
@@ -222,7 +222,7 @@ def test_what_a_dry_run_says_of_other_settings(arguments, words, tmp_path, capsy
 def test_unknown_temporaries_are_not_made_up(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(dry_run, "step_memory", lambda *_: StepMemory(10**6, 2 * 10**6, 0, None))
     out = printed(capsys, "train", "tiny", "--run", tmp_path, "--dry-run")
-    assert "parameters 1.0 MB, optimiser 2.0 MB, batch 0.0 MB; activations unknown\n" in out
+    assert "parameters 1.0 MB, optimiser 2.0 MB, batch 0.0 MB; activations are unknown\n" in out
 
 
 @pytest.mark.slow
@@ -230,10 +230,10 @@ def test_unknown_temporaries_are_not_made_up(tmp_path, capsys, monkeypatch):
 def test_a_dry_run_refuses_what_a_training_would(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     start = ["train", "tiny", "--run", tmp_path, "--dry-run"]
-    assert "already holds another run" in refusal(capsys, *start)
-    assert "holds no run" in refusal(capsys, *start, "--resume")
+    assert "already has another run" in refusal(capsys, *start)
+    assert "is not a run" in refusal(capsys, *start, "--resume")
     start[3] = tmp_path / "new"
-    assert "batch_size is 6, which 4" in refusal(capsys, *start, "--schedule.batch-size", 6)
+    assert "batch-size is 6, which 4" in refusal(capsys, *start, "--schedule.batch-size", 6)
     assert "nowhere" in refusal(capsys, *start, "--init.weights", "nowhere")
     RunDirectory(start[3]).create(tiny())
     assert "20 steps, 160 samples" in printed(capsys, *start, "--resume")

@@ -62,7 +62,7 @@ def true_depth(root, number):
 
 
 def predictions(root, folder, change, suffix=".npy"):
-    """A file for each test picture: `change` of the true depth, in metres."""
+    """A file for each test image: `change` of the true depth, in metres."""
     folder.mkdir()
     for number in (4, 5, 6):
         depth = change(true_depth(root, number))
@@ -94,15 +94,15 @@ def evaluated(capsys, *arguments):
 def test_a_run_leaves_tables_numbers_and_pictures(run, capsys, tmp_path):
     printed = evaluated(capsys, run, "--edges", "--out", tmp_path)
     for words in (
-        "run, step 3: 4 pictures of split 'test'.",
-        "Intervals of 95 % over images",
+        "run, step 3: 4 images of split 'test'.",
+        "Intervals are 95 % bootstrap intervals over images",
         "Protocol eigen2014_nyu: crop eigen2014_nyu (rows 10..230",
         "no depth caps",
         "95 % from",
-        "Truth: rendered, camera z; the protocol's: depth camera with its holes filled in.",
-        "Oracle scale: coarse + fine with the true mean log depth of each image.",
+        "Ground truth: rendered, camera z; the protocol's: depth camera with its holes filled in.",
+        "Oracle scale: coarse + fine, each map scaled to the true mean log depth of its image.",
         "edge F",
-        "Table 1 of the paper (NYU Depth v2), from its own training and test pictures, not",
+        "Table 1 of the paper (NYU Depth v2), from its own training and test images, not",
     ):
         assert words in printed
     ours, paper = printed.split("Table 1 of the paper")
@@ -167,10 +167,10 @@ def test_protocols_of_a_run(run, capsys):
 @pytest.mark.slow
 def test_the_mean_with_the_mirror_image_is_a_row_of_its_own(run, capsys, tmp_path):
     printed = evaluated(capsys, run, "--mirrored", "--out", tmp_path)
-    assert "Mirrored too: mean log depth of each picture and of its mirror image." in printed
-    assert "Oracle scale: coarse + fine, mirrored too with" in printed
+    assert "With flips: mean log depth of each image and of its mirror image." in printed
+    assert "Oracle scale: coarse + fine with flips, each" in printed
     found = json.loads((tmp_path / "evaluation.json").read_text())["results"]
-    assert list(found)[1:3] == ["coarse + fine", "coarse + fine, mirrored too"]
+    assert list(found)[1:3] == ["coarse + fine", "coarse + fine with flips"]
     alone, both = list(found.values())[1:3]
     assert alone["image"]["rmse"] != both["image"]["rmse"]
 
@@ -199,7 +199,7 @@ def test_predictions_made_elsewhere(suffix, truth, capsys, tmp_path):
     made = predictions(truth, tmp_path / "made", lambda depth: depth * factor, suffix)
     out = tmp_path / "out"
     printed = evaluated(capsys, made, "--data", truth, "--out", out, *units)
-    assert "Predictions made: 3 pictures of split 'test'." in printed
+    assert "Predictions made: 3 images of split 'test'." in printed
     assert "(rows 2..46, columns 2..62 of 48x64)" in printed
     result = json.loads((out / "evaluation.json").read_text())
     numbers = result["results"]["predictions"]["image"]
@@ -241,12 +241,12 @@ def test_wrong_units_are_named_and_nothing_is_written(truth, capsys, tmp_path):
         ("mm", lambda depth: depth * 1000, "as if they were millimetres"),
         ("inverse", lambda depth: 1 / depth, "inverse depth or disparity"),
         ("holes", lambda depth: np.where(depth > 3, 0, depth), "no usable depth (0, negative"),
-        ("small", lambda depth: depth[:20], "20x64 pixels, but its picture 48x64"),
+        ("small", lambda depth: depth[:20], "20x64 pixels, but its image 48x64"),
     ):
         made = predictions(truth, tmp_path / name, change)
         assert words in refusal(capsys, made, "--data", truth, "--out", out)
     made = predictions(truth, tmp_path / "png", lambda depth: depth * 256, ".png")
-    assert "which would suit 256" in refusal(capsys, made, "--data", truth, "--out", out)
+    assert "which suggests 256" in refusal(capsys, made, "--data", truth, "--out", out)
     assert not out.exists()
     # a unit that is given is believed, and the doubt stands with the table
     printed = evaluated(capsys, made, "--data", truth, "--out", out, "--units-per-metre", 1000)
@@ -257,11 +257,11 @@ def test_wrong_units_are_named_and_nothing_is_written(truth, capsys, tmp_path):
 @pytest.mark.slow
 def test_mistakes(run, truth, capsys, tmp_path):
     made = predictions(truth, tmp_path / "made", lambda depth: depth)
-    assert "no config.json. If it holds predictions" in refusal(capsys, made)
+    assert "no config.json. If it has predictions" in refusal(capsys, made)
     assert "no split 'tset'" in refusal(capsys, run, "--data", truth, "--split", "tset")
     weights = run / "weights.safetensors"
-    assert "is a network without data of its own" in refusal(capsys, weights)
-    assert "without checkpoints to choose" in refusal(capsys, weights, "--checkpoint", "best")
+    assert "is a network without data" in refusal(capsys, weights)
+    assert "without checkpoints: leave" in refusal(capsys, weights, "--checkpoint", "best")
     assert "Did you mean 'nyu_bts'?" in refusal(capsys, run, "--protocol", "nyu-bts")
     assert "Did you mean 'garg'?" in refusal(capsys, run, "--crop", "grag")
     assert "'kb' takes 352x1216" in refusal(capsys, run, "--crop", "kb")
@@ -270,11 +270,11 @@ def test_mistakes(run, truth, capsys, tmp_path):
     with_data = (made, "--data", truth)
     assert "no split 'tset'" in refusal(capsys, *with_data, "--split", "tset")
     assert "352x1216" in refusal(capsys, *with_data, "--protocol", "kitti_benchmark")
-    assert "is no run: leave it out" in refusal(capsys, *with_data, "--mirrored")
+    assert "is not a run: leave it out" in refusal(capsys, *with_data, "--mirrored")
     assert "no split 'x'" in refusal(capsys, *with_data, "--baselines", "x")
     assert "/nowhere" in refusal(capsys, made, "--data", "/nowhere")
     (made / "5.npy").unlink()
-    assert "no prediction for 1 of 3 pictures, the first 5.jpg" in refusal(capsys, *with_data)
+    assert "no prediction for 1 of 3 images, the first 5.jpg" in refusal(capsys, *with_data)
 
 
 @pytest.mark.slow

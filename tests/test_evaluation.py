@@ -147,11 +147,11 @@ def test_crops_are_cut_to_what_the_network_covers():
     assert tuple(evaluated_region(crop["nyu_toolbox"], nyu(), size)) == (22, 230, 20, 300)
     assert tuple(cropped_region(crop["nyu_toolbox"], size)) == (22, 235, 20, 300)
     assert tuple(evaluated_region(PLAIN, kitti(), (184, 612))) == (66, 174, 22, 590)
-    with pytest.raises(DepthsiError, match=r"needs pictures of \(240, 320\), not \(480, 640\)"):
+    with pytest.raises(DepthsiError, match=r"needs images of \(240, 320\), not \(480, 640\)"):
         evaluated_region(EIGEN, nyu(), (480, 640))
     with pytest.raises(DepthsiError, match=r"'kb' takes 352x1216 .* 184x612"):
         evaluated_region(crop["kb"], kitti(), (184, 612))
-    with pytest.raises(DepthsiError, match=r"'garg' takes rows 0\.\.0 .* pictures of 1x9 do not"):
+    with pytest.raises(DepthsiError, match=r"'garg' takes rows 0\.\.0 .* images of 1x9 do not"):
         cropped_region(crop["garg"], (1, 9))
 
 
@@ -177,14 +177,14 @@ def test_crops_that_reach_beyond_a_picture_are_refused(monkeypatch):
     outside = (Crop(0, 5, 0, 5), Crop(-1, 4, 0, 5), Crop(0, 4, 0, 6), Crop(0, 4, -1, 5))
     for beyond in (*outside, Crop(2, 2, 0, 5), Crop(0, 4, 3, 3)):  # the last two are empty
         monkeypatch.setitem(CROPS, "beyond", lambda size, box=beyond: box)
-        with pytest.raises(DepthsiError, match="which pictures of 4x5 do not have"):
+        with pytest.raises(DepthsiError, match="which images of 4x5 do not have"):
             cropped_region(dataclasses.replace(PLAIN, crop="beyond"), (4, 5))
-    # inside the picture, but in its margin that the network does not predict: rows 10..230
+    # inside the image, but in its margin that the network does not predict: rows 10..230
     for margin in (Crop(0, 10, 0, 320), Crop(230, 240, 0, 320), Crop(0, 240, 0, 12)):
         monkeypatch.setitem(CROPS, "beyond", lambda size, box=margin: box)
         with pytest.raises(DepthsiError, match="lies outside what the network covers"):
             evaluated_region(dataclasses.replace(PLAIN, crop="beyond"), nyu(), (240, 320))
-    with pytest.raises(DepthsiError, match=r"needs pictures of \(240, 320\), not \(240, 321\)"):
+    with pytest.raises(DepthsiError, match=r"needs images of \(240, 320\), not \(240, 321\)"):
         evaluated_region(EIGEN, nyu(), (240, 321))
 
 
@@ -313,7 +313,7 @@ def test_descriptions_name_crop_caps_and_what_differs():
     assert describe(EIGEN, box, (240, 320)).splitlines() == [
         "Protocol eigen2014_nyu: crop eigen2014_nyu (rows 10..230, columns 12..308 of 240x320); no"
         " depth caps; predictions resized nearest, not aligned; mean over images.",
-        "Pictures are 240x320, the protocol's 480x640.",
+        "Images are 240x320, the protocol's 480x640.",
     ]
     full = cropped_region(EIGEN, (480, 640))
     assert tuple(full) == (20, 460, 24, 616)

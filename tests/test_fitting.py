@@ -106,7 +106,7 @@ def test_fit_to_interpolates_along_a_line_over_what_a_pixel_covers():
 
 @pytest.mark.parametrize(("given", "size"), [((20, 31), (7, 30)), ((42, 55), (19, 25))])
 def test_rounding_takes_nothing_from_beyond_the_border(given, size):
-    """Here the covered region begins an ulp outside of the picture as floats have it."""
+    """Here the covered region begins an ulp outside of the image as floats have it."""
     image, fitted = fit_to(picture(*given), depth_map(*given), size)
     assert (image.shape, fitted.shape) == ((*size, 3), size)
     assert np.all(fitted > 0)

@@ -143,7 +143,7 @@ def test_missing_columns_are_named_with_those_there(tmp_path, header, message):
 
 
 def test_folder_and_index_must_exist_and_be_text(tmp_path):
-    with pytest.raises(DepthsiError, match=r"nowhere is not a folder; give the one that holds"):
+    with pytest.raises(DepthsiError, match=r"nowhere is not a folder; give the one that contains"):
         FolderSource(tmp_path / "nowhere", "train")
     with pytest.raises(DepthsiError, match=r"index\.csv does not exist; write it with .* rgb, "):
         FolderSource(tmp_path, "train")

@@ -202,7 +202,7 @@ def test_messages_stay_short_however_many_names_there_are(tmp_path, capsys):
         FolderSource(tmp_path, "train")
     assert "split9 (1) and 490 more, all (500)." in str(caught.value)
     assert (
-        "has 500 splits (split0, split1, split10 and 497 more), more than the 20 that"
+        "has 500 splits (split0, split1, split10 and 497 more), more than the maximum of 20"
         in refusal(capsys, "info", tmp_path)
     )
     write_index(tmp_path, [("0.jpg", "0.png", "", 1000)])

@@ -80,8 +80,8 @@ def test_pattern_wins_over_an_index(tmp_path):
 @pytest.mark.parametrize(
     ("pattern", "words"),
     [
-        ("{split}/{name}.jpg", "has not the form PICTURE -> DEPTH"),
-        ("{name}.jpg -> ", "has not the form"),
+        ("{split}/{name}.jpg", "does not have the form IMAGE -> DEPTH"),
+        ("{name}.jpg -> ", "does not have the form"),
         ("{nam}.jpg -> {nam}.png", r"has the field \{nam\}, which is none of"),
         ("{}.jpg -> {name}.png", r"has the field \{\}, which"),
         ("{name}.jpg -> {scene}/{name}.png", r"must have \{name\} on both sides"),
@@ -89,7 +89,7 @@ def test_pattern_wins_over_an_index(tmp_path):
         ("../{name}.jpg -> {name}.png", "leaves the folder"),
         ("{name}.jpg -> /tmp/{name}.png", "leaves the folder"),
         ("{name}.jpg -> {name}.jpg", r"must end in one of \.png, \.npy"),
-        ("{name}.jpeg -> {name}.png", "holds no picture named as in the pattern"),
+        ("{name}.jpeg -> {name}.png", "has no image that matches the pattern"),
     ],
 )
 def test_pattern_that_cannot_be_used(tmp_path, pattern, words):
@@ -104,7 +104,7 @@ def test_picture_without_depth_and_ambiguous_names_are_refused(tmp_path):
     with pytest.raises(DepthsiError, match=r"rgb/b\.jpg has no depth train/depth/b\.npy; add"):
         FolderSource(tmp_path, "train")
     pair(tmp_path, "train/rgb/b.jpg", "train/depth/b.png")
-    with pytest.raises(DepthsiError, match=r"holds pairs named .*\.png and .*\.npy; choose"):
+    with pytest.raises(DepthsiError, match=r"has pairs named .*\.png and .*\.npy; choose"):
         FolderSource(tmp_path, "train")
     with pytest.raises(DepthsiError, match=r"index\.csv does not exist; write it with the columns"):
         FolderSource(tmp_path / "train", "train")
@@ -147,7 +147,7 @@ def test_missing_unit_is_guessed_and_said(tmp_path, kind, units):
     words = str(warning.message)
     median = sorted(depth[depth > 0].tolist())
     median = (median[(len(median) - 1) // 2] + median[len(median) // 2]) / 2 / units
-    assert f"{tmp_path / 'a.png'} and its like is not given: {units} per metre assumed" in words
+    assert f"{tmp_path / 'a.png'} and similar files is not given; assuming {units} per" in words
     assert f"median depth {median:.2f} m" in words
     assert source.assumed_units == units
     np.testing.assert_array_equal(source[0].depth, (depth / units).astype(np.float32))
@@ -158,13 +158,15 @@ def test_unit_that_is_not_clear_is_refused_unless_given(tmp_path, kind):
     pair(tmp_path, "a.jpg", "a.png")
     saved(tmp_path / "a.png", scene(kind))
     index(tmp_path, {"a": "train"})
-    with pytest.raises(DepthsiError, match="suggests nothing usual per metre; give the units"):
+    with pytest.raises(DepthsiError, match="suggests no common unit per metre; give the units"):
         FolderSource(tmp_path, "train")
     assert FolderSource(tmp_path, "train", units_per_metre=500).assumed_units == 500
     index(tmp_path, {"a": "train"}, units=1000)
     assert FolderSource(tmp_path, "train").assumed_units is None
     for units in (-1, 0, 1e-9, float("nan")):
-        with pytest.raises(DepthsiError, match="units per metre make no sense"):
+        with pytest.raises(
+            DepthsiError, match=r"--data\.units-per-metre is .*; it must be positive"
+        ):
             FolderSource(tmp_path, "train", units_per_metre=units)
 
 
@@ -182,7 +184,9 @@ def test_splits_that_suggest_different_units_are_refused(tmp_path):
         pair(tmp_path, f"{name}.jpg", f"{name}.png")
         saved(tmp_path / f"{name}.png", scene(kind))
     index(tmp_path, {"a": "train", "b": "test"})
-    with pytest.raises(DepthsiError, match=r"1000 per metre.*256 per metre.*Both cannot be"):
+    with pytest.raises(
+        DepthsiError, match=r"1000 per metre.*256 per metre.*These contradict each other"
+    ):
         FolderSource(tmp_path, "train")
 
 
@@ -221,11 +225,11 @@ def test_links_are_followed_wherever_they_lead(tmp_path):
     np.testing.assert_array_equal(source[1].depth, counts(12, 16, 3) / np.float32(1024))
     assert source[0].name == "rgb/a.jpg"
     (disk / "blob2.npy").unlink()
-    with pytest.raises(DepthsiError, match=r"row 3: .*b\.npy is a link that leads to no file"):
+    with pytest.raises(DepthsiError, match=r"row 3: .*b\.npy is a broken link"):
         FolderSource(root, "train")
     (root / "b.npy").unlink()
     (root / "b.npy").symlink_to("b.npy")  # a circle
-    with pytest.raises(DepthsiError, match=r"row 3: .*b\.npy is a link that leads to no file"):
+    with pytest.raises(DepthsiError, match=r"row 3: .*b\.npy is a broken link"):
         FolderSource(root, "train")
 
 

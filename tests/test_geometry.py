@@ -90,7 +90,7 @@ def test_named_crops(name, size, box):
     ],
 )
 def test_shares_have_all_their_published_digits(name, shares):
-    """As in the evaluations of Garg et al. and Godard et al., in pixels of a huge picture."""
+    """As in the evaluations of Garg et al. and Godard et al., in pixels of a huge image."""
     assert crop(name, (10**9, 10**9)) == pytest.approx([1e9 * share for share in shares], abs=1)
 
 
@@ -109,8 +109,8 @@ def test_crops_at_other_sizes_keep_the_pixels_whose_centres_are_inside(name, siz
         (lambda: crop("eigen", (480, 640)), "No crop is called 'eigen'"),
         (lambda: crop("nyu_toolbox", (375, 1242)), "375x1242"),
         (lambda: crop("kb", (185, 612)), "352x1216"),
-        (lambda: crop("kb", (351, 1242)), "the picture has 351x1242"),
-        (lambda: crop("kb", (375, 1215)), "the picture has 375x1215"),
+        (lambda: crop("kb", (351, 1242)), "the image has 351x1242"),
+        (lambda: crop("kb", (375, 1215)), "the image has 375x1215"),
         (lambda: crop("none", (0, 4)), "at least 1x1"),
         (lambda: geometry("make3d"), "No geometry is called 'make3d'"),
         (lambda: geometry("nyu", "D"), "No geometry variant"),

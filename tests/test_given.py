@@ -74,7 +74,7 @@ def test_names_and_scenes_are_kept_and_a_size_is_reached():
 @pytest.mark.parametrize(
     ("samples", "words"),
     [
-        ([], "no sample in what was given for train"),
+        ([], "samples passed for train are empty"),
         (iter([]), "without __len__"),
         ([IMAGES[0]], "train/000000 is a ndarray: give a Sample, a pair"),
         ([{"image": IMAGES[0], "label": 3}], "has the entries image, label: it needs"),

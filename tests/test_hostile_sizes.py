@@ -175,11 +175,11 @@ def test_many_names_in_a_file_make_no_long_sentence(tmp_path, refused):
     arrays: Any = {f"{i:0100d}": np.ones((2, 2)) for i in range(300)}
     np.savez(tmp_path / "a.npz", **arrays)
     refused(lambda: read_depth(tmp_path / "a.npz"), "call the depth 'depth'")
-    refused(lambda: open_predictions(tmp_path / "a.npz", ["0"]), "name one with --variable")
+    refused(lambda: open_predictions(tmp_path / "a.npz", ["0"]), "select one with --variable")
     with h5py.File(tmp_path / "a.mat", "w") as file:
         for name, array in arrays.items():
             file[name] = array
-    refused(lambda: read_mat(tmp_path / "a.mat"), "name one with --variable")
+    refused(lambda: read_mat(tmp_path / "a.mat"), "select one with --variable")
     refused(lambda: read_mat(tmp_path / "a.mat", "x"), "no array 'x' of numbers")
     with hdf5.open_hdf5(tmp_path / "a.mat") as file:
         refused(lambda: hdf5.array_in(file, "x", "f8", 2), "has no dataset 'x'")

@@ -57,8 +57,8 @@ def test_grey_bits_and_palettes_of_other_kinds_lose_nothing(tmp_path):
 
 
 def read_with(words, path):
-    """The picture, and once more without a warning."""
-    with pytest.warns(DepthsiWarning, match=rf"{path.name}: {words}.* \(said for the first"):
+    """The image, and once more without a warning."""
+    with pytest.warns(DepthsiWarning, match=rf"{path.name}: {words}.* \(shown for the first"):
         image = read_image(path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -141,7 +141,7 @@ def test_of_several_pictures_the_first_is_read(tmp_path, suffix):
     options: dict[str, Any] = {"lossless": True} if suffix == "webp" else {}
     path = tmp_path / f"a.{suffix}"
     first.save(path, save_all=True, append_images=[second], **options)
-    read = read_with("only the first of its pictures is read", path)
+    read = read_with("only the first of its images is read", path)
     np.testing.assert_array_equal(read, np.asarray(first))
 
 

@@ -1,4 +1,4 @@
-"""Windows over pictures of any size, against networks whose answer is known."""
+"""Windows over images of any size, against networks whose answer is known."""
 
 import jax
 import jax.numpy as jnp

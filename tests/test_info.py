@@ -114,7 +114,7 @@ def test_info_by_pattern_says_what_unit_was_assumed(folder, capsys):
     main(["info", str(folder), "--pattern", pattern])
     printed = capsys.readouterr()
     assert printed.err.startswith("depthsi: The unit of ")
-    assert printed.err.count("1000 per metre assumed") == 1
+    assert printed.err.count("assuming 1000 per metre") == 1
     assert "Warning" not in printed.err
     for i in range(6):
         for kind in ("jpg", "png"):
@@ -122,7 +122,7 @@ def test_info_by_pattern_says_what_unit_was_assumed(folder, capsys):
     main(["info", str(folder), "--pattern", "{split}-{name}.jpg -> {split}-{name}.png"])
     printed = capsys.readouterr()
     assert "5 train, 1 test" in printed.out
-    assert printed.err.count("1000 per metre assumed") == 1
+    assert printed.err.count("assuming 1000 per metre") == 1
 
 
 @pytest.mark.slow
@@ -137,6 +137,6 @@ def test_info_of_prepared_data(tmp_path, capsys):
 
 
 def test_what_is_neither_run_nor_data_is_refused(tmp_path, capsys):
-    assert "is no directory: give a run" in refusal(capsys, "info", tmp_path / "nowhere")
+    assert "is not a directory: give a run" in refusal(capsys, "info", tmp_path / "nowhere")
     assert "index.csv does not exist; write it" in refusal(capsys, "info", tmp_path)
     assert "limit is -1" in refusal(capsys, "info", "rooms", "--limit", "-1")

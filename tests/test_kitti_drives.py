@@ -1,4 +1,4 @@
-"""Raw drives of the published layout: which pictures are listed, and what they load."""
+"""Raw drives of the published layout: which images are listed, and what they load."""
 
 import json
 from pathlib import Path
@@ -184,7 +184,7 @@ def test_lists_are_taken_as_they_stand(source, tmp_path):
     ("row", "words"),
     [
         ("2011_09_26_drive_0009_sync 1 l", "2011_09_26_drive_0009_sync is missing"),
-        (f"{TRAIN} 4 l", "there is no picture 0000000004 in .*image_02"),
+        (f"{TRAIN} 4 l", "there is no image 0000000004 in .*image_02"),
         (f"{TRAIN} 2 r", "has no scan 0000000002"),
     ],
 )
@@ -205,7 +205,7 @@ def annotate(root, drive, frames, part="train"):
 def test_annotated_maps_with_the_pictures_of_the_raw_drives(source, tmp_path):
     maps = tmp_path / "data_depth_annotated"
     annotate(maps, TRAIN, (2, 3))
-    annotate(maps, TEST, (1, 9), part="val")  # of 9 there is no picture
+    annotate(maps, TEST, (1, 9), part="val")  # of 9 there is no image
     options = {"depth": "annotated", "annotated": maps}
     data_set = open_kitti_depth(source, **options)
     assert [(frame.key, frame.split) for frame in data_set.frames] == [
@@ -342,19 +342,19 @@ def test_maps_of_another_size_are_named(source, tmp_path):
 
 def test_what_is_missing_in_the_layout_is_named(source, tmp_path):
     (tmp_path / "empty").mkdir()
-    with refused("empty; give the folder that holds 2011_09_26"):
+    with refused("empty; give the folder that contains 2011_09_26"):
         open_kitti_depth(tmp_path / "empty")
     with refused("none is not a folder"):
         open_kitti_depth(tmp_path / "none")
     with refused("none is not a folder"):
         open_kitti_depth(source, depth="annotated", annotated=tmp_path / "none")
-    with refused("No picture with depth was found"):
+    with refused("No image with depth was found"):
         open_kitti_depth(source, depth="annotated")
     for part, words in (
         ("velodyne_points/timestamps.txt", "timestamps.txt does not exist"),
-        ("velodyne_points/data", "velodyne_points/data holds no scans"),
-        ("image_03/data", "image_03/data holds no pictures"),
-        ("oxts/data", "oxts/data does not exist; complete the drive, or keep the pictures"),
+        ("velodyne_points/data", "velodyne_points/data has no scans"),
+        ("image_03/data", "image_03/data has no images"),
+        ("oxts/data", "oxts/data does not exist; complete the drive, or keep the images"),
     ):
         path = drive_file(source, part)
         path.rename(tmp_path / path.name)

@@ -60,7 +60,7 @@ def test_calibration_of_a_day(tmp_path):
         how = read_camera(tmp_path, camera)
         assert how.size == SIZE
         assert how.matrix.shape == (3, 4)
-        # A point far ahead on the axis is seen about where the optical axis meets the picture.
+        # A point far ahead on the axis is seen about where the optical axis meets the image.
         u, v, depth = how.matrix @ [1e4, 0, 0, 1]
         assert depth == pytest.approx(1e4, rel=1e-3)
         assert abs(u / depth - projection[0, 2]) < 3
@@ -75,12 +75,12 @@ def test_calibration_of_a_day(tmp_path):
         ("P_rect_02: ", "P_rect_02: 1 ", "P_rect_02 has 13 numbers instead of 12"),
         ("P_rect_02: ", "P_rect_02: nan ", "line 7: P_rect_02 has a number that is not finite"),
         ("P_rect_02: ", "P_rect_02: 1e300 ", "line 7: P_rect_02 has a number that is not finite"),
-        ("S_rect_02: 1", "S_rect_02: -1", "S_rect_02 is no size"),
+        ("S_rect_02: 1", "S_rect_02: -1", "S_rect_02 is not a valid size"),
         ("R_rect_00: 9", "R_rect_00: 8", "cam_to_cam.txt: R_rect_00 is not a rotation"),
         ("R_rect_00: ", "R_rect_00: -", "cam_to_cam.txt: R_rect_00 is not a rotation"),
-        ("P_rect_02: 6", "P_rect_02: 7", "P_rect_02 is not of a rectified camera"),
-        ("P_rect_02: 6", "P_rect_02: -6", "P_rect_02 is not of a rectified camera"),
-        ("S_rect_02:", "P_rect_02:", "line 7: P_rect_02 stands there twice"),
+        ("P_rect_02: 6", "P_rect_02: 7", "P_rect_02 does not belong to a rectified camera"),
+        ("P_rect_02: 6", "P_rect_02: -6", "P_rect_02 does not belong to a rectified camera"),
+        ("S_rect_02:", "P_rect_02:", "line 7: P_rect_02 appears twice"),
         ("S_02:", "S_02:\xff", "is damaged or cut short"),
     ],
 )
@@ -135,14 +135,14 @@ OBJECT = {
 @pytest.mark.parametrize(
     ("key", "numbers", "words"),
     [
-        ("P2", "-2 0 3 4 0 -2 5 6 0 0 1 7", "P2 is not of a rectified camera"),
-        ("P2", "0 0 3 4 0 0 5 6 0 0 1 7", "P2 is not of a rectified camera"),
-        ("P2", "2 0 3 4 0 2.1 5 6 0 0 1 7", "P2 is not of a rectified camera"),
-        ("P2", "2 0 3 4 0 2 5 6 0 0 2 7", "P2 is not of a rectified camera"),
-        ("P2", "2 0.1 3 4 0 2 5 6 0 0 1 7", "P2 is not of a rectified camera"),
-        ("P2", "2 0 3 4 0.1 2 5 6 0 0 1 7", "P2 is not of a rectified camera"),
-        ("P2", "2 0 3 4 0 2 5 6 0.1 0 1 7", "P2 is not of a rectified camera"),
-        ("P2", "2 0 3 4 0 2 5 6 0 0.1 1 7", "P2 is not of a rectified camera"),
+        ("P2", "-2 0 3 4 0 -2 5 6 0 0 1 7", "P2 does not belong to a rectified camera"),
+        ("P2", "0 0 3 4 0 0 5 6 0 0 1 7", "P2 does not belong to a rectified camera"),
+        ("P2", "2 0 3 4 0 2.1 5 6 0 0 1 7", "P2 does not belong to a rectified camera"),
+        ("P2", "2 0 3 4 0 2 5 6 0 0 2 7", "P2 does not belong to a rectified camera"),
+        ("P2", "2 0.1 3 4 0 2 5 6 0 0 1 7", "P2 does not belong to a rectified camera"),
+        ("P2", "2 0 3 4 0.1 2 5 6 0 0 1 7", "P2 does not belong to a rectified camera"),
+        ("P2", "2 0 3 4 0 2 5 6 0.1 0 1 7", "P2 does not belong to a rectified camera"),
+        ("P2", "2 0 3 4 0 2 5 6 0 0.1 1 7", "P2 does not belong to a rectified camera"),
         ("P2", "2 0 3 1e6 0 2 5 6 0 0 1 7", "line 1: P2 has a number that is not finite or over"),
         ("P2", "2 0 3 4 0 2 5 6 0 0 1 7 8", "P2 has 13 numbers instead of 12"),
         ("R0_rect", "0 1.001 0 0 0 1 1 0 0", "R0_rect is not a rotation"),
@@ -194,7 +194,7 @@ def test_calibration_of_a_size(tmp_path, size, good):
         width, height = map(int, size.split())
         assert read_camera(tmp_path, "image_02").size == (height, width)
     else:
-        with refused("S_rect_02 is no size"):
+        with refused("S_rect_02 is not a valid size"):
             read_camera(tmp_path, "image_02")
 
 
@@ -308,11 +308,14 @@ def test_forms_of_lists(tmp_path, line, packed):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "lists no pictures"),
-        ("2011_09_26_drive_0022_sync 473\n", "line 1: .* is not of a known form"),
+        ("", "lists no images"),
+        ("2011_09_26_drive_0022_sync 473\n", "line 1: .* does not have a known form"),
         ("2011_09_26_drive_0022_sync 47 l\n2011_09_26_drive_0022_sync 4 x\n", "line 2: "),
-        ("../2011_09_26_drive_0022_sync 473 l\n", "line 1: .* is not of a known form"),
-        ("2011_09_26/../2011_09_26_drive_0022_sync 473 l\n", "line 1: .* is not of a known form"),
+        ("../2011_09_26_drive_0022_sync 473 l\n", "line 1: .* does not have a known form"),
+        (
+            "2011_09_26/../2011_09_26_drive_0022_sync 473 l\n",
+            "line 1: .* does not have a known form",
+        ),
         ("2011_09_26_drive_0022_sync 47 l\n\n2011_09_26_drive_0022_sync 047 l\n", "line 3: .*ne 1"),
         ("\xff\xfe", "damaged or cut short"),
     ],

@@ -31,7 +31,7 @@ def dry(capfd, *arguments):
 
 
 def program(path, text):
-    """An executable script in place of a program."""
+    """An executable script instead of a program."""
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return path
@@ -81,7 +81,7 @@ def test_without_a_source_tree_only_an_earlier_installation_is_started(
     words = ["tpu", "--name", "pod-1", "--zone", "us-central2-b", "--dry-run"]
     printed, code = launched(capfd, *words, *TRAINING)
     assert (code, printed.out) == (2, "")
-    assert f"{tmp_path} holds no source tree of depthsi" in printed.err
+    assert f"{tmp_path} is not a source tree of depthsi" in printed.err
     assert printed.err.count("\n") == 1
     assert dry(capfd, *words[:-1], "--skip-install").count("\n") == 1
 
@@ -189,8 +189,8 @@ def test_a_job_script_is_one_for_bash(capfd, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["machine"], "put the arguments of depthsi train after --"),
-        (["machine", "--", "--run", "x"], "a preset first (rooms, nyu, kitti, tiny)"),
+        (["machine"], "Put the arguments of depthsi train after --"),
+        (["machine", "--", "--run", "x"], "a preset (rooms, nyu, kitti, tiny)"),
         (["machine", "--", "tiny"], "--run is missing"),
         (["machine", "--", "tiny", "--run", "x", "--cluster.process=1"], "leave them out"),
         (["machine", "--processes", "0", *TRAINING], "--processes is 0; it must be at least 1"),
@@ -205,7 +205,7 @@ def test_a_job_script_is_one_for_bash(capfd, tmp_path):
         (["tpu", "--name", "pod", "--zone", "us", *TRAINING], "--zone is 'us'"),
         (["tpu", "--name", "", "--zone", "us-central2-b", *TRAINING], "--name is ''"),
         (["tpu", "--name", "pod", "--zone", "us-central2-b", *TRAINING], "gcloud is not installed"),
-        (["slurm", *TRAINING], "sbatch is not installed here: use --dry-run"),
+        (["slurm", *TRAINING], "sbatch is not installed: use --dry-run"),
     ],
 )
 def test_refusals(arguments, words, capfd, tmp_path, monkeypatch):
@@ -246,7 +246,7 @@ def test_a_port_in_use_is_refused(capfd):
         other.listen()
         port = other.getsockname()[1]
         printed, code = launched(capfd, "machine", "--processes", 2, "--port", port, *TRAINING)
-    assert (code, printed.err) == (2, f"depthsi: port {port} is in use: choose another --port.\n")
+    assert (code, printed.err) == (2, f"depthsi: --port {port} is in use: choose another one.\n")
 
 
 def test_a_command_that_fails_is_the_last(capfd, tmp_path, monkeypatch):
@@ -341,6 +341,6 @@ def test_signals_reach_every_process_once(tmp_path):
             time.sleep(0.05)
         assert f"up {running.pid}" not in (tmp_path / "log").read_text()  # two may count as one
         os.killpg(running.pid, number)
-        assert "run the same command with --resume added" in running.communicate(timeout=60)[1]
+        assert "append --resume to the same command" in running.communicate(timeout=60)[1]
         assert running.returncode == 128 + number
         assert (tmp_path / "log").read_text().count("caught") == 2

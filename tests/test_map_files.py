@@ -1,4 +1,4 @@
-"""Predictions made elsewhere: which file belongs to which picture, what is refused and how."""
+"""Predictions made elsewhere: which file belongs to which image, what is refused and how."""
 
 import os
 
@@ -68,9 +68,9 @@ def test_one_file_with_all_maps(suffix, tmp_path):
     variable = "maps" if suffix == ".npz" else ""
     found = open_predictions(path, NAMES, variable=variable)
     np.testing.assert_array_equal(np.stack([found.stored(0), found.stored(1)]), MAPS)
-    with pytest.raises(DepthsiError, match=r"holds 2 maps, but there are 3 pictures"):
+    with pytest.raises(DepthsiError, match=r"has 2 maps, but the split has 3 images"):
         open_predictions(path, (*NAMES, "rgb/0003.jpg"), variable=variable)
-    with pytest.raises(DepthsiError, match=r"holds 2 maps, but there are 1 pictures"):
+    with pytest.raises(DepthsiError, match=r"has 2 maps, but the split has 1 images"):
         open_predictions(path, NAMES[:1], variable=variable)
 
 
@@ -86,7 +86,7 @@ def test_names_decide_by_as_much_of_the_path_as_there_is(tmp_path):
     alone = tmp_path / "alone"
     alone.mkdir()
     np.save(alone / "1.npy", MAPS[0])
-    with pytest.raises(DepthsiError, match=r"1\.npy would be the prediction of a/rgb/1\.jpg and "):
+    with pytest.raises(DepthsiError, match=r"1\.npy matches both a/rgb/1\.jpg and "):
         open_predictions(alone, names)
 
 
@@ -97,31 +97,31 @@ def test_a_pattern_chooses_among_files(tmp_path):
         Image.fromarray(np.zeros((6, 8, 3), np.uint8)).save(tmp_path / f"{name}_panel.png")
     with pytest.raises(DepthsiError, match=r"no prediction for 2 of 2 .* 6 depth files, the first"):
         open_predictions(tmp_path, NAMES)
-    with pytest.raises(DepthsiError, match=r"0001_depth\.npy and 0001_depth\.png: choose one form"):
+    with pytest.raises(DepthsiError, match=r"0001_depth\.npy and 0001_depth\.png: select one kind"):
         open_predictions(tmp_path, NAMES, pattern="{name}_depth")
     found = open_predictions(tmp_path, NAMES, pattern="{name}_depth.npy")
     assert (len(found), found.unused) == (2, 0)
     for pattern in ("depth", "{name}{name}"):
-        with pytest.raises(DepthsiError, match=r"must have \{name\} once"):
+        with pytest.raises(DepthsiError, match=r"must contain \{name\} once"):
             open_predictions(tmp_path, NAMES, pattern=pattern)
 
 
 def test_what_cannot_be_predictions(tmp_path):
     with pytest.raises(DepthsiError, match="does not exist: give a folder or a file"):
         open_predictions(tmp_path / "no", NAMES)
-    with pytest.raises(DepthsiError, match=r"no prediction for 2 of 2 pictures.* 0 depth files:"):
+    with pytest.raises(DepthsiError, match=r"no prediction for 2 of 2 images.* 0 depth files:"):
         open_predictions(tmp_path, NAMES)
     (tmp_path / "maps.png").write_bytes(b"")
-    with pytest.raises(DepthsiError, match="cannot hold the predictions of all pictures"):
+    with pytest.raises(DepthsiError, match="cannot contain the predictions of all images"):
         open_predictions(tmp_path / "maps.png", NAMES)
     np.save(tmp_path / "flat.npy", MAPS[0])
-    with pytest.raises(DepthsiError, match=r"holds float32 of shape \(6, 8\); .* \(N, h, w\)"):
+    with pytest.raises(DepthsiError, match=r"has float32 values of shape \(6, 8\); .* \(N, h, w\)"):
         open_predictions(tmp_path / "flat.npy", NAMES)
     np.savez(tmp_path / "two.npz", a=MAPS, b=MAPS)
     for variable in ("", "c"):
-        with pytest.raises(DepthsiError, match="arrays a, b: name one with --variable"):
+        with pytest.raises(DepthsiError, match="arrays a, b: select one with --variable"):
             open_predictions(tmp_path / "two.npz", NAMES, variable=variable)
-    with pytest.raises(DepthsiError, match="0 units per metre make no sense"):
+    with pytest.raises(DepthsiError, match="--units-per-metre is 0; it must be positive"):
         metres(MAPS[0], 0.0)
 
 
@@ -153,7 +153,7 @@ def test_matlab_files(tmp_path):
     new = write_hdf5(tmp_path / "new.mat", depths=MAPS[0].astype(np.float64), more=MAPS[1])
     for path in (old, new):
         np.testing.assert_array_equal(read_mat(path, "depths"), MAPS[0])
-        with pytest.raises(DepthsiError, match=r"it has depths, more: name one with --variable"):
+        with pytest.raises(DepthsiError, match=r"it has depths, more: select one with --variable"):
             read_mat(path)
         with pytest.raises(DepthsiError, match=r"no array 'x' of numbers; it has depths, more"):
             read_mat(path, "x")
@@ -184,11 +184,11 @@ def test_which_pixels_a_map_shows():
     np.testing.assert_array_equal(
         in_box(cells, size, box, "nearest", "x"), np.kron(cells, np.ones((4, 4)))
     )
-    # the picture's proportions: blocks of the picture
+    # the image's proportions: blocks of the image
     half = np.arange(48.0).reshape(6, 8)
     expected = np.kron(half, np.ones((2, 2)))[2:10, 4:16]
     np.testing.assert_array_equal(in_box(half, size, box, "nearest", "x"), expected)
-    with pytest.raises(DepthsiError, match=r"map 3 has 5x16 pixels, but its picture 12x16: .*8x12"):
+    with pytest.raises(DepthsiError, match=r"map 3 has 5x16 pixels, but its image 12x16: .*8x12"):
         in_box(np.ones((5, 16)), size, box, "nearest", "map 3")
 
 
@@ -261,10 +261,10 @@ def test_the_middle_image_decides():
 
 def test_whole_numbers_need_their_unit():
     error = whole_numbers_problem(pairs(lambda depth: depth * 1000), "0001.png", "uint16")
-    assert "0001.png holds uint16, not metres" in str(error)
-    assert "which would suit 1000." in str(error)
-    assert "suit 256." in str(whole_numbers_problem(pairs(lambda d: d * 256), "x", "uint16"))
-    assert "suit" not in str(whole_numbers_problem([], "x", "uint16"))
+    assert "0001.png has values of type uint16, not metres" in str(error)
+    assert "which suggests 1000." in str(error)
+    assert "suggests 256." in str(whole_numbers_problem(pairs(lambda d: d * 256), "x", "uint16"))
+    assert "suggests" not in str(whole_numbers_problem([], "x", "uint16"))
 
 
 def with_holes(maps, hole):

@@ -47,7 +47,7 @@ def test_version_4_as_scipy_reads_it(tmp_path, kind):
         read = read_mat(path, name)
         assert read.dtype == scipy_io.loadmat(path)[name].dtype == np.dtype(kind)
         np.testing.assert_array_equal(read, array)
-    with pytest.raises(DepthsiError, match="it has first, second: name one with --variable"):
+    with pytest.raises(DepthsiError, match="it has first, second: select one with --variable"):
         read_mat(path)
 
 

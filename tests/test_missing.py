@@ -170,7 +170,7 @@ def test_marks_do_not_mislead_the_guess_of_the_unit(tmp_path):
     assert guessed(path, (60000.0,)) == 1000
     saved(tmp_path / "d.jpg", smooth_picture(60, 80))
     write_index(tmp_path, [("d.jpg", "d.png", "train", "")])
-    with pytest.warns(DepthsiWarning, match="1000 per metre assumed"):
+    with pytest.warns(DepthsiWarning, match="assuming 1000 per metre"):
         FolderSource(tmp_path, "train", limits=DepthLimits((60000.0,)))
 
 
@@ -200,7 +200,7 @@ def test_settings_are_kept_in_files_and_read_back(capsys):
     main(["config", "rooms", "--data.kind", "prepared", "--data.missing", "65535", "0"])
     assert json.loads(capsys.readouterr().out)["data"]["missing"] == [65535, 0]
     words = refusal(capsys, "config", "rooms", "--data.missing", "65535")
-    assert "--data.missing is no option of --data.kind rooms" in words
+    assert "--data.missing is not an option of --data.kind rooms" in words
 
 
 @pytest.mark.filterwarnings("default")

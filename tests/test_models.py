@@ -75,7 +75,7 @@ def test_fine_output_sees_45_by_45_pixels_around_its_cell():
     def cell(image):
         return jnp.asarray(model.apply(params, image, coarse))[0, 20, 30]
 
-    # a random picture, so that each pool's maximum can be anywhere: union over several
+    # a random image, so that each pool's maximum can be anywhere: union over several
     reached = np.zeros((228, 304), bool)
     gradient = jit(jax.grad(cell))
     for seed in range(12):

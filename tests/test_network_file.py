@@ -161,8 +161,8 @@ def test_a_damaged_file_of_a_run_is_warned_of_and_the_checkpoint_read(run):
     file = directory / "weights.safetensors"
     write_network(file, marked(network, 7))
     file.write_bytes(file.read_bytes()[:-9] + b"123456789")
-    with pytest.warns(depthsi.DepthsiWarning, match=r"checksum.* is read in its place"):
+    with pytest.warns(depthsi.DepthsiWarning, match=r"checksum.* is read instead"):
         assert not read_from(directory)
     file.write_bytes(b"\x08")
-    with pytest.warns(depthsi.DepthsiWarning, match=r"damaged.* is read in its place"):
+    with pytest.warns(depthsi.DepthsiWarning, match=r"damaged.* is read instead"):
         assert not read_from(directory)

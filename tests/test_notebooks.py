@@ -75,7 +75,7 @@ def test_executed_copy_was_run_in_order_without_errors(script):
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     kinds = {output.output_type for output in outputs(copy)}
     assert "stream" in kinds
-    assert "display_data" in kinds  # pictures
+    assert "display_data" in kinds  # images
     assert "error" not in kinds
     assert "stderr" not in {output.get("name") for output in outputs(copy)}
 

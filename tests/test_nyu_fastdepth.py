@@ -84,5 +84,5 @@ def test_truncated_file_is_named_or_skipped(tmp_path):
 
 
 def test_nothing_there(tmp_path):
-    with pytest.raises(DepthsiError, match=r"holds neither train/<scene>/\*\.h5 nor"):
+    with pytest.raises(DepthsiError, match=r"has neither train/<scene>/\*\.h5 nor"):
         open_nyu_fastdepth(tmp_path)

@@ -233,7 +233,7 @@ def test_byte_orders_and_headers(tmp_path):
         (b"P5 0 2 65535\n", "a size of 2x0 pixels"),
         (b"P5 999999 999999 65535\n", "a size of 999999x999999 pixels"),
         (b"P5 99999999999 2 65535\n", "is empty, damaged, or no Netpbm"),
-        (b"P5 2 1 65535\n\x08\xff\xff\x08", "holds values over 2047"),
+        (b"P5 2 1 65535\n\x08\xff\xff\x08", "has values over 2047"),
     ],
 )
 def test_disparity_file_that_cannot_be_used(tmp_path, data, message):
@@ -323,7 +323,7 @@ def test_frame_of_another_size_is_named(tmp_path):
 
 
 def test_layouts_and_lists_that_cannot_be_used(tmp_path):
-    with pytest.raises(DepthsiError, match=r"holds no directory with d-\*\.pgm files"):
+    with pytest.raises(DepthsiError, match=r"has no directory with d-\*\.pgm files"):
         open_nyu_depth_v2_raw(tmp_path)
     write_scene(tmp_path / "dump" / "a" / "cafe", 1)
     write_scene(tmp_path / "dump" / "b" / "cafe", 1)
@@ -333,7 +333,7 @@ def test_layouts_and_lists_that_cannot_be_used(tmp_path):
         ("cafe dev\n", r"line 1: give a scene and one of train, val, test, not 'cafe dev'"),
         ("\ncafe\n", r"line 2: give a scene"),
         ("cafe train\ncafe test\n", r"line 2: scene cafe is in two splits"),
-        ("office train\n", r"has no pair of picture and depth in any listed scene"),
+        ("office train\n", r"has no pair of image and depth in any listed scene"),
     ]:
         (tmp_path / "scenes.txt").write_text(text)
         with pytest.raises(DepthsiError, match=message):

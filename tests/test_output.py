@@ -102,7 +102,7 @@ def test_what_a_terminal_would_obey_is_shown():
     assert len(long) < LONGEST + 50
     assert long.startswith("first")
     assert long.endswith("last")
-    assert "(996009 signs left out)" in long
+    assert "(996009 characters left out)" in long
 
 
 def test_names_in_messages_do_not_move_the_cursor(tmp_path, capsys):

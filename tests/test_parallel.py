@@ -44,7 +44,7 @@ from depthsi.training.state import abstract_state, initial_state
 from depthsi.training.steps import make_train_step
 
 BATCH, STEPS = 8, 20
-# Neither rotation nor scale: two programs may round a position in the picture to other pixels.
+# Neither rotation nor scale: two programs may round a position in the image to other pixels.
 CONFIG = Config(
     augment=AugmentConfig(scale=(1.0, 1.0), rotation=0.0),
     model=from_scratch(width=1 / 32),
@@ -347,16 +347,16 @@ def test_meshes_and_what_they_cannot_be(monkeypatch):
     assert make_mesh(8, ComputeConfig(model_devices=2)).shape == {"data": 2, "model": 2}
     for batch, compute, words in (
         (6, ComputeConfig(), "is 6, which 4 devices cannot share equally: use a multiple of 4"),
-        (12, ComputeConfig(accumulate=2), "equally in 2 turns: use a multiple of 8"),
+        (12, ComputeConfig(accumulate=2), "equally in 2 parts: use a multiple of 8"),
         (8, ComputeConfig(model_devices=8), "model_devices is 8, but there are 4 devices"),
-        (8, ComputeConfig(model_devices=3), "groups of 3 cannot use up"),
+        (8, ComputeConfig(model_devices=3), "cannot be divided into groups of 3"),
     ):
         with pytest.raises(DepthsiError, match=words):
             make_mesh(batch, compute)
     with pytest.raises(DepthsiError, match="pmap cannot do"):
         ComputeConfig(binding="pmap", model_devices=2)
     monkeypatch.setattr(jax, "process_count", lambda: 2)
-    with pytest.raises(DepthsiError, match="pmap works in one process, and there are 2"):
+    with pytest.raises(DepthsiError, match="pmap needs a single process, but there are 2"):
         make_mesh(8, ComputeConfig(binding="pmap"))
 
 

@@ -49,7 +49,9 @@ def test_the_end_of_a_connection_is_the_end_of_its_process(number, exits):
     there.close()
     wait_until(lambda: exits)
     assert len(exits) == 1
-    assert f"has ended or cannot be reached (process {number}: its connection ended)" in exits[0]
+    assert (
+        f"has ended or cannot be reached (process {number}: its connection was closed)" in exits[0]
+    )
 
 
 @pytest.mark.slow
@@ -61,7 +63,7 @@ def test_silence_counts_as_an_end_and_beats_do_not(exits):
     wait_until(lambda: exits)
     time.sleep(1)
     assert len(exits) == 1
-    assert "(process 2: no sign of life for 0.5 s)" in exits[0]
+    assert "(process 2: no response for 0.5 s)" in exits[0]
     for one in both:
         one.stop()
     for each in (pairs[0][1], pairs[1][1]):
@@ -152,7 +154,7 @@ def test_a_star_of_three(exits, three):
     watch = PeerWatch(held[0])
     held[1][0].close()
     wait_until(lambda: exits)
-    assert "(process 1: its connection ended)" in exits[0]
+    assert "(process 1: its connection was closed)" in exits[0]
     watch.stop()  # or the end of the other one would be said in the next test
     held[2][0].close()
 
@@ -200,7 +202,7 @@ def test_a_process_that_does_not_come_is_named_in_time(exits, three, monkeypatch
     assert time.monotonic() - begin < 3
     assert {index: sorted(of) for index, of in held.items()} == {0: [1], 1: [0]}
     assert [each.category for each in told] == [DepthsiWarning]
-    assert str(told[0].message).startswith("No connection of process 2 came within 1 s, so that")
+    assert str(told[0].message).startswith("Process 2 did not connect within 1 s, so")
     end.set()
     callers[0].join()
     close(held)

@@ -39,7 +39,7 @@ class Numbered:
 
     def __getitem__(self, index):
         if index == self.bad:
-            raise DepthsiError(f"picture {index} is damaged; replace it.")
+            raise DepthsiError(f"image {index} is damaged; replace it.")
         self.reads += 1
         image = np.full((2, 3, 3), index, np.uint8)
         return Sample(image, np.full((2, 3), index + 0.5, np.float32), str(index))
@@ -224,13 +224,13 @@ def test_worker_processes_change_nothing():
     assert not source.reads  # workers read in their own processes
     with pytest.raises(DepthsiError) as raised:
         taken(3, OnDemand(Numbered(bad=4)), 3, 9, workers=1)
-    assert str(raised.value) == "picture 4 is damaged; replace it."
+    assert str(raised.value) == "image 4 is damaged; replace it."
 
 
 def test_a_sample_that_cannot_be_read_stops_the_batches():
     with pytest.raises(DepthsiError) as raised:
         taken(3, OnDemand(Numbered(bad=4)), 3, 9)
-    assert str(raised.value) == "picture 4 is damaged; replace it."
+    assert str(raised.value) == "image 4 is damaged; replace it."
 
 
 def test_reading_ahead_is_bounded(monkeypatch):
@@ -300,7 +300,7 @@ def test_every_room_is_a_scene_and_rooms_pickle():
     [
         (lambda: Folder(even_scenes=-1), "data.even_scenes is -1; it must be at least 0"),
         (lambda: Prepared(workers=-2), "data.workers is -2; it must be at least 0"),
-        (lambda: Folder(workers=1, resident=True), "reads no files during training"),
+        (lambda: Folder(workers=1, resident=True), "no files are read during training"),
         (lambda: Rooms(endless=True, resident=True), "data.endless keeps no samples"),
         (lambda: Rooms(train=0), "data.train is 0; it must be at least 1"),
     ],

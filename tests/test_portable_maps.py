@@ -86,7 +86,7 @@ def test_pgm_is_whole_numbers_high_byte_first(tmp_path, greatest, head):
     np.testing.assert_array_equal(read_depth(tmp_path / "d.pgm", assumed=1000), expected)
     with Image.open(tmp_path / "d.pgm") as image:
         assert greatest < 65535 or (np.asarray(image) == values).all()
-    with pytest.raises(DepthsiError, match=r"d\.pgm holds uint16, not metres; say how many"):
+    with pytest.raises(DepthsiError, match=r"d\.pgm has uint16 values, not metres; give the"):
         read_depth(tmp_path / "d.pgm")
 
 
@@ -105,7 +105,7 @@ GREY = "Pf\n3 4\n-1\n"
     [
         ("d.pfm", b"PF\n1 1\n-1\n" + bytes(12), "is a PFM of three colours; save the depth alone"),
         ("d.pgm", b"P2\n1 1\n65535\n7\n", "is a PGM of text; save it as binary"),
-        ("d.pgm", b"P6\n1 1\n255\n" + bytes(3), "is a colour picture; save the depth as"),
+        ("d.pgm", b"P6\n1 1\n255\n" + bytes(3), "is a colour image; save the depth as"),
         ("d.pgm", b"P5\n2 2\n255\n" + bytes(4), "has 8 bits per pixel, too coarse for depth"),
         ("d.pfm", b"\x89PNG\r\n\x1a\n", "is neither PFM nor PGM; convert it"),
         ("d.pfm", b"", "is neither PFM nor PGM; convert it"),

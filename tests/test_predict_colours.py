@@ -108,7 +108,10 @@ def test_no_map_is_kept_for_a_shared_scale(weights, tmp_path, monkeypatch):
     [
         (("--limits", "3", "2"), "--limits 3 2: the first must be positive and the second larger"),
         (("--limits", "0", "2"), "--limits 0 2"),
-        (("--colour-map", "virids"), "There is no colour map 'virids': choose one such as viridis"),
+        (
+            ("--colour-map", "virids"),
+            "There is no colour map 'virids': choose another, such as viridis",
+        ),
     ],
 )
 def test_colours_that_cannot_be_are_refused(weights, trip, tmp_path, capsys, words, said):

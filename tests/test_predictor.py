@@ -181,7 +181,7 @@ def test_an_output_or_checkpoint_that_is_not_there_is_refused(weights, network, 
         depthsi.load(weights, output="corse")
     with pytest.raises(depthsi.DepthsiError, match="without checkpoints"):
         depthsi.load(weights, checkpoint="best")
-    with pytest.raises(depthsi.DepthsiError, match="holds no run"):
+    with pytest.raises(depthsi.DepthsiError, match="is not a run"):
         depthsi.load(tmp_path)
 
 

@@ -160,7 +160,7 @@ def test_skip_leaves_bad_frames_out_and_lists_them(tmp_path, monkeypatch):
 
 
 def test_skip_stops_beyond_one_per_cent_also_across_interruptions(tmp_path):
-    with pytest.raises(DepthsiError, match=r"More than 1% is not skipped"):
+    with pytest.raises(DepthsiError, match=r"At most 1% may be skipped"):
         prepare(data_set({"train": 99}, bad=[7]), tmp_path / "a", on_bad="skip", report=list)
     many = {"train": 150}
     with pytest.raises(DepthsiError, match=r"2 of 150"):
@@ -206,7 +206,7 @@ def test_after_a_crash_at_any_step_there_is_all_or_nothing(tmp_path, monkeypatch
         if target.exists():
             assert_complete(target)
         else:
-            with pytest.raises(DepthsiError, match="holds no prepared data"):
+            with pytest.raises(DepthsiError, match="has no prepared data"):
                 PreparedSource(place, "train")
         assert_complete(prepare(data_set(COUNTS), place, report=list))
         assert os.listdir(place) == ["toys"]
@@ -239,7 +239,7 @@ def test_killed_process_leaves_nothing_that_looks_finished(tmp_path):
     deadline = time.monotonic() + 60
     while len(list(notes.glob("*.json"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.02)
-    words = rf"Another process is at work in .*toys\.partial \(process {process.pid} on "
+    words = rf"Another process is using .*toys\.partial \(process {process.pid} on "
     with pytest.raises(DepthsiError, match=words):
         prepare(data_set(counts), tmp_path, report=list)
     process.send_signal(signal.SIGKILL)
@@ -295,7 +295,8 @@ def test_failure_of_a_small_file_is_one_sentence(tmp_path, monkeypatch):
 
     monkeypatch.setattr(preparing, "write_text", full)
     with pytest.raises(
-        DepthsiError, match=r"plan\.json cannot be written \(No space left on device\); make room"
+        DepthsiError,
+        match=r"plan\.json cannot be written \(No space left on device\); free some space",
     ):
         prepare(data_set(COUNTS), tmp_path, report=list)
     (tmp_path / "file").write_text("")
@@ -312,7 +313,7 @@ def replaced(data, number, **values):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (data_set({}), r"toys: the source holds no frames\."),
+        (data_set({}), r"toys: the source has no frames\."),
         (
             replaced(data_set(COUNTS), 1, key="Küche 0, left"),
             "two frames are called Küche 0, left",

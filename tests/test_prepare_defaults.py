@@ -28,7 +28,7 @@ def prepare_labelled(tmp_path, *options):
 def test_labelled_pairs_can_be_trained_on_as_the_command_says(tmp_path, capsys):
     out = prepare_labelled(tmp_path)
     printed = capsys.readouterr().out
-    assert "The split val: 1 of the training scenes, held out (--val-scenes 0: none)." in printed
+    assert "The split val is 1 of the training scenes, held out (--val-scenes 0 keeps" in printed
     assert f"Next: depthsi train nyu --data.kind prepared --data.root {out}" in printed
     assert len(Prepared(root=str(out)).open("val", (4, 4))) == 2
     assert not scenes_of(out, "val") & scenes_of(out, "train")
@@ -48,7 +48,8 @@ def test_a_single_scene_is_kept_for_training(tmp_path, capsys):
     out = tmp_path / "out"
     words = ["prepare", "nyu_fastdepth", "--source", str(tmp_path / "in"), "--data-dir", str(out)]
     main(words)
-    assert "No split val, for want of a second training scene: tr" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "There is no split val, because there is only one training scene: train" in printed
     assert PreparedSource(out, "train").splits == {"train": 1}
 
 

@@ -57,7 +57,8 @@ def test_directories_above_are_enough_if_there_is_no_choice(made, tmp_path):
     root = shutil.copytree(made.parent.parent, tmp_path / "two")
     shutil.copytree(root / "toys", root / "more toys")
     with pytest.raises(
-        DepthsiError, match=r"several prepared data sets; name one: .*more toys/1\.0\.0, .*/toys/1"
+        DepthsiError,
+        match=r"several prepared data sets; choose one: .*more toys/1\.0\.0, .*/toys/1",
     ):
         PreparedSource(root, "train")
     (root / "more toys").rename(root / "more.partial")  # unfinished work beside it
@@ -136,7 +137,7 @@ def test_prepared_settings_open_it(made):
 
 def test_not_prepared_or_another_split(made, tmp_path):
     for place in (tmp_path, tmp_path / "nowhere", "with\0null", made / "index.csv"):
-        with pytest.raises(DepthsiError, match=r"holds no prepared data: there is no preparation"):
+        with pytest.raises(DepthsiError, match=r"has no prepared data: there is no preparation"):
             PreparedSource(place, "train")
     for split in ("val", "", "all", "train[:2]"):
         with pytest.raises(DepthsiError, match=r"no split '.*'; it has train \(7\), test \(3\)\."):

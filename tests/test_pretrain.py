@@ -1,4 +1,4 @@
-"""Pre-training as a classifier: pictures, crops, and a run from pictures to coarse convolutions."""
+"""Pre-training as a classifier: images, crops, and a run from images to coarse convolutions."""
 
 import importlib.util
 import re
@@ -37,7 +37,7 @@ def pretrain():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two classes, reddish and bluish, in pictures of two sizes."""
+    """Two classes, reddish and bluish, in images of two sizes."""
     root = tmp_path_factory.mktemp("pictures")
     rng = np.random.default_rng(0)
     for split, count in (("train", 6), ("val", 3)):
@@ -59,7 +59,7 @@ def test_folders_name_the_classes(pretrain, folder, tmp_path):
     assert image[..., 0].mean() > image[..., 2].mean()
     (tmp_path / "only").mkdir()
     for directory in (tmp_path, tmp_path / "none"):
-        with pytest.raises(DepthsiError, match="two or more folders, with pictures in each"):
+        with pytest.raises(DepthsiError, match="two or more folders, with images in each"):
             pretrain.Folder(directory)
 
 
@@ -147,7 +147,7 @@ def test_the_file_gives_the_coarse_network_the_classifiers_convolutions(
 
 @pytest.mark.slow
 def test_a_step_teaches_the_classes(pretrain, folder):
-    """A narrow network, the same pictures in every step."""
+    """A narrow network, the same images in every step."""
     images, labels = pretrain.Squares(pretrain.Folder(folder / "train")).read(
         np.array([0, 1, 6, 7])
     )
@@ -164,7 +164,7 @@ def test_a_step_teaches_the_classes(pretrain, folder):
 
 
 def test_the_shares_of_errors(pretrain, monkeypatch):
-    """Logits that rank the classes 6, 5, ... 0 for every picture."""
+    """Logits that rank the classes 6, 5, ... 0 for every image."""
 
     class Ranks:
         def __init__(self, *_):

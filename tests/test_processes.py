@@ -35,7 +35,7 @@ SETTINGS = """
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Pictures whose depth is missing here and there, in one of them everywhere."""
+    """Images whose depth is missing here and there, in one of them everywhere."""
     root, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
     pairs = []
     rows, cols = np.mgrid[:240, :320] / 320
@@ -182,7 +182,7 @@ def test_a_refusal_ends_all_processes(two_by_two, folder):
     before = lines_of(two_by_two[0])
     for code, out, errors in launch(two_by_two[0], folder, 2, 2):
         assert code == 2
-        assert "already holds another run" in errors
+        assert "already has another run" in errors
         assert "Traceback" not in errors
         assert "Trained" not in out
     assert lines_of(two_by_two[0]) == before

@@ -31,7 +31,7 @@ FULL = (480, 640)
 
 
 def test_rules_as_published():
-    """(crop rows and columns of a full-size picture, caps, clamp, resize, truth, alignment, how)"""
+    """(crop rows and columns of a full-size image, caps, clamp, resize, truth, alignment, how)"""
     open_end = math.inf
     street = (375, 1242)
     garg = (153, 371, 44, 1197)  # the numbers that monodepth2's training prints for 375x1242
@@ -199,7 +199,7 @@ def test_choices_of_what_becomes_of_invalid_predictions():
 def scene(seed=0):
     """A prediction in 4x4 cells, far from the truth in places, and a truth over 10 m at the back.
 
-    Sizes of the paper's network: 240x320 pictures, 55x74 cells.
+    Sizes of the paper's network: 240x320 images, 55x74 cells.
     """
     rng = np.random.default_rng(seed)
     rows = np.linspace(12, 1, 240)[:, None] * np.ones((240, 320))

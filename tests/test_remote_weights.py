@@ -108,14 +108,14 @@ def test_weights_from_an_address(server, network):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("hf://user", "is no address of weights"),
-        ("hf://user/repo/model.pkl", "is no address of weights"),
-        ("hf://user/repo/../x.safetensors", "is no address of weights"),
+        ("hf://user", "is not an address of weights"),
+        ("hf://user/repo/model.pkl", "is not an address of weights"),
+        ("hf://user/repo/../x.safetensors", "is not an address of weights"),
         ("hf://user/none", "could not be downloaded"),
         ("{server}/there/none.safetensors", "could not be downloaded"),
         ("{server}/there/model.pkl", "does not end in .safetensors"),
         ("{server}/there/cut.safetensors", "could not be downloaded|was cut short"),
-        ("http://example.org/net.safetensors", "over https only"),
+        ("http://example.org/net.safetensors", "only downloaded over https"),
         ("https://127.0.0.1:9/net.safetensors", "could not be downloaded"),
     ],
 )

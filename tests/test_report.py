@@ -66,7 +66,7 @@ def test_a_page_has_every_section(run):
         "val RMSE log SI, log metres (lower is better)",
         "fine →",
         "Step 30, 4 images of split 'test'.",
-        "Table 1 of the paper (NYU Depth v2), from its own training and test pictures, not",
+        "Table 1 of the paper (NYU Depth v2), from its own training and test images, not",
         "Make3D",
         "worst: test/0, RMSE log 0.250",
         "log error of coarse + fine",
@@ -135,8 +135,8 @@ def test_no_name_becomes_markup(name, tmp_path):
 def test_what_a_program_gave_is_named(tmp_path):
     given = small_config(data=CustomData(name="mine"), loss=CustomConfig(name="f"))
     found = report(made_run(tmp_path / "given", given).path)
-    assert "A program gave the samples and loss of this run: train it from Python" in found.text
-    assert "A program gave" not in report(made_run(tmp_path / "plain").path).text
+    assert "A program passed the samples and loss of this run: train it from Python" in found.text
+    assert "A program passed" not in report(made_run(tmp_path / "plain").path).text
 
 
 def test_markup_escapes_all_but_itself():
@@ -157,9 +157,9 @@ def test_what_is_missing_is_a_sentence(tmp_path):
     run = made_run(tmp_path / "bare", lines=False)
     found = report(run.path, analyse=no_network)
     assert f"Not evaluated yet: run depthsi evaluate {run.path}" in found.text
-    assert "metrics.jsonl is not there: the run has logged nothing yet." in found.text
+    assert "metrics.jsonl does not exist: the run has not logged anything yet." in found.text
     assert found.text.count("no checkpoint yet: train it first.") == 1
-    assert "No predictions, see Images." in found.text
+    assert "There are no predictions, see Images." in found.text
     assert "depthsi train tiny" in found.text
     assert found.tags.count("polyline") == 0
 
@@ -173,7 +173,7 @@ def test_a_damaged_network_is_one_sentence(run):
     data[-40] ^= 1
     run.weights.write_bytes(data)
     found = report(run.path, analyse=analyse)
-    assert f"No checkpoint in {run.checkpoints} is whole" in found.text
+    assert f"All checkpoints in {run.checkpoints} are damaged" in found.text
     assert "training loss" in found.text
 
 
@@ -253,7 +253,7 @@ def test_runs_of_other_data_are_not_compared(tmp_path):
     val = made_run(tmp_path / "val", factors={"coarse": 1.0}, split="val")
     named = made_run(tmp_path / "named", factors={"coarse": 1.0})
     file = named.path / "evaluation.json"
-    file.write_text(file.read_text().replace("One line.", "Data: others, brought to 240x320."))
+    file.write_text(file.read_text().replace("One line.", "Data: others, resized to 240x320."))
     found = report(first.path, other.path, val.path, named.path)
     assert "named is not compared with first: they were evaluated on other data." in found.text
     assert "o is not compared with first: their data or image sizes differ." in found.text
@@ -303,11 +303,11 @@ def test_the_command_writes_where_it_says(run, tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ([], "No run is named"),
-        (["nowhere"], "nowhere holds no run: there is no nowhere/config.json."),
-        (["good", "nowhere"], "nowhere holds no run"),
+        ([], "No run was given"),
+        (["nowhere"], "nowhere is not a run: there is no nowhere/config.json."),
+        (["good", "nowhere"], "nowhere is not a run"),
         (["damaged"], "damaged/config.json cannot be read"),
-        (["good", "--out", "."], "--out . is a directory: name a file in it"),
+        (["good", "--out", "."], "--out . is a directory: give a file in it"),
         (["good", "--split", "train"], "--split"),
     ],
 )

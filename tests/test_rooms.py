@@ -328,7 +328,7 @@ def test_furniture_stands_in_the_room_and_not_in_other_furniture():
     assert present > 4 * MANY
 
 
-# --- pictures --------------------------------------------------------------------------------
+# --- images --------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -403,7 +403,7 @@ def test_hashed_numbers_are_uniform_and_differ_by_seed():
 
 
 def _alike(a, b):
-    """Same picture and depth up to rounding; a ray along an edge may fall to either side."""
+    """Same image and depth up to rounding; a ray along an edge may fall to either side."""
     (image, depth), (other, other_depth) = a, b
     grey = abs(np.asarray(image, int) - np.asarray(other, int)).max(-1)
     gap = abs(np.asarray(depth) - np.asarray(other_depth)) / np.asarray(depth)

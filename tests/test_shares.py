@@ -113,12 +113,12 @@ def test_splits_are_disjoint_and_complete(tmp_path, how):
 
 def test_splits_of_its_own_are_kept_and_one_scene_is_not_torn_apart(tmp_path):
     for rows in ([row("1.jpg", split="train"), row("2.jpg")], [row("1.jpg", split="test")]):
-        with pytest.raises(DepthsiError, match=r"index\.csv has splits of its own \(t\w+\): leave"):
+        with pytest.raises(DepthsiError, match=r"index\.csv already has splits \(t\w+\): leave"):
             shared_out(rows)
     with pytest.raises(DepthsiError, match="all pairs are of one scene, kitchen, which cannot be"):
         shared_out([row("kitchen/1.jpg"), row("kitchen/2.jpg")])
     touch(tmp_path, "train/rgb/1.jpg", "train/depth/1.png")
-    with pytest.raises(DepthsiError, match=r"has splits of its own \(train\): leave out --data\.v"):
+    with pytest.raises(DepthsiError, match=r"already has splits \(train\): leave out --data\.v"):
         Folder(root=str(tmp_path), units_per_metre=1000.0, val_share=0.1).open("train")
 
 
@@ -127,7 +127,7 @@ def test_shares_that_leave_nothing_are_refused(val, test, capsys):
     with pytest.raises(DepthsiError, match=rf"data\.val_share is {val:g} and data\.test_share"):
         Folder(root="x", val_share=val, test_share=test)
     said = refusal(capsys, "info", "x", "--val-share", val, "--test-share", test)
-    assert f"val_share is {val:g} and test_share {test:g}; both must be at least 0" in said
+    assert f"--val-share is {val:g} and --test-share {test:g}; both must be at least 0" in said
     with pytest.raises(DepthsiError, match=r"data\.val_share is nan"):
         Folder(root="x", val_share=float("nan"))
 
@@ -139,7 +139,7 @@ def test_info_says_how_it_was_split(tmp_path, capsys):
     words = ("info", str(tmp_path), "--pattern", PATTERN, "--units-per-metre", "1000")
     main([*words, "--val-share", "0.3", "--test-share", "0.25"])
     printed = capsys.readouterr().out
-    assert "12 images are split by a hash of their names, images that are added move" in printed
+    assert "12 images are split by a hash of their names, so that adding images moves" in printed
     assert "val 0.3, test 0.25 of them\n" in printed
     expected = [Shares(0.3, 0.25).split_of(f"{i}.jpg") for i in range(12)]
     sizes = ", ".join(f"{expected.count(split)} {split}" for split in SPLITS)
@@ -152,7 +152,7 @@ def test_a_split_that_is_not_there_says_what_to_do(tmp_path):
     def opened(split, shares):
         return FolderSource(tmp_path, split, pattern=PATTERN, units_per_metre=1, shares=shares)
 
-    with pytest.raises(DepthsiError, match=r"it has all \(2\); share them out by --data\.val-s"):
+    with pytest.raises(DepthsiError, match=r"it has all \(2\); split them with --data\.val-s"):
         opened("train", Shares())
     with pytest.raises(DepthsiError, match=r"no split 'val'; .* raise --data\.val-share or .* 2 "):
         opened("val", Shares(1e-6, 0.0))

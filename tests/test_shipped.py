@@ -35,7 +35,7 @@ def network():
 
 @pytest.fixture
 def folder(network, tmp_path, monkeypatch):
-    """Networks named "unet_nyu" and "other" in place of those of the package."""
+    """Networks named "unet_nyu" and "other" instead of those of the package."""
     folder = tmp_path / "package"
     for name in ("unet_nyu", "other"):
         make.ship(network, folder / f"{name}.safetensors", ABOUT)

@@ -10,7 +10,7 @@ from depthsi.rooms import source as rooms
 
 
 def test_a_folder_opens_itself(tmp_path):
-    with pytest.raises(DepthsiError, match=r"'folder' needs its directory: set --data\.root"):
+    with pytest.raises(DepthsiError, match=r"'folder' needs a directory: set --data\.root"):
         Folder().open("train")
     saved(tmp_path / "a.jpg", smooth_picture(8, 10))
     saved(tmp_path / "a.png", counts(8, 10))
@@ -33,7 +33,7 @@ def test_pattern_and_unit_reach_the_folder(tmp_path):
 
 
 def test_prepared_data_needs_its_directory():
-    with pytest.raises(DepthsiError, match=r"'prepared' needs its directory: set --data\.root"):
+    with pytest.raises(DepthsiError, match=r"'prepared' needs a directory: set --data\.root"):
         Prepared().open("test")
 
 

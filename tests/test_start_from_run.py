@@ -58,7 +58,7 @@ def test_one_checkpoint_can_be_named(other):
 @pytest.mark.slow
 def test_a_damaged_newest_checkpoint_is_passed_over(other):
     (other / "checkpoints" / "2" / "_CHECKPOINT_METADATA").write_bytes(b"")
-    with pytest.warns(DepthsiWarning, match="step 2 is damaged, going back to that of step 1"):
+    with pytest.warns(DepthsiWarning, match="step 2 is damaged, so the one of step 1 is used"):
         _, step = read_weights(str(other))
     assert step == 1
 
@@ -99,7 +99,7 @@ def test_nothing_is_done_unless_asked():
         (lambda path: None, "is neither a run nor a checkpoint"),
         (lambda path: path.write_text(""), "is neither a run nor a checkpoint"),
         (lambda path: path.mkdir(), "is neither a run nor a checkpoint"),
-        (lambda path: (path / "checkpoints").mkdir(parents=True), "where there is no checkpoint"),
+        (lambda path: (path / "checkpoints").mkdir(parents=True), "which has no checkpoint"),
     ],
 )
 def test_what_is_no_run_is_one_sentence(make, words, tmp_path, capsys):

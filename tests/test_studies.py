@@ -28,7 +28,7 @@ NAMES = (
 
 
 def made_up(here, data, split):
-    """In place of rooms: pictures with a step in depth, which takes no renderer to be compiled."""
+    """Instead of rooms: images with a step in depth, which takes no renderer to be compiled."""
     rng = np.random.default_rng(len(split))
     rows, cols = np.mgrid[:240, :320] / 320
     tilt = rng.normal(size=(4, 2, 1, 1))
@@ -176,7 +176,7 @@ def test_the_detail_of_maps_that_are_the_truth_but_half_as_steep(monkeypatch):
 
 @pytest.mark.slow
 def test_the_share_of_one_scale_by_kind_of_room():
-    """Pictures that are off by a factor alone, beside others without any common factor."""
+    """Images that are off by a factor alone, beside others without any common factor."""
     true = np.full((20, 2, 2), 2.0, np.float32)
     predicted = true.copy()
     predicted[:10] *= 1.3
@@ -235,7 +235,7 @@ def test_fc6_is_what_the_map_is_made_of():
 
 @pytest.mark.parametrize("zoom", [1.0, 1.5, 3.0])
 def test_an_enlarged_picture_shows_its_middle_nearer(zoom):
-    """Pictures and depths that say which pixel they are."""
+    """Images and depths that say which pixel they are."""
     rows, cols = np.mgrid[:240, :320].astype(np.float32)
     images = np.stack([rows, cols / 2, 0 * rows], axis=-1).astype(np.uint8)[None]
     depths = (1 + 1000 * rows + cols)[None]

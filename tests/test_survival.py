@@ -163,7 +163,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(data, whole, tmp_path):
         .splitlines()[-1]
         .startswith(
             f"depthsi: A checkpoint could not be written to {run / 'checkpoints'} (File too large);"
-            " that of step 5 is kept."
+            " the one of step 5 is kept."
         )
     )
     assert final(run)[0] == 5
@@ -180,7 +180,7 @@ def test_a_full_disk_ends_both_processes(data, tmp_path):
     for code, printed in map(finish, pair):
         assert code == 2, printed
         assert "could not be written" in printed
-        assert printed.count("that of step 5 is kept.") == printed.count("depthsi: ") == 1
+        assert printed.count("the one of step 5 is kept.") == printed.count("depthsi: ") == 1
         assert "Traceback" not in printed
     assert final(run)[0] == 5
 
@@ -197,7 +197,7 @@ def test_two_runs_in_one_directory(data, whole, tmp_path):
         wait_for(lambda: any(process.poll() for process in both), both[0])
     code, printed = finish(refused)
     assert code == 2
-    assert "is in use by another run" in printed or "already holds another run" in printed
+    assert "is in use by another run" in printed or "already has another run" in printed
     code, printed = finish(start([*words, "--resume"]))
     assert code == 2
     assert f"is in use by another run (process {running.pid} on " in printed
@@ -276,7 +276,7 @@ def test_a_loss_is_noticed_outside_of_a_step(data, tmp_path):
     wait_for(lambda: steps_logged(run) >= 2, three[0])
     time.sleep(0.5)
     three[0].kill()
-    assert_all_notice(three[0], "its connection ended", three)
+    assert_all_notice(three[0], "its connection was closed", three)
 
 
 @pytest.mark.slow
@@ -291,18 +291,26 @@ def test_a_standstill_is_noticed_in_a_step_and_outside(data, tmp_path):
     wait_for(lambda: steps_logged(runs[1]) >= 2, three[0])
     time.sleep(0.5)
     three[1].send_signal(signal.SIGSTOP)
-    assert_all_notice(pair[0], "no sign of life for 60 s", pair)
-    assert_all_notice(three[1], "no sign of life for 60 s", three)
+    assert_all_notice(pair[0], "no response for 60 s", pair)
+    assert_all_notice(three[1], "no response for 60 s", three)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "more", "words"),
     [
-        (None, ("--schedule.batch-size", 3), "batch_size is 3, which 2 devices cannot share"),
-        (None, ("--compute.model-devices", 4), "model_devices is 4, but there are 2 devices"),
-        (None, ("--resume",), "holds no run"),
-        (lambda run: (run / "x").write_text(""), ("--resume",), "holds no run"),
+        (
+            None,
+            ("--schedule.batch-size", 3),
+            "--schedule.batch-size is 3, which 2 devices cannot share",
+        ),
+        (
+            None,
+            ("--compute.model-devices", 4),
+            "--compute.model-devices is 4, but there are 2 devices",
+        ),
+        (None, ("--resume",), "is not a run"),
+        (lambda run: (run / "x").write_text(""), ("--resume",), "is not a run"),
         (
             lambda run: (run / "config.json").write_text('{"learning_rate": 3}'),
             ("--resume",),
@@ -343,7 +351,7 @@ def test_two_processes_go_back_from_a_damaged_checkpoint(data, whole_pair, tmp_p
     pair = [start([*arguments(run, data, "--resume"), *options]) for options in cluster(2)]
     ends = [finish(process) for process in pair]
     assert [code for code, _ in ends] == [0, 0], ends
-    said = "step 20 is damaged, going back to that of step 15"
+    said = "step 20 is damaged, so the one of step 15 is used"
     assert all(said in printed and "Traceback" not in printed for _, printed in ends), ends
     assert (run / "checkpoints" / "damaged-20").is_dir()
     assert_like(run, whole_pair)
@@ -363,11 +371,11 @@ def test_what_cannot_be_resumed_is_one_sentence(data, whole, tmp_path, capsys):
     def resume(run, *more):
         return refusal(capsys, *arguments(run, data, "--resume", *more))
 
-    assert "holds no run" in resume(tmp_path / "nowhere")
+    assert "is not a run" in resume(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert "holds no run" in resume(empty)
+    assert "is not a run" in resume(empty)
     assert not list(empty.iterdir())
     foreign = tmp_path / "foreign"
     foreign.mkdir()

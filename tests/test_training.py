@@ -50,7 +50,7 @@ STILL = AugmentConfig(scale=(1.0, 1.0), rotation=0.0, colour=(1.0, 1.0), flip=0.
 
 
 def pairs(count=8, seed=0):
-    """Pictures whose brightness tells their depth."""
+    """Images whose brightness tells their depth."""
     rng = np.random.default_rng(seed)
     metres = rng.uniform(1, 6, count).astype(np.float32)
     depths = np.broadcast_to(metres[:, None, None], (count, 240, 320)).copy()
@@ -157,7 +157,7 @@ def test_the_loss_of_a_step_is_equation_4_of_its_batch():
     )
     stage = make_stages(config)[0]
     state = initial_state(config, stage)
-    fc7 = state.params["coarse"]["fc7"]  # the untrained map without what the picture says
+    fc7 = state.params["coarse"]["fc7"]  # the untrained map without what the image says
     state.params["coarse"]["fc7"] = {**fc7, "kernel": jnp.zeros_like(fc7["kernel"])}
     rng = np.random.default_rng(0)
     depth = rng.uniform(1, 6, (4, 228, 304)).astype(np.float32)

@@ -198,7 +198,7 @@ def test_a_loss_of_ones_own():
     with pytest.raises(DepthsiError, match=r"has a loss of its own, mean_error: .*depthsi\.train"):
         make_loss(CustomConfig(name="mean_error"))
     whole = make_loss(CustomConfig(), lambda p, t, *, where: jnp.mean(p))
-    with pytest.raises(DepthsiError, match=r"one value per image, \(2,\), but gave \(\)"):
+    with pytest.raises(DepthsiError, match=r"one value per image, \(2,\), but returned \(\)"):
         steps._image_losses(jnp.float32(LOGS), batch, whole, KEYS)
 
 

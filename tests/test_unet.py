@@ -31,7 +31,7 @@ def block(inputs, outputs):
 
 
 def parameters_of(first):
-    """Counted from the picture of a U-Net with five levels."""
+    """Counted from the image of a U-Net with five levels."""
     stem = 27 * first // 2 + first // 2 + 25 * first // 2 * first + first
     down = block(first, first) + sum(block(first * n, 2 * first * n) for n in (1, 2, 4, 8))
     up = sum(block(3 * first * n, first * n) for n in (8, 4, 2, 1))

@@ -1,4 +1,4 @@
-"""Guessing what whole numbers of depth count: how far they reach, and the coding of SUN RGB-D."""
+"""Guessing what integers of depth count: how far they reach, and the coding of SUN RGB-D."""
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def test_sun_rgbd_is_recognised_and_read(tmp_path, far):
         source = FolderSource(tmp_path, "train")
     median = np.median(millimetres[millimetres > 0]) / 1000
     (said,) = (str(each.message) for each in caught)
-    assert "1000 per metre assumed (millimetres with their bits rotated, as SUN RGB-D" in said
+    assert "assuming 1000 per metre (millimetres with their bits rotated, as SUN RGB-D" in said
     assert f"median depth {median:.2f} m." in said
     expected = (millimetres / np.float64(1000)).astype(np.float32)
     np.testing.assert_array_equal(source[0].depth, expected)
@@ -94,7 +94,7 @@ def test_rows_with_a_unit_are_plain_beside_those_of_the_guess(tmp_path):
 def test_plain_coding_is_not_guessed_otherwise(tmp_path):
     stored = rotated(room())
     folder(tmp_path, stored)
-    with pytest.warns(DepthsiWarning, match="5000 per metre assumed"):
+    with pytest.warns(DepthsiWarning, match="assuming 5000 per metre"):
         source = Folder(root=str(tmp_path), depth_coding="plain").open("train")
     np.testing.assert_array_equal(source[0].depth, (stored / np.float64(5000)).astype("f4"))
 
@@ -160,5 +160,5 @@ def test_far_is_the_99th_percentile(tmp_path, nearer, farther, fits):
         assert guess is not None
         assert guess.units_per_metre == 256
     else:
-        with pytest.raises(DepthsiError, match="suggests nothing usual per metre"):
+        with pytest.raises(DepthsiError, match="suggests no common unit per metre"):
             guess_units([[tmp_path / "a.png"]])

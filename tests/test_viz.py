@@ -1,4 +1,4 @@
-"""Colours pixel by pixel, and the written pictures as far as a program can look at them."""
+"""Colours pixel by pixel, and the written images as far as a program can look at them."""
 
 import subprocess
 import sys
@@ -160,7 +160,7 @@ def test_panel_shows_picture_and_depth(tmp_path, figures):
     save_panel(tmp_path / "panel.png", GREEN, halves(1, 4, (55, 74)), title="kitchen $\\frac$ 1")
     panel = opened(tmp_path / "panel.png")
     assert [path.name for path in tmp_path.iterdir()] == ["panel.png"]
-    cell = 432 * 324  # 3.6 inches of 120 dots, in the picture's 4:3
+    cell = 432 * 324  # 3.6 inches of 120 dots, in the image's 4:3
     assert area(panel, GREEN[0, 0]) == pytest.approx(cell, rel=0.01)
     for index in (0, 255):
         assert area(panel, TURBO[index]) == pytest.approx(cell / 2, rel=0.02)
@@ -202,7 +202,7 @@ def test_wide_pictures_are_stacked(tmp_path):
     panel = opened(tmp_path / "panel.png")
     assert panel.shape[0] > 4 * 840 * 17 / 57
     assert panel.shape[1] < 2 * 840
-    # The maps are shown in the proportions of the picture, not in their own.
+    # The maps are shown in the proportions of the image, not in their own.
     for colour in (TURBO[0], TURBO[255]):
         assert area(panel, colour) == pytest.approx(840 * 250.5, rel=0.02)
 

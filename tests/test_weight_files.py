@@ -129,7 +129,9 @@ def test_archives_with_other_members_and_twice_the_same(tmp_path):
         archive.writestr("readme.txt", b"text")
         archive.writestr("w", buffer.getvalue())
     assert read_arrays(tmp_path / "w.npz", lambda name: False) == {}
-    with pytest.raises(DepthsiError, match=r"w\.npz is damaged .*w is there twice"):
+    with pytest.raises(DepthsiError, match=r"w\.npz is damaged .*w appears twice"):
         read_arrays(tmp_path / "w.npz", lambda name: name == "w")
-    with pytest.raises(DepthsiError, match=r"w\.npz is damaged .*\(readme\.txt is no array"):
+    with pytest.raises(
+        DepthsiError, match=r"w\.npz is damaged .*\(readme\.txt is not a NumPy array"
+    ):
         read_arrays(tmp_path / "w.npz", lambda name: name == "readme.txt")

@@ -1,7 +1,7 @@
 """From raw samples to batches: the paper's augmentation as one affine map, or the centre crop.
 
-Beside the paper's there are changes of appearance (`appearance`) and of regions (`regions`) for
-training on few images, which are off by default.
+For training on few images there are also changes of appearance (`appearance`) and of regions
+(`regions`), which are off by default.
 """
 
 from depthsi.augment.batches import augment, centre, mask_extremes

@@ -40,18 +40,18 @@ Scalar = Float[Array, ""]
 
 
 def vary_appearance(key: Key[Array, ""], image: Image, config: AugmentConfig) -> Image:
-    """The changes that `config` asks for, each with a strength drawn anew.
+    """Applies the changes of `config`, each with a random strength.
 
-    They come in the order in which a camera makes them: exposure and colour, optics, sensor,
-    compression.
+    They are applied in the order in which a camera causes them: exposure and colour, optics,
+    sensor, compression.
 
     Args:
-      key: decides the strengths and the noise.
+      key: determines the strengths and the noise.
       image: RGB on the scale 0..255.
       config: the ranges; a change whose range is neutral is not computed.
 
     Returns:
-      The image changed, on the scale 0..255.
+      The changed image, on the scale 0..255.
     """
     keys = jax.random.split(key, 7)
 
@@ -97,8 +97,8 @@ def blur(image: Image, deviation: Scalar | float, largest: float) -> Image:
 
     Args:
       image: (H, W, 3).
-      deviation: of the Gaussian, pixels; 0 for the image as it is.
-      largest: of all deviations that may come, pixels; the Gaussian ends at three times that.
+      deviation: standard deviation of the Gaussian in pixels; 0 returns the image unchanged.
+      largest: largest possible deviation in pixels; the Gaussian is cut off at three times this.
     """
     radius = math.ceil(3 * largest)
     steps = jnp.arange(-radius, radius + 1, dtype=jnp.float32)
@@ -113,7 +113,7 @@ def blur(image: Image, deviation: Scalar | float, largest: float) -> Image:
 
 
 def compress_jpeg(image: Image, quality: Scalar | float) -> Image:
-    """What is left of an image after JPEG compression without chroma subsampling.
+    """The image after JPEG compression without chroma subsampling.
 
     The discrete cosine transform of each 8x8 block of luma and chroma is rounded to multiples of
     the tables of the standard's Annex K.1, scaled for `quality` as the IJG's library does.
@@ -124,7 +124,7 @@ def compress_jpeg(image: Image, quality: Scalar | float) -> Image:
       quality: 1 .. 100.
 
     Returns:
-      The image as a reader would decode it, in 0..255 and not rounded to whole numbers.
+      The image as a reader would decode it, in 0..255 and not rounded to integers.
     """
     height, width = image.shape[:2]
     fill = [(0, -size % _BLOCK) for size in (height, width)]

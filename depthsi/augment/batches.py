@@ -28,14 +28,14 @@ def augment(
     config: AugmentConfig,
     sizes: Geometry,
 ) -> Batch:
-    """A training batch: every sample seen through its own random view.
+    """A training batch in which every sample has its own random view.
 
     Args:
-      keys: one for each sample; all that is random depends on it alone.
+      keys: one random key per sample, which determines its augmentation.
       image: RGB on the scale 0..255.
       depth: metres; 0, negative, NaN and inf mean missing.
-      config: what may change, and how much.
-      sizes: of input and output.
+      config: the augmentations and their ranges.
+      sizes: geometry with the sizes of input and output.
 
     Returns:
       Images of the size `sizes.input`, targets of the size `sizes.output`.

@@ -32,13 +32,13 @@ class Rectangle(NamedTuple):
 def vary_regions(
     key: Key[Array, ""], batch: Batch, config: AugmentConfig, sizes: Geometry
 ) -> Float[Array, "H W 3"]:
-    """The image of one sample after the changes that `config` asks for.
+    """The image of one sample after the changes of `config`.
 
     Args:
-      key: decides which regions change.
+      key: determines the regions that change.
       batch: one sample, without a batch axis.
       config: the probabilities; a change of probability 0 is not computed.
-      sizes: which cells the depth belongs to.
+      sizes: geometry of the output cells.
     """
     image, picture = batch.image, sizes.input
     erase_key, depth_key = jax.random.split(key)

@@ -1,6 +1,6 @@
 """The paper's augmentation as one affine map from the raw sample to the network's input.
 
-Pictures are uint8 or float (H, W, 3), RGB on the scale 0..255; depth is float (H, W) in metres,
+Images are uint8 or float (H, W, 3), RGB on the scale 0..255; depth is float (H, W) in metres,
 where 0, negative, NaN and inf mean missing; positions are (row, column) of pixel centres. All
 functions are pure and may be vmapped and jitted.
 """
@@ -21,7 +21,7 @@ Raw = Array | np.ndarray  # samples come from the host
 
 
 class Batch(NamedTuple):
-    """What the networks and the loss see; where `valid` is False `log_depth` means nothing."""
+    """Input of the networks and the loss; `log_depth` is meaningless where `valid` is False."""
 
     image: Float[Array, "*batch H W 3"]  # RGB, 0..255
     log_depth: Float[Array, "*batch h w"]  # natural log of metres
@@ -29,11 +29,11 @@ class Batch(NamedTuple):
 
 
 class View(NamedTuple):
-    """One random choice of the augmentation: what becomes of one sample."""
+    """The random choices of the augmentation for one sample."""
 
-    scale: Float[Array, ""]  # enlargement of the picture; depth is divided by it
-    angle: Float[Array, ""]  # radians, the picture turns counter-clockwise
-    shift: Float[Array, "2"]  # crop centre minus picture centre, pixels of the enlarged picture
+    scale: Float[Array, ""]  # enlargement of the image; depth is divided by it
+    angle: Float[Array, ""]  # radians, the image turns counter-clockwise
+    shift: Float[Array, "2"]  # crop centre minus image centre, pixels of the enlarged image
     mirror: Bool[Array, ""]
     colour: Float[Array, "3"]  # factor per channel
     cut: Float[Array, ""] | float = 0.0  # rows that move from the top of the input to its bottom
@@ -42,12 +42,12 @@ class View(NamedTuple):
 def draw_view(
     key: Key[Array, ""], config: AugmentConfig, picture: tuple[int, int], sizes: Geometry
 ) -> View:
-    """Draws from the paper's distribution (section 4) for a picture of size (H, W)."""
+    """Draws from the paper's distribution (section 4) for an image of size (H, W)."""
     scale_key, angle_key, shift_key, mirror_key, colour_key = jax.random.split(key, 5)
     low, high = config.scale
     scale = jax.random.uniform(scale_key, (), minval=low, maxval=high)
     bound = jnp.deg2rad(config.rotation)
-    # the crop lies anywhere inside the enlarged, not yet rotated picture
+    # the crop lies anywhere inside the enlarged, not yet rotated image
     room = jnp.maximum(scale * jnp.array(picture) - jnp.array(sizes.input), 0) / 2
     low, high = config.colour
     cut = 0.0
@@ -70,7 +70,7 @@ def apply_view(
 ) -> Batch:
     """Reads the network's input and targets through one affine map.
 
-    The picture is read bilinearly (beyond its border: the border's colours), depth at the output
+    The image is read bilinearly (beyond its border: the border's colours), depth at the output
     cells only and from the nearest pixel, so that valid and missing never mix; beyond the border
     it is missing.
     """
@@ -98,7 +98,7 @@ def _source(
     picture: tuple[int, int],
     sizes: Geometry,
 ) -> tuple[Float[Array, "h w"], Float[Array, "h w"]]:
-    """Positions in the raw picture of the network's input pixels rows x cols."""
+    """Positions in the raw image of the network's input pixels rows x cols."""
     rows = (rows + view.cut) % sizes.input[0]
     y = (rows - (sizes.input[0] - 1) / 2)[:, None] + view.shift[0]
     x = (cols - (sizes.input[1] - 1) / 2)[None, :]

@@ -1,1 +1,1 @@
-"""What the verbs of the command line do, one module each."""
+"""The commands of the command line, one module each."""

@@ -1,4 +1,4 @@
-"""What `depthsi info` says about data."""
+"""`depthsi info` for a data set."""
 
 import sys
 from collections.abc import Iterator
@@ -20,8 +20,8 @@ from depthsi.output import STDOUT, can_encode, printable, write_numbers
 from depthsi.viz.data_sheet import save_data_sheet, save_histogram
 from depthsi.viz.depth_maps import require_matplotlib
 
-ROOMS = 64  # of each split, where no limit says more
-SHOWN = 6  # pictures of a split on the contact sheet
+ROOMS = 64  # of each split, unless a limit is given
+SHOWN = 6  # images of a split on the contact sheet
 BARS = " ▁▂▃▄▅▆▇█"
 ASCII_BARS = " .:-=+*%#"  # where the output has no blocks
 MOST_SPLITS = 20
@@ -29,12 +29,12 @@ COLUMNS = 40  # of a histogram; more would show how coarsely depth is stored
 
 
 def dataset_info(request: InfoRequest) -> None:
-    """Prints the numbers of every split and writes what else is asked for.
+    """Prints the statistics of every split, and writes the requested files.
 
     Samples that cannot be used are counted, not included.
 
     Raises:
-      DepthsiError: no such data, or none that can be used.
+      DepthsiError: the data does not exist, or none of it can be used.
     """
     if request.out:
         require_matplotlib()
@@ -62,7 +62,7 @@ def dataset_info(request: InfoRequest) -> None:
         name = Path(request.what).resolve().name if request.what != "rooms" else "rooms"
         pictures = _write_pictures(Path(request.out), name, found, shown)
         if request.json != STDOUT:
-            print(f"Pictures: {' '.join(map(str, pictures))}")
+            print(f"Images: {' '.join(map(str, pictures))}")
 
 
 def _open_splits(request: InfoRequest) -> dict[str, Source]:
@@ -90,8 +90,8 @@ def _folder_splits(request: InfoRequest) -> dict[str, Source]:
     named = sorted((split for split in source.splits if split), key=_place)
     if len(named) > MOST_SPLITS:
         raise DepthsiError(
-            f"{request.what} has {len(named)} splits ({first_few(named, 3)}), more than the"
-            f" {MOST_SPLITS} that are shown: correct the column or the field that gives the split."
+            f"{request.what} has {len(named)} splits ({first_few(named, 3)}), more than the maximum"
+            f" of {MOST_SPLITS}: correct the index column or pattern field that gives the split."
         )
     for sentence in source.notes():
         print(printable(sentence))
@@ -99,7 +99,7 @@ def _folder_splits(request: InfoRequest) -> dict[str, Source]:
 
 
 def _place(split: str) -> tuple[int, str]:
-    """Where a split comes in a list: in the order of their use, then by name."""
+    """Sort key of a split: train, val and test first, then the others by name."""
     usual = ("train", "val", "test")
     return (usual.index(split) if split in usual else len(usual)), split
 
@@ -122,7 +122,7 @@ def _prepared_splits(directory: str) -> dict[str, Source]:
 def _read_split(
     source: Source, split: str, request: InfoRequest
 ) -> tuple[Statistics, list[Sample], BadSamples]:
-    """One pass over a split: its numbers, some samples to show, and what is bad."""
+    """One pass over a split: its statistics, some samples to show, and the bad samples."""
     limit = min(request.limit or len(source), len(source))
     chosen = np.linspace(0, len(source) - 1, limit).round().astype(int).tolist()
     wanted = set(np.array(chosen)[np.linspace(0, limit - 1, SHOWN).round().astype(int)].tolist())
@@ -133,7 +133,7 @@ def _read_split(
         for index, found in _read(source, scenes, chosen):
             bar.update()
             if isinstance(found, DepthsiError):
-                # Kept beyond what training would accept: here the user wants to see them all.
+                # Collected beyond the limit of training, because info should list them all.
                 bad.messages[names[index] if names else f"sample {index}"] = str(found)
                 continue
             sample, each = found
@@ -182,8 +182,8 @@ def _split_lines(split: str, numbers: dict[str, Any]) -> list[str]:
     return [
         f"{split}: {numbers['samples']} samples",
         f"  pixels     {', '.join(sizes)}",
-        f"  scenes     {numbers['scenes'] or 'not known'}",
-        f"  valid      {numbers['valid_share']:.2%} of the pixels have a depth",
+        f"  scenes     {numbers['scenes'] or 'unknown'}",
+        f"  valid      {numbers['valid_share']:.2%} of the pixels have depth",
         f"  RGB        mean {mean}; std {std}",
         f"  log depth  mean {numbers['log_depth_mean']:.4f}, std {numbers['log_depth_std']:.4f}",
         "  depth      " + "".join(f"{mark:>8}" for mark in marks),
@@ -192,7 +192,7 @@ def _split_lines(split: str, numbers: dict[str, Any]) -> list[str]:
 
 
 def _edges(found: dict[str, Statistics]) -> np.ndarray:
-    """Of the histograms: the same for all splits, without the outermost strays."""
+    """Bin edges of the histograms: the same for all splits, ignoring the outermost outliers."""
     near = min(each.quantile(0.001) for each in found.values())
     far = max(each.quantile(0.999) for each in found.values())
     return np.geomspace(near / 1.02, far * 1.02, COLUMNS + 1)

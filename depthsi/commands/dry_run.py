@@ -1,4 +1,4 @@
-"""`depthsi train --dry-run`: what a training would be, without data and without a trace."""
+"""`depthsi train --dry-run`: what a training would cost, without reading or writing anything."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,7 +42,7 @@ def dry_run(
     """Prints networks, stages, costs, devices and data of a run; writes nothing.
 
     Raises:
-      DepthsiError: settings or a run directory that a training would refuse, too.
+      DepthsiError: settings or a run directory that a training would also refuse.
     """
     run = RunDirectory(path)
     with join_cluster(cluster):
@@ -79,7 +79,7 @@ def _lines(config: Config, mesh: Mesh) -> Iterator[tuple[str, str]]:
     kind = mesh.devices.flat[0].device_kind
     yield "devices", f"{mesh.size} x {kind}, {shape}, {compute.binding}, {compute.precision}"
     each = schedule.batch_size // mesh.size
-    turns = f" in {compute.accumulate} turns" if compute.accumulate > 1 else ""
+    turns = f" in {compute.accumulate} parts" if compute.accumulate > 1 else ""
     yield "batch", f"{schedule.batch_size} images, {each} on each device{turns}"
     yield "data", _data(config.data, watched=schedule.eval_every > 0)
     for stage in stages:
@@ -88,8 +88,8 @@ def _lines(config: Config, mesh: Mesh) -> Iterator[tuple[str, str]]:
         forward, step = forward_flops(config, stage), step_flops(config, stage)
         yield "  per image", f"{as_flops(forward)} to predict, {as_flops(step)} to train on"
         yield "  memory", _memory(step_memory(config, stage, mesh))
-    yield "", "FLOP: of convolutions and matrix products; a multiply-add is 2."
-    yield "", "Memory: on each device, as compiled for it; data kept there comes on top."
+    yield "", "FLOP counts convolutions and matrix products; a multiply-add counts as 2."
+    yield "", "Memory is per device, as compiled, and does not include resident data."
 
 
 def _network_size(model: ModelConfig) -> str:
@@ -106,31 +106,31 @@ def _memory(memory: StepMemory) -> str:
     ]
     known = ", ".join(f"{name} {_size(count)}" for name, count in parts)
     if memory.temporaries is None:
-        return f"{known}; activations unknown"
+        return f"{known}; activations are unknown"
     total = sum(count for _, count in parts) + memory.temporaries
     return f"{_size(total)}: {known}, activations and other temporaries {_size(memory.temporaries)}"
 
 
 def _nothing(*_: Any, **__: Any) -> None:
-    """What all processes but the first one say."""
+    """Printing in all processes except the first one."""
 
 
 def _data(data: DataConfig, *, watched: bool) -> str:
-    """Where it comes from; the directory is looked for, not into."""
+    """Describes the data; checks that its directory exists, without reading it."""
     if isinstance(data, Rooms):
-        val = f"; {data.val} others to watch the training with" if watched else ""
+        val = f"; {data.val} others for validation" if watched else ""
     else:
-        val = "; split val to watch the training with" if watched else ""
+        val = "; split val for validation" if watched else ""
     if data.endless:
         return f"a new room in each sample, rendered on the devices{val}"
     where = ", kept in device memory" if data.resident else ""
     if isinstance(data, Rooms):
-        return f"{data.train} rooms, drawn at the start{where}{val}"
+        return f"{data.train} rooms, rendered at the start{where}{val}"
     if isinstance(data, CustomData):
-        return f"samples that a program gives ({data.name}){where}{val}"
+        return f"samples passed by a program ({data.name}){where}{val}"
     if not data.root:
-        return f"{data.kind}, but its directory is not set yet: name it with --data.root"
-    missing = "" if Path(data.root).is_dir() else " (which is no directory yet)"
+        return f"{data.kind}, but its directory is not set yet: set --data.root"
+    missing = "" if Path(data.root).is_dir() else " (not a directory yet)"
     return f"{data.kind} {data.root}{missing}, split train{where}{val}"
 
 

@@ -8,10 +8,10 @@ from depthsi.predictor import load
 
 
 def export(request: ExportRequest) -> None:
-    """Writes the network that is asked for, and says where.
+    """Exports the requested network, and prints the path and size of the file.
 
     Raises:
-      DepthsiError: options that do not go together, or no such network.
+      DepthsiError: the options do not fit together, or there is no such network.
       OSError: the file cannot be written.
     """
     request.check()

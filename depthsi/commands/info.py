@@ -18,7 +18,7 @@ from depthsi.training.state import abstract_state
 
 
 def info(request: InfoRequest) -> None:
-    """`depthsi info`: versions and devices, what a run is made of, or what data is like."""
+    """Describes the installation, a run, or a data set."""
     path = Path(request.what)
     if not request.what:
         found = _installation()
@@ -36,7 +36,7 @@ def info(request: InfoRequest) -> None:
         dataset_info(request)
     else:
         raise DepthsiError(
-            f"{path} is no directory: give a run, a folder of pictures with depth, prepared data, "
+            f"{path} is not a directory: give a run, a folder of images with depth, prepared data, "
             "or the word rooms."
         )
 
@@ -62,7 +62,7 @@ def _print_run(run: RunDirectory) -> None:
 
 
 def _numbers_of_run(run: RunDirectory) -> dict[str, Any]:
-    """What `_print_run` prints, as plain values."""
+    """The values that `_print_run` prints, for JSON."""
     config = run.config()
     stages = make_stages(config)
     return {
@@ -88,7 +88,7 @@ def _numbers_of_run(run: RunDirectory) -> dict[str, Any]:
 
 
 def _installation() -> dict[str, str]:
-    """Versions and devices; "" for what is not installed."""
+    """Versions and devices; "" for packages that are not installed."""
     found = {"depthsi": depthsi.__version__}
     for name in ("flax", "optax", "orbax-checkpoint", "grain"):
         try:

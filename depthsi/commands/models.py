@@ -9,10 +9,10 @@ METRICS = {"d1": "d<1.25", "abs_rel": "abs rel", "rmse": "RMSE [m]", "rmse_log":
 
 
 def show_models(name: str) -> None:
-    """Prints the networks of the package as a table, or all that is known of one.
+    """Prints the pretrained networks as a table, or the metadata of one.
 
     Raises:
-      DepthsiError: there is none of that name.
+      DepthsiError: there is no network of that name.
     """
     if name:
         print(describe(name, shipped_network(name)))
@@ -26,12 +26,12 @@ def show_models(name: str) -> None:
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         print("  ".join(cells).rstrip())
-    print(f"\nMetrics: NYU Depth v2, see depthsi models NAME. The default is {DEFAULT}.")
+    print(f"\nMetrics are on NYU Depth v2; see depthsi models NAME. The default is {DEFAULT}.")
     print("Next: depthsi predict PHOTO")
 
 
 def describe(name: str, network: TrainedNetwork) -> str:
-    """All that is known of a network, one line for each thing."""
+    """The metadata of a network, one line per entry."""
     about = {
         "outputs": ", ".join(network.outputs),
         "settings": repr(network.settings),

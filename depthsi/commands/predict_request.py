@@ -27,7 +27,7 @@ class PredictRequest:
     out: Annotated[str, tyro.conf.arg(metavar="DIR")] = "out"
     """Directory for the results."""
     checkpoint: str = "newest"
-    """Which checkpoint of a run: newest, best, or a step."""
+    """Checkpoint of a run: newest, best, or a step."""
     save: Annotated[str, tyro.conf.arg(metavar="KIND[,KIND...]")] = ""
     """What to write of each photo: png16 (16-bit PNG in millimetres, 0 where unknown), npy (float32
     metres), colour (the map in colour), panel (photo and map side by side), exr (float32 metres,
@@ -43,7 +43,7 @@ class PredictRequest:
     focal: Annotated[float | None, tyro.conf.arg(metavar="PIXELS")] = None
     """Focal length of the photos in pixels."""
     fov: Annotated[float | None, tyro.conf.arg(metavar="DEGREES")] = None
-    """Horizontal field of view of the photos in place of --focal."""
+    """Horizontal field of view of the photos, instead of --focal."""
     camera: Literal["exif", "training"] = "exif"
     """Without --focal and --fov: exif takes the focal length for 35 mm film that most phones and
     cameras write into a photo, training takes every photo for one of the training camera."""
@@ -51,7 +51,7 @@ class PredictRequest:
     """From the network's cells, each of 4x4 pixels of a small image, to the photo's own pixels:
     guided has the edges of the photo, bilinear interpolates, nearest repeats."""
     colour_map: Annotated[str, tyro.conf.arg(metavar="NAME")] = "turbo_r"
-    """Colour map of matplotlib for colour and panel, from near to far."""
+    """Matplotlib colour map for colour and panel, from near to far."""
     limits: Annotated[
         tuple[float, float] | Literal["each", "shared"],
         tyro.conf.arg(metavar="{NEAR FAR | each | shared}"),
@@ -59,7 +59,7 @@ class PredictRequest:
     """Metres of the first and the last colour; each: what suits each map; shared: one scale that
     suits all maps of the command, which are predicted twice for it."""
     quiet: bool = False
-    """Say nothing but what goes wrong: no files, notes or progress."""
+    """Print only errors: no files, notes or progress."""
 
     def __post_init__(self) -> None:
         if self.focal is not None and self.fov is not None:

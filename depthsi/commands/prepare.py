@@ -1,4 +1,4 @@
-"""`depthsi prepare`: the options of each data set, and what is done with them."""
+"""`depthsi prepare`: the options of each data set, and the preparation."""
 
 import dataclasses
 from pathlib import Path
@@ -16,15 +16,15 @@ Source = Annotated[str, tyro.conf.arg(metavar="PATH")]
 
 @dataclasses.dataclass(frozen=True)
 class NyuDepthV2Labeled:
-    """NYU Depth v2, the 1449 labelled pairs with filled and raw depth."""
+    """NYU Depth v2: the 1449 labelled pairs, with filled and raw depth."""
 
     source: Source
-    """nyu_depth_v2_labeled.mat."""
+    """The file nyu_depth_v2_labeled.mat."""
     splits: Source = ""
-    """splits.mat, or a text file with the indices of the training pairs, counted from 1.
-    Default: splits.mat beside the source."""
+    """The file splits.mat, or a text file with the indices of the training pairs, counted from 1.
+    Default: splits.mat next to the source."""
     val_scenes: int | None = None
-    """Training scenes that become the split val. Default: a tenth, where there is no val yet."""
+    """Number of training scenes held out as the split val. Default: a tenth if there is no val."""
 
     def open(self) -> "DataSet":
         from depthsi.datasets.nyu_depth_v2_labeled import open_nyu_depth_v2_labeled
@@ -34,19 +34,20 @@ class NyuDepthV2Labeled:
 
 @dataclasses.dataclass(frozen=True)
 class NyuDepthV2Raw:
-    """NYU Depth v2, the raw recordings: depth projected into the nearest picture in time."""
+    """NYU Depth v2: the raw recordings, with depth projected into the image nearest in time."""
 
     source: Source
-    """Directory of the scenes with their r-*.ppm and d-*.pgm."""
+    """Directory of the scenes with their files r-*.ppm and d-*.pgm."""
     scenes: Source = ""
-    """Text file with "scene split" on each line; other scenes are left out.
-    Default: every scene is for training."""
+    """Text file with "scene split" on each line; other scenes are left out. Default: train on every
+    scene."""
     val_scenes: int | None = None
-    """Training scenes that become the split val. Default: a tenth, where there is no val yet."""
+    """Number of training scenes held out as the split val. Default: a tenth if there is no val."""
     z_of: Literal["depth", "colour"] = "depth"
-    """The camera whose z is stored: depth as in the data set's toolbox, or colour."""
+    """Camera whose z is stored: depth, as in the data set's toolbox, or colour."""
     mask_extremes: bool = True
-    """Count the least and the greatest depth of each frame as missing."""
+    """Treat the smallest and the largest depth of each frame as missing; on unless
+    --no-mask-extremes is given."""
 
     def open(self) -> "DataSet":
         from depthsi.datasets.nyu_depth_v2_raw import open_nyu_depth_v2_raw
@@ -56,12 +57,12 @@ class NyuDepthV2Raw:
 
 @dataclasses.dataclass(frozen=True)
 class NyuFastdepth:
-    """NYU Depth v2 in FastDepth's HDF5 files."""
+    """NYU Depth v2 in the HDF5 files of FastDepth."""
 
     source: Source
     """Directory with train/<scene>/*.h5 and val/official/*.h5."""
     val_scenes: int | None = None
-    """Training scenes that become the split val. Default: a tenth, where there is no val yet."""
+    """Number of training scenes held out as the split val. Default: a tenth if there is no val."""
 
     def open(self) -> "DataSet":
         from depthsi.datasets.nyu_fastdepth import open_nyu_fastdepth
@@ -71,28 +72,32 @@ class NyuFastdepth:
 
 @dataclasses.dataclass(frozen=True)
 class KittiDepth:
-    """KITTI: laser scans projected into the pictures of the raw drives, or the official maps."""
+    """KITTI: laser scans projected into the images of the raw drives, or the official maps."""
 
     source: Source
     """Directory with <date>/calib_*.txt and <date>/<drive>/."""
     depth: Literal["z", "lidar_x", "annotated"] = "z"
-    """Of the camera, forward of the scanner (Eigen's protocol), or the official maps."""
+    """z: depth along the camera's axis. lidar_x: distance in front of the scanner (Eigen's
+    protocol). annotated: the official maps."""
     conflict: Literal["closest_time", "nearest"] = "closest_time"
-    """Which of two returns at one pixel counts: the paper's rule or monodepth's."""
+    """Which of two laser returns at one pixel is used. closest_time: the paper's rule. nearest:
+    monodepth's."""
     annotated: Source = ""
     """Directory of the official maps. Default: the source."""
     train_list: Source = ""
-    """Pictures to train on, in monodepth's format. Default: Eigen's scenes."""
+    """File that lists the images of the split train, in monodepth's format. Default: Eigen's
+    scenes."""
     val_list: Source = ""
-    """The same for val."""
+    """The same for the split val."""
     test_list: Source = ""
-    """The same for test."""
+    """The same for the split test."""
     cameras: tuple[Literal["image_02", "image_03"], ...] = ("image_02", "image_03")
-    """Left, right or both; not for lists."""
+    """Cameras to use: image_02 (left), image_03 (right) or both; ignored for lists."""
     drop_stationary: bool = True
-    """Leave out pictures of a waiting car; not for lists."""
+    """Leave out images taken while the car stands still; on unless
+    --no-drop-stationary is given; ignored for lists."""
     val_scenes: int | None = None
-    """Training drives that become the split val. Default: a tenth, where there is no val yet."""
+    """Number of training drives held out as the split val. Default: a tenth if there is no val."""
 
     def open(self, size: tuple[int, int] | None = None) -> "DataSet":
         from depthsi.datasets.kitti_depth import open_kitti_depth
@@ -116,15 +121,15 @@ class Rooms:
     """The procedural rooms, rendered once."""
 
     train: int = 2000
-    """How many to train on."""
+    """Number of rooms to train on."""
     val: int = 64
-    """How many to watch the training with."""
+    """Number of rooms for validation during training."""
     test: int = 256
-    """How many to evaluate on."""
+    """Number of rooms for evaluation."""
     seed: int = 0
-    """Of the scenes."""
+    """Seed of the rooms."""
     scale_range: tuple[float, float] = (1.0, 1.0)
-    """Each room as a whole is made larger by a log-uniform factor from this range."""
+    """Range of the log-uniform factor by which each whole room is enlarged."""
 
     def open(self) -> "DataSet":
         from depthsi.datasets.rooms import open_rooms
@@ -148,7 +153,7 @@ def prepare(
     size: tuple[int, int] | None,
     on_bad: Literal["strict", "skip"],
 ) -> Path:
-    """`depthsi prepare`: lists the source, stores every frame, returns the result's directory."""
+    """Lists the source, stores every frame, and returns the directory of the result."""
     from depthsi.data.prepared.frame_changes import fit_frames
     from depthsi.data.prepared.prepare import prepare as prepare_data_set
 
@@ -169,7 +174,10 @@ def _check_paths(options: DataSetOptions) -> None:
     labelled = isinstance(options, NyuDepthV2Labeled)
     files = {"splits": "splits.mat or a text file", "scenes": "a text file"}
     files |= dict.fromkeys(("train_list", "val_list", "test_list"), "a text file")
-    directories = {"source": "the directory of the data set", "annotated": "the directory of maps"}
+    directories = {
+        "source": "the directory of the data set",
+        "annotated": "the directory of the official maps",
+    }
     if labelled:
         files["source"] = "the file nyu_depth_v2_labeled.mat"
         del directories["source"]
@@ -186,14 +194,18 @@ def _check_paths(options: DataSetOptions) -> None:
 
 
 def _with_val(data_set: "DataSet") -> "DataSet":
-    """The data set with a split "val", without which training would have to go unwatched."""
+    """The data set with a split "val", which training evaluates on."""
     from depthsi.data.prepared.frame_changes import hold_out_scenes, scenes_to_hold_out
 
     count = scenes_to_hold_out(data_set.frames)
     if count:
-        print(f"The split val: {count} of the training scenes, held out (--val-scenes 0: none).")
+        print(
+            f"The split val is {count} of the training scenes, held out (--val-scenes 0 keeps them"
+            " in train)."
+        )
     elif all(frame.split != "val" for frame in data_set.frames):
         print(
-            "No split val, for want of a second training scene: train with --schedule.eval-every 0."
+            "There is no split val, because there is only one training scene: train with"
+            " --schedule.eval-every 0."
         )
     return dataclasses.replace(data_set, frames=hold_out_scenes(data_set.frames, count))

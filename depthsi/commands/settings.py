@@ -1,12 +1,13 @@
-"""Which settings a `train` or `config` line starts from, before its other options are parsed.
+"""The settings that a `train` or `config` command starts from, before its options are parsed.
 
-A line names a preset, or a run's settings by `--config FILE`, or a run to `--resume`; and it may
-choose another kind of data, network or optimiser, which brings options of its own.
+A command names a preset, the settings of a run with `--config FILE`, or a run to `--resume`. It may
+also select another kind of data, network, loss or optimiser, which has its own options.
 """
 
 import dataclasses
 import itertools
 import json
+import re
 import typing
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,12 +23,12 @@ DEFAULTS = {name: make() for name, make in PRESETS.items()}
 
 
 class Start(NamedTuple):
-    """Where settings start from.
+    """The settings to start from.
 
     Attributes:
-      presets: by name, if the line names one of them or none at all; each with the kinds chosen.
-      settings: of a file or a run, in place of presets.
-      rest: what is left of the line to parse.
+      presets: all presets by name, with the selected kinds.
+      settings: settings of a file or a run, instead of a preset; None for a preset.
+      rest: the words that remain to be parsed.
     """
 
     presets: dict[str, Config]
@@ -36,14 +37,14 @@ class Start(NamedTuple):
 
 
 def read_start(words: Sequence[str]) -> Start:
-    """Takes from a line what decides which options it can have.
+    """Takes the words that determine the available options from a command line.
 
     Args:
-      words: of the command line, after the verb.
+      words: words of the command line after the command's name.
 
     Raises:
-      DepthsiError: no such kind or file, a preset beside --config, or an option of another kind
-        than is chosen.
+      DepthsiError: no such kind or file, a preset together with --config, or an option of a kind
+        that is not selected.
     """
     rest = list(words)
     file = _take(rest, "--config")
@@ -63,8 +64,8 @@ def read_start(words: Sequence[str]) -> Start:
     elif not preset and not {"-h", "--help"} & set(rest):
         names = ", ".join(PRESETS)
         raise DepthsiError(
-            f"No settings to start from: name a preset ({names}), give --config FILE, or continue a"
-            " run with --run DIR --resume."
+            f"There are no settings to start from: name a preset ({names}), give --config FILE, or"
+            " continue a run with --run DIR --resume."
         )
     presets = {name: _with_kinds(make(), kinds) for name, make in PRESETS.items()}
     chosen = settings if settings is not None else presets.get(preset)
@@ -90,7 +91,7 @@ def _refuse_options_of_other_kinds(words: Sequence[str], config: Config) -> None
         chosen = getattr(config, section).kind
         if having and chosen not in having:
             raise DepthsiError(
-                f"--{section}.{name} is no option of --{section}.kind {chosen}, but of"
+                f"--{section}.{name} is not an option of --{section}.kind {chosen}, but of"
                 f" {' and '.join(having)}: leave it out or add --{section}.kind {having[0]}."
             )
 
@@ -126,7 +127,7 @@ def _value(words: list[str], option: str) -> str | None:
 
 
 def _preset(words: list[str]) -> str:
-    """The preset that the line names; "" if there is none."""
+    """The preset that the command names; "" if there is none."""
     for before, word in itertools.pairwise(["", *words]):
         value_of_option = before.startswith("--") and "=" not in before and before not in _SWITCHES
         if word in PRESETS and not value_of_option:
@@ -151,3 +152,34 @@ def _switches() -> frozenset[str]:
 
 
 _SWITCHES = _switches()
+
+
+def _settings() -> frozenset[str]:
+    """Names of settings in sections, such as "data.root"."""
+    sections = {name: list(kinds.values()) for name, kinds in KINDS.items()}
+    for name, hint in typing.get_type_hints(Config).items():
+        if dataclasses.is_dataclass(hint):
+            sections[name] = [hint]
+    return frozenset(
+        f"{section}.{field.name}"
+        for section, classes in sections.items()
+        for each in classes
+        for field in dataclasses.fields(each)
+    )
+
+
+_SETTING = re.compile(r"(?<![-\w./'\"])[a-z]+\.[a-z_0-9]+(?![\w./'\"]*[\w/'\"]| = )")
+
+
+def as_flags(message: str) -> str:
+    """A message of the library in which settings are written as flags: --data.min-depth.
+
+    What was recorded of a run, as in "was started with data.root = ...", keeps its name.
+    """
+    known = _settings()
+
+    def flag(found: re.Match[str]) -> str:
+        name = found[0]
+        return f"--{name.replace('_', '-')}" if name in known else name
+
+    return _SETTING.sub(flag, message)

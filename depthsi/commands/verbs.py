@@ -1,4 +1,4 @@
-"""The commands and their options, as the command line reads them; the work is elsewhere."""
+"""The commands and their options; other modules do the work."""
 
 import dataclasses
 import inspect
@@ -42,16 +42,16 @@ VERBS = (
 
 @dataclasses.dataclass(frozen=True)
 class Prepare:
-    """Store a data set once, checked and fit for fast reading."""
+    """Check a published data set and store it for fast reading."""
 
     data_set: Annotated[DataSetOptions, tyro.conf.arg(name="")]
     """Data set to prepare."""
     data_dir: Annotated[str, tyro.conf.arg(metavar="DIR")]
-    """Directory for prepared data; each data set gets its own in it."""
+    """Directory for prepared data; each data set gets its own subdirectory."""
     size: tuple[int, int] | None = None
-    """Height and width to resize every image to. Default: its own."""
+    """Height and width to which every image is resized. Default: keep the original sizes."""
     on_bad: Literal["strict", "skip"] = "strict"
-    """strict: stop at the first frame that cannot be used; skip: leave up to 1 % out."""
+    """strict: stop at the first frame that cannot be used. skip: leave out up to 1 % of them."""
 
     def __call__(self) -> None:
         from depthsi.commands.prepare import prepare
@@ -61,23 +61,23 @@ class Prepare:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """Train every network of a preset, of --config FILE, or of a run to --resume.
+    """Train the networks of a preset, or continue a run with --resume.
 
-    In place of a preset, --config FILE starts from the config.json of a run, and --run DIR --resume
+    Instead of a preset, --config FILE starts from the config.json of a run, and --run DIR --resume
     continues a run with its own settings. --data.kind, --model.kind, --loss.kind and --optim.kind
-    choose other kinds of data, network, loss and optimiser, whose options --help then lists.
+    select other kinds of data, network, loss and optimiser; with them, --help lists their options.
     """
 
     run: Annotated[str, tyro.conf.arg(metavar="DIR")]
     """Directory for checkpoints, settings and logs."""
     resume: bool = False
-    """Continue the run in that directory from its newest checkpoint; it knows its settings."""
+    """Continue the run in that directory from its newest checkpoint, with its own settings."""
     tensorboard: bool = False
-    """Write the metrics for TensorBoard as well, into DIR/tensorboard."""
+    """Also write the metrics for TensorBoard, to DIR/tensorboard."""
     profile: int = 0
-    """Steps to record for a profiler, into DIR/profile, after the first few; 0 for none."""
+    """Number of steps to profile, after the first few, to DIR/profile; 0 disables profiling."""
     dry_run: bool = False
-    """Print what this would train, on which data, and what it needs; read and write nothing."""
+    """Print what would be trained, on which data and at what cost; read and write nothing."""
     cluster: Cluster = dataclasses.field(default_factory=Cluster)
 
     def __call__(self) -> None:
@@ -95,9 +95,9 @@ class TrainOptions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConfigOptions:
-    """Print the settings of a preset or of --config FILE as JSON, with any changes.
+    """Print the settings of a preset or of --config FILE, with any changes, as JSON.
 
-    What it prints is what --config FILE reads, here and in train.
+    Save the output as a file to use it with --config FILE, here and in train.
     """
 
     def __call__(self) -> None:
@@ -105,7 +105,7 @@ class ConfigOptions:
 
 
 def _with_settings(options: type, name: str, start: Start) -> Any:
-    """`options` with the settings of a run, as presets to choose from or as one set of defaults."""
+    """`options` plus the settings of a run, as a choice of presets or as one set of defaults."""
     if start.settings is None:
         kind = tyro.extras.subcommand_type_from_defaults(
             start.presets,
@@ -128,7 +128,7 @@ def _with_settings(options: type, name: str, start: Start) -> Any:
 
 
 def _paragraphs(preset: Callable[[], Config]) -> str:
-    """Its docstring with each of its lines `Command: ...` as a paragraph, as help is laid out."""
+    """The preset's docstring with each line `Command: ...` as a paragraph, as help needs it."""
     text = re.sub(r"\n +", " ", inspect.getdoc(preset) or "")  # lines that go on
     return re.sub(r"\n+(?=\w+: )", "\n\n", re.sub(" {2,}", " ", text))
 
@@ -138,7 +138,7 @@ class Launch:
     """Start a training on one machine, a SLURM cluster or a TPU pod slice."""
 
     target: Annotated[Machine | Slurm | Tpu, tyro.conf.arg(name="")]
-    """Where the training runs."""
+    """Where to run the training."""
     training: Annotated[tuple[str, ...], tyro.conf.Suppress] = ()
 
     def __call__(self) -> None:
@@ -148,11 +148,11 @@ class Launch:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Evaluate(EvaluationRequest):
-    """Score a network, or depth maps predicted elsewhere, under a named protocol."""
+    """Evaluate a network, or external predictions, under a named protocol."""
 
     what: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN | PREDICTIONS")]
-    """Directory of a run, or a file of weights (.safetensors); or predictions: a folder with a
-    depth file for each image, or one .npy, .npz or .mat file with all maps."""
+    """A network (the directory of a run, or a .safetensors file) or predictions (a folder with a
+    depth file for each image, or one .npy, .npz or .mat file with all maps)."""
 
     def __call__(self) -> None:
         from depthsi.evaluation.evaluate import evaluate_and_report
@@ -162,16 +162,17 @@ class Evaluate(EvaluationRequest):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Report:
-    """Write a page about one run, or several side by side: curves, metrics, images, settings."""
+    """Write an HTML report on one or several runs: curves, metrics, images and settings."""
 
     runs: Annotated[
         tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="RUN [RUN ...]")
     ] = ()
-    """Directories of runs."""
+    """Directories of the runs."""
     out: Annotated[str, tyro.conf.arg(metavar="FILE")] = ""
-    """The HTML file; none for report.html in the run, or here for several runs."""
+    """HTML file to write. Default: report.html in the run, or in the working directory for several
+    runs."""
     split: Literal["test", "val"] = "test"
-    """Split of the data whose images are predicted."""
+    """Split whose images are predicted and shown."""
 
     def __call__(self) -> None:
         from depthsi.report.write import write_report
@@ -193,7 +194,7 @@ class Predict(PredictRequest):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Export(ExportRequest):
-    """Write a network as one file that other programs can use."""
+    """Export a network to a single file for other programs."""
 
     def __call__(self) -> None:
         from depthsi.commands.export import export
@@ -203,10 +204,10 @@ class Export(ExportRequest):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Models:
-    """List the trained networks that come with the package, or describe one of them."""
+    """List the pretrained networks that ship with depthsi, or describe one of them."""
 
     name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[NAME]")] = ""
-    """The network to describe."""
+    """Network to describe."""
 
     def __call__(self) -> None:
         from depthsi.commands.models import show_models
@@ -216,15 +217,15 @@ class Models:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Demo:
-    """Serve a local page that shows the depth of photos. Needs the extra demo."""
+    """Serve a local web page that shows the depth of photos. Needs the extra demo."""
 
     model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[MODEL]")] = ""
-    """A name of `depthsi models`, a run, a file of weights or an exported network; unet_nyu if none
-    is given."""
+    """A name listed by `depthsi models`, a run, a weights file or an exported network. Default:
+    unet_nyu."""
     host: str = "127.0.0.1"
-    """Address to listen at. Default: reached from this machine alone."""
+    """Address to listen on. The default accepts connections from this machine only."""
     port: int = 7860
-    """Port to listen at; 0 for any that is free."""
+    """Port to listen on; 0 chooses a free one."""
 
     def __call__(self) -> None:
         from depthsi.demo.serve import serve
@@ -234,11 +235,11 @@ class Demo:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Info(InfoRequest):
-    """Show versions and devices, the layers and progress of a run, or what data is like."""
+    """Show versions and devices, the layers and progress of a run, or statistics of a data set."""
 
     what: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[RUN | DATA]")] = ""
-    """Directory of a run, of images with depth or of prepared data, or the word rooms; none for
-    the installation."""
+    """Directory of a run, of images with depth, or of prepared data; or the word rooms. Default:
+    describe the installation."""
 
     def __call__(self) -> None:
         from depthsi.commands.info import info
@@ -247,7 +248,7 @@ class Info(InfoRequest):
 
 
 def commands(start: Start) -> tuple[Any, ...]:
-    """All commands, in the order of `VERBS`; train and config with the settings of `start`."""
+    """All commands in the order of `VERBS`; train and config have the settings of `start`."""
     return (
         Prepare,
         _with_settings(TrainOptions, "train", start),

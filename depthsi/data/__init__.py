@@ -1,7 +1,7 @@
 """Images with depth: sources of samples, the settings that open them, batches of them.
 
-`Sample` and `Source` say what every source keeps to; `given_source` makes a source of one's own
-samples. The names below are loaded when they are first used: the settings need no array library.
+`Sample` and `Source` define the interface of every source; `given_source` makes a source of your
+own samples. The names below are loaded on first use; the settings need no array library.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""What happens when a sample cannot be used: stop at once, or leave it out and keep count."""
+"""Handles samples that cannot be used: stops at once, or leaves them out and counts them."""
 
 import functools
 import warnings
@@ -19,10 +19,10 @@ READERS = 8  # threads: decoders release the interpreter, and a disk serves seve
 
 
 class BadSamples:
-    """Decides about samples that cannot be used, and remembers those left out.
+    """Decides about samples that cannot be used, and records those left out.
 
     Attributes:
-      messages: what is wrong with each sample left out, by its name, in the order of `tolerate`.
+      messages: the error of each sample left out, by its name, in the order of `tolerate`.
     """
 
     def __init__(self, on_bad: OnBad, total: int) -> None:
@@ -48,11 +48,11 @@ class BadSamples:
         self.messages[name] = str(error)
         if len(self.messages) > LARGEST_SHARE * self.total:
             raise DepthsiError(
-                f"{self.summary()} More than {LARGEST_SHARE:.0%} is not skipped: repair the data."
+                f"{self.summary()} At most {LARGEST_SHARE:.0%} may be skipped: repair the data."
             ) from error
 
     def summary(self) -> str:
-        """How many are bad and what is wrong with the first few, in one line."""
+        """A line with the number of bad samples and the errors of the first few."""
         first = "; ".join(list(self.messages.values())[:NAMED])
         more = len(self.messages) - NAMED
         others = f"; and {more} more" if more > 0 else ""
@@ -133,7 +133,7 @@ class GoodSamples:
                 here, there = size_text(sample.depth), size_text(depths[0])
                 raise DepthsiError(
                     f"{sample.name} has {here} pixels, but samples before it {there}; give the "
-                    "size to bring all to."
+                    "size to resize them to."
                 )
             images[len(indices)], depths[len(indices)] = sample.image, sample.depth
             indices.append(index)
@@ -182,7 +182,7 @@ def usable_samples(source: Source, on_bad: OnBad, split: str) -> Source:
 
 
 def _warn_left_out(split: str, bad: BadSamples) -> None:
-    text = f"Split {split!r}: {bad.summary()} Left out."
+    text = f"Split {split!r}: {bad.summary()} They are left out."
     warnings.warn(text, DepthsiWarning, stacklevel=2)
 
 

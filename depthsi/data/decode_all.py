@@ -27,16 +27,16 @@ def decode_all(
     where: Callable[[int], str],
     progress: Callable[[int], object] | None,
 ) -> tuple[UInt8[np.ndarray, "n h w 3"], Float32[np.ndarray, "n h w"]]:
-    """All images and all depths (metres) of `source`, in order.
+    """All images and all depth maps (metres) of `source`, in order.
 
     Args:
-      source: what to read, from several threads.
-      size: (H, W) of every sample; None: all must have the first one's.
-      where: what messages call the place of a sample, by its number.
+      source: source to read, from several threads.
+      size: (H, W) of every sample; None if all must have the size of the first one.
+      where: name of a sample in messages, by its index.
       progress: called with the number of samples finished since its last call.
 
     Raises:
-      DepthsiError: what `source` refuses, or samples of different size where no `size` is given.
+      DepthsiError: `source` refuses a sample, or sizes differ and no `size` is given.
     """
     size = size or source[0].depth.shape
     images = np.empty((len(source), *size, 3), np.uint8)
@@ -48,7 +48,7 @@ def decode_all(
             here, there = size_text(sample.depth), size_text(depths[0])
             raise DepthsiError(
                 f"{where(index)}: {sample.name} has {here} pixels, but {source.names[0]} {there};"
-                " give the size to bring all to."
+                " give the size to resize them to."
             )
         images[index], depths[index] = sample.image, sample.depth
 

@@ -1,4 +1,4 @@
-"""Brings a picture and its depth map to a given size."""
+"""Resizes an image and its depth map to a given size."""
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -10,12 +10,12 @@ from depthsi.data.samples import Sample, validate_sample
 def fit_to(
     image: np.ndarray, depth: np.ndarray, size: tuple[int, int]
 ) -> tuple[UInt8[np.ndarray, "h w 3"], Float32[np.ndarray, "h w"]]:
-    """Scales both by the one factor at which they just cover `size`, then crops to the centre.
+    """Scales both by the factor at which they just cover `size`, then crops to the centre.
 
     The image is resampled by antialiased bilinear interpolation. Each output depth is the input
     depth at that pixel's centre (nearest; the upper or left one of two equally near), so missing
-    depth never mixes with measured depth. Depths keep their values: the same view is merely
-    sampled at another resolution. Where the factor is 1 nothing is resampled, only cropped.
+    depth never mixes with measured depth. Depth values do not change, because the same view is
+    merely sampled at another resolution. If the factor is 1, the result is only cropped.
 
     Args:
       image: uint8 (H, W, 3).
@@ -23,7 +23,7 @@ def fit_to(
       size: (h, w) of the result in pixels.
 
     Raises:
-      ValueError: image and depth of different size, or `size` not positive.
+      ValueError: image and depth differ in size, or `size` is not positive.
 
     Example:
       >>> import numpy as np

@@ -1,4 +1,4 @@
-"""Samples that a program gives itself: its own class, lists of arrays, a Grain or TFDS source."""
+"""Samples that a program passes: its own class, lists of arrays, a Grain or TFDS source."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -17,12 +17,12 @@ IMAGE_KEYS, DEPTH_KEYS = ("image", "rgb"), ("depth",)
 
 @runtime_checkable
 class RandomAccess(Protocol):
-    """What `given_source` takes: random access to samples, by number from 0.
+    """Random access to samples by index, as `given_source` takes it.
 
-    A sample is a `Sample`, a pair (image, depth), or a mapping with "image" and "depth". Image:
-    (H, W, 3), uint8 in 0..255 or floats in 0..1; depth: (H, W) or (H, W, 1) metres of any number
-    type, where 0, negative, NaN and inf are missing. Attributes `names` and `scenes`, one text for
-    each sample, are used where there are any.
+    A sample is a `Sample`, a pair (image, depth), or a mapping with "image" and "depth". Images are
+    (H, W, 3), uint8 in 0..255 or floats in 0..1. Depth is (H, W) or (H, W, 1), metres of any number
+    type; 0, negative, NaN and inf mean missing. The optional attributes `names` and `scenes` have
+    one string per sample.
 
     Example:
       >>> import numpy as np
@@ -42,15 +42,15 @@ class RandomAccess(Protocol):
 
 
 def given_source(samples: Any, split: str, size: tuple[int, int] | None = None) -> "GivenSource":
-    """A source of what a program gives.
+    """Makes a source of samples that a program passes.
 
     Args:
       samples: see `RandomAccess`.
-      split: what names are made of for samples that have none.
-      size: (H, W) in pixels every sample is brought to; None leaves each as it is.
+      split: name of the split, from which names are made for samples without one.
+      size: (H, W) in pixels to which every sample is resized; None keeps the original sizes.
 
     Raises:
-      DepthsiError: there is no sample, or `names` or `scenes` are not one for each.
+      DepthsiError: there is no sample, or `names` or `scenes` do not have one entry per sample.
 
     Example:
       >>> import numpy as np
@@ -71,11 +71,11 @@ class GivenSource:
             if not hasattr(samples, method):
                 raise DepthsiError(
                     f"The samples of {split} are a {type(samples).__name__} without {method}: give"
-                    " something with a length whose samples can be asked for by number."
+                    " something with a length whose samples can be accessed by index."
                 )
         self._samples, self._size, self._split = samples, size, split
         if not len(samples):
-            raise DepthsiError(f"There is no sample in what was given for {split}.")
+            raise DepthsiError(f"The samples passed for {split} are empty.")
         default = tuple(f"{split}/{index:06d}" for index in range(len(samples)))
         self.names = self._texts("names") or default
         self.scenes = self._texts("scenes")

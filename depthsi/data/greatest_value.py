@@ -1,4 +1,4 @@
-"""How many pixels hold the greatest number of their files, which often means "no depth"."""
+"""Counts the pixels with the greatest value of their files, which often means "no depth"."""
 
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -40,7 +40,7 @@ class GreatestValue(NamedTuple):
     next_metres: float
 
     def sentence(self) -> str:
-        """What to know about it; "" where few pixels hold a number that nothing makes special."""
+        """A sentence about the value; "" if few pixels have it and it is not special."""
         if self.share < NOTICEABLE and not self.is_last:
             return ""
         what = f"{self.value:.9g}, the greatest " + (self.type_name if self.is_last else "there is")

@@ -1,4 +1,4 @@
-"""Which sample stands at which position of training: one endless order per seed."""
+"""The endless order in which a seed visits the training samples."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,10 @@ from depthsi.errors import DepthsiError
 
 
 class Order:
-    """Endless sample numbers, shuffled anew in each pass over the data.
+    """Endless sample indices, shuffled anew in each pass over the data.
 
-    The number at a position is a function of the seed and that position alone. So there is no
-    iterator state that a checkpoint would have to hold, and who reads which positions, in how many
-    threads, processes or steps at a time, changes nothing.
+    The index at a position depends only on the seed and the position. Checkpoints therefore need no
+    iterator state, and it does not matter which threads, processes or steps read which positions.
 
     Attributes:
       length: positions in one pass.
@@ -26,12 +25,12 @@ class Order:
 
         Args:
           count: number of samples.
-          seed: of the shuffling, 0 or more.
+          seed: seed of the shuffling, 0 or more.
           scenes: the scene of each sample; needed by `even_scenes` only.
-          even_scenes: samples that each scene has in one pass, as the paper evens its scenes to
-            1200 images (section 4.1): of a larger scene a random choice, new in each pass; of a
-            smaller one each sample so often that their numbers differ by one at most. 0: one pass
-            is every sample once.
+          even_scenes: balances scenes: number of samples of each scene per pass, as the paper
+            balances its scenes at 1200 images (section 4.1). A larger scene contributes a random
+            choice, new in each pass; a smaller one repeats its samples, with counts that differ by
+            one at most. With 0, one pass has every sample once.
 
         Raises:
           DepthsiError: `even_scenes` where a sample's scene is unknown.

@@ -25,7 +25,7 @@ class InMemory:
     Attributes:
       images: uint8 (N, H, W, 3).
       depths: float32 (N, H, W), metres.
-      scenes: the scene of each, "" where unknown; empty where none is known.
+      scenes: the scene of each sample, "" if unknown; empty if no scene is known.
 
     Example:
       >>> import numpy as np
@@ -42,13 +42,13 @@ class InMemory:
         return len(self.images)
 
     def read(self, numbers: np.ndarray | slice) -> RawBatch:
-        """The samples of these numbers; of a slice without a copy.
+        """The samples at these indices; a slice is read without a copy.
 
         Args:
-          numbers: from 0, or a slice of them.
+          numbers: indices from 0, or a slice.
 
         Returns:
-          Images, uint8 (n, H, W, 3), and depths, float32 (n, H, W) metres.
+          Images, uint8 (n, H, W, 3), and depth maps, float32 (n, H, W) metres.
         """
         return self.images[numbers], self.depths[numbers]
 
@@ -80,9 +80,9 @@ def open_samples(source: Source, size: tuple[int, int], label: str) -> Samples:
     """The samples of `source`, decoded once with a progress bar if they fit in memory.
 
     Args:
-      source: samples of one size; its attribute `scenes`, if it has one, names each one's scene.
-      size: that size, (H, W).
-      label: what the progress bar calls them.
+      source: samples of one size; its optional attribute `scenes` has the scene of each.
+      size: the size of the samples, (H, W).
+      label: label of the progress bar.
 
     Raises:
       DepthsiError: a sample cannot be used.
@@ -136,24 +136,24 @@ def training_batches(
 ) -> Generator[RawBatch, None, None]:
     """Endless batches, shuffled anew in each pass over the data.
 
-    Batch k is a function of `seed` and k alone, whatever reads it, so a run that continues at
-    `first_step` sees what it would have seen; that needs no saved iterator. Reading happens a few
-    batches ahead (as many as threads or workers), and the batches come in order.
+    Batch k depends only on `seed` and k, so a run that resumes at `first_step` sees the same
+    batches as an uninterrupted one, without a saved iterator. A few batches (one per thread or
+    worker) are read ahead, and batches are yielded in order.
 
     Args:
-      pairs: what to read; every process has the same.
-      batch_size: samples in a global batch.
-      seed: of the order.
-      first_step: number of the first batch.
+      pairs: samples to read; the same in every process.
+      batch_size: number of samples in a global batch.
+      seed: seed of the order.
+      first_step: index of the first batch.
       even_scenes: see `Order`.
       workers: processes that read samples ahead; 0 for threads of this process, which suit decoders
         that release the interpreter. Samples in memory are never sent to another process.
-      process_index: which contiguous part of each global batch to read.
-      process_count: in how many parts global batches are cut.
+      process_index: index of the contiguous part of each global batch to read.
+      process_count: number of parts of a global batch.
 
     Raises:
-      DepthsiError: a batch that the processes cannot share equally, or scenes that are not known;
-        from the iterator, a sample that cannot be used.
+      DepthsiError: the processes cannot share a batch equally, or scenes are unknown; the iterator
+        raises it if a sample cannot be used.
 
     Example:
       >>> import numpy as np
@@ -207,7 +207,7 @@ def to_devices(
 
     Args:
       batches: of this process: its part of each global batch.
-      sharding: of the global batch.
+      sharding: sharding of the global batch.
       ahead: batches kept on the devices before they are asked for.
     """
     waiting: deque[tuple[Array, Array]] = deque()
@@ -220,11 +220,11 @@ def to_devices(
 
 
 def ordered_batches(pairs: Samples, batch_size: int) -> Iterator[RawBatch]:
-    """Every sample once, in order; the last batch may be smaller.
+    """Batches of every sample once, in order; the last batch may be smaller.
 
     Args:
-      pairs: what to read.
-      batch_size: samples in a batch.
+      pairs: samples to read.
+      batch_size: number of samples in a batch.
 
     Example:
       >>> import numpy as np

@@ -1,6 +1,6 @@
 """Training pairs in device memory: placed once, read inside the compiled step.
 
-Pictures are uint8 and depth is uint16, 5 bytes a pixel, divided equally among the devices. Each
+Images are uint8 and depth is uint16, 5 bytes a pixel, divided equally among the devices. Each
 depth map has its own number of counts per metre: the largest multiple of 1000 at which its farthest
 depth fits, so that whole millimetres stay whole counts; beyond 65.5 m the largest power of two,
 for KITTI's 1/256 m up to 255.9 m. The error of a depth is half a count at most, 0.5 mm or less up
@@ -52,12 +52,12 @@ def to_counts(depth: Float32[np.ndarray, "H W"]) -> tuple[UInt16[np.ndarray, "H 
     farthest = float(depth[valid].max(initial=0.0))
     if farthest > FARTHEST:
         raise DepthsiError(
-            f"the depth {farthest:g} m is over {FARTHEST:g} m, which 16 bits cannot hold beside"
-            " near depths; mark it as missing, or set data.resident False."
+            f"the depth {farthest:g} m is over {FARTHEST:g} m, which 16 bits cannot represent next"
+            " to near depths; mark it as missing, or leave out --data.resident."
         )
     most = (LARGEST_COUNT + 0.5) / (farthest or 1.0)
     per_metre = most // 1000 * 1000 if most >= 1000 else 2.0 ** math.floor(math.log2(most))
-    # float64: a product in float32 could round a whole number of counts away
+    # float64: a product in float32 could round an integer of counts away
     counts = np.rint(np.where(valid, depth, 0).astype(np.float64) * per_metre)
     return np.where(valid, np.clip(counts, 1, LARGEST_COUNT), 0).astype(np.uint16), per_metre
 
@@ -126,7 +126,7 @@ def check_fits(samples: int, size: tuple[int, int], mesh: Mesh) -> None:
             raise DepthsiError(
                 f"data.resident needs {needed / 2**30:.2f} GiB on each of {mesh.size} devices, but"
                 f" {device} can spare {free / 2**30:.2f} GiB: use more devices or fewer samples,"
-                " or set data.resident False."
+                " or leave out --data.resident."
             )
 
 

@@ -1,4 +1,4 @@
-"""The contract every source keeps: pictures with depth, raw and un-augmented."""
+"""The interface of every source: images with depth, raw and not augmented."""
 
 import dataclasses
 from collections.abc import Callable
@@ -15,12 +15,12 @@ NEAREST, FARTHEST = 1e-3, 1e3  # metres; a median outside them means the unit is
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """One picture with depth.
+    """One image with depth.
 
     Attributes:
       image: uint8 (H, W, 3), RGB.
-      depth: float32 (H, W), camera z in metres; 0, negative, NaN or inf = missing.
-      name: what to call it in messages and tables, for instance its file name.
+      depth: float32 (H, W), camera z in metres; 0, negative, NaN or inf mean missing.
+      name: name of the sample in messages and tables, for instance its file name.
 
     Example:
       >>> import numpy as np
@@ -55,7 +55,7 @@ class Source(Protocol):
     def arrays(
         self, progress: Callable[[int], object] | None = None
     ) -> tuple[UInt8[np.ndarray, "n h w 3"], Float32[np.ndarray, "n h w"]]:
-        """All images and all depths (metres), in order.
+        """All images and all depth maps (metres), in order.
 
         Args:
           progress: called with the number of samples finished since its last call, which is what
@@ -93,7 +93,9 @@ def validate_sample(sample: Sample) -> Sample:
     # Counting answers what the median would, without sorting.
     for wrong, what in ((values > FARTHEST, "over 1000 m"), (values < NEAREST, "under 1 mm")):
         if 2 * np.count_nonzero(wrong) > values.size:
-            raise DepthsiError(f"{name}: most depths are {what}; correct the unit, it is metres.")
+            raise DepthsiError(
+                f"{name}: most depths are {what}; correct the unit, which is metres."
+            )
     return sample
 
 

@@ -1,6 +1,6 @@
-"""Data on disk: one class of settings for each kind, which opens itself.
+"""Settings of data on disk, one class per kind, each with a method that opens the data.
 
-The comments below the fields are the help of the command line. Nothing here imports an array
+The docstrings below the fields are the help of the command line. Nothing here imports an array
 library before something is opened.
 """
 
@@ -14,36 +14,39 @@ if TYPE_CHECKING:
     from depthsi.data.samples import Source
 
 Size = tuple[int, int]
+SHARED = ("val", "test")  # splits that a share of a folder can become
 
 
 def check_shares(prefix: str, val: float, test: float) -> None:
-    """Raises DepthsiError for shares of val and test that leave nothing for training."""
+    """Raises DepthsiError if the shares of val and test leave nothing for training."""
     if not (val >= 0 and test >= 0 and val + test < 1):
+        names = [f"{prefix}{split}_share" if prefix else f"--{split}-share" for split in SHARED]
         raise DepthsiError(
-            f"{prefix}val_share is {val:g} and {prefix}test_share {test:g}; both must be at least"
-            " 0, and together less than 1."
+            f"{names[0]} is {val:g} and {names[1]} {test:g}; both must be at least 0, and together"
+            " less than 1."
         )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Stored:
-    """What settings of data on disk have in common."""
+    """Settings that all kinds of data on disk share."""
 
     on_bad: Literal["strict", "skip"] = "strict"
-    """strict: stop at the first sample that cannot be used; skip: leave out up to 1 %."""
+    """strict: stop at the first sample that cannot be used. skip: leave out up to 1 % of them."""
     even_scenes: int = 0
-    """Samples of each scene in one pass over the training data, 1200 in the paper; 0: all once."""
+    """Balance scenes: samples of each scene per pass over the training data (1200 in the paper); 0
+    uses every sample once."""
     workers: int = 0
-    """Processes that read training files too many for the memory; 0: threads of this process."""
+    """Processes that read training files if they do not fit in memory; 0 reads with threads."""
     resident: bool = False
-    """Keep the training pairs in device memory, depth in 16 bits, and sample them there."""
+    """Keep the training pairs in device memory, with depth in 16 bits, and sample them there."""
     missing: tuple[float, ...] = ()
-    """Values in the depth files that mean no depth, such as 65535. Default: recognised where there
-    is no doubt."""
+    """Values in depth files that mark missing depth, such as 65535. Default: unambiguous values are
+    recognised."""
     min_depth: float = 0.0
-    """Least depth in metres; pixels below it count as missing."""
+    """Minimum depth in metres; nearer pixels count as missing."""
     max_depth: float = 0.0
-    """Greatest depth in metres; pixels beyond it count as missing; 0: no limit."""
+    """Maximum depth in metres; farther pixels count as missing; 0 sets no limit."""
 
     endless: ClassVar[bool] = False
 
@@ -51,14 +54,14 @@ class _Stored:
         require_at_least("data", self, even_scenes=0, workers=0)
         if self.workers and self.resident:
             raise DepthsiError(
-                f"data.workers is {self.workers}, but data.resident reads no files during"
+                f"data.workers is {self.workers}, but with data.resident no files are read during"
                 " training: set it to 0."
             )
         require_at_least("data", self, min_depth=0, max_depth=0)
         if self.max_depth and self.max_depth <= self.min_depth:
             raise DepthsiError(
-                f"data.max_depth is {self.max_depth:g} m; it must be over data.min_depth,"
-                f" {self.min_depth:g} m, or 0 for no limit."
+                f"data.max_depth is {self.max_depth:g} m; it must be over data.min_depth"
+                f" ({self.min_depth:g} m), or 0 for no limit."
             )
 
     def _limits(self) -> "DepthLimits":
@@ -69,25 +72,26 @@ class _Stored:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Folder(_Stored):
-    """A folder of images with depth, listed in its index.csv or paired by their names."""
+    """A folder of images with depth, listed in an index.csv or paired by name."""
 
     kind: Literal["folder"] = "folder"
-    """rooms, folder, prepared or custom; each kind has settings of its own."""
+    """Kind of data: rooms, folder, prepared or custom; each kind has its own settings."""
     root: str = ""
-    """The folder."""
+    """Directory with the images and depth files."""
     pattern: str = ""
-    """How pairs are named in a folder without index.csv, such as
-    '{split}/rgb/{name}.jpg -> {split}/depth/{name}.png', which is also the default."""
+    """How pairs are named in a folder without index.csv. Default:
+    '{split}/rgb/{name}.jpg -> {split}/depth/{name}.png' and similar names."""
     units_per_metre: float = 0.0
-    """Value for one metre in depth files of whole numbers, where no index says; 0: guess it."""
+    """Value that stands for one metre in integer depth files, unless an index gives it; 0 guesses
+    it."""
     depth_coding: Literal["auto", "plain", "sunrgbd"] = "auto"
-    """sunrgbd: depth of SUN RGB-D, whose bits are rotated; auto: where the unit is guessed, this
-    coding is recognised as well."""
+    """How integers encode depth. plain: as they are. sunrgbd: with the rotated bits of SUN RGB-D.
+    auto: where the unit is guessed, recognise SUN RGB-D as well."""
     val_share: float = 0.0
-    """Part of the scenes of a folder without splits that becomes val, chosen by their names; of the
-    images, if no scenes are known."""
+    """Share of the scenes (or of the images, if scenes are not known) that becomes the split val
+    of a folder without splits; chosen by name."""
     test_share: float = 0.0
-    """The same for test; the rest is train."""
+    """The same for the split test; the rest becomes train."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -98,10 +102,10 @@ class Folder(_Stored):
 
         Args:
           split: name of the split, or "all".
-          size: (H, W) in pixels every pair is brought to; None leaves each as it is.
+          size: (H, W) in pixels to which every pair is resized; None keeps the original sizes.
 
         Raises:
-          DepthsiError: no folder is named, or whatever `FolderSource` refuses.
+          DepthsiError: `root` is not set, or `FolderSource` refuses the folder.
         """
         from depthsi.data.bad_samples import usable_samples
         from depthsi.data.folder.shares import Shares
@@ -109,7 +113,7 @@ class Folder(_Stored):
 
         if not self.root:
             raise DepthsiError(
-                "Data of kind 'folder' needs its directory: set --data.root to a folder of images"
+                "Data of kind 'folder' needs a directory: set --data.root to a folder of images"
                 " with depth (depthsi prepare --help lists the data sets that can be prepared)."
             )
         source = FolderSource(
@@ -127,31 +131,31 @@ class Folder(_Stored):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Prepared(_Stored):
-    """A data set that `depthsi prepare` stored."""
+    """A data set stored by `depthsi prepare`."""
 
     kind: Literal["prepared"] = "prepared"
-    """rooms, folder, prepared or custom; each kind has settings of its own."""
+    """Kind of data: rooms, folder, prepared or custom; each kind has its own settings."""
     root: str = ""
-    """The directory that depthsi prepare printed, or one above it."""
+    """Directory that depthsi prepare printed, or one above it."""
     depth: str = ""
-    """Which of the stored depth maps to use; the first, if none is named."""
+    """Name of the stored depth map to use. Default: the first one."""
 
     def open(self, split: str, size: Size | None = None) -> "Source":
         """The samples of `split`, without bad ones if `on_bad` is "skip".
 
         Args:
           split: name of the split.
-          size: (H, W) in pixels every sample is brought to; None leaves each as it is.
+          size: (H, W) in pixels to which every sample is resized; None keeps the original sizes.
 
         Raises:
-          DepthsiError: no directory is named, or whatever `PreparedSource` refuses.
+          DepthsiError: `root` is not set, or `PreparedSource` refuses the directory.
         """
         from depthsi.data.bad_samples import usable_samples
         from depthsi.data.prepared.source import PreparedSource
 
         if not self.root:
             raise DepthsiError(
-                "Data of kind 'prepared' needs its directory: set --data.root to what depthsi"
+                "Data of kind 'prepared' needs a directory: set --data.root to the one that depthsi"
                 " prepare printed."
             )
         source = PreparedSource(
@@ -162,16 +166,17 @@ class Prepared(_Stored):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CustomData:
-    """Samples that a program gives to `depthsi.train` itself."""
+    """Samples that a program passes to `depthsi.train`."""
 
     kind: Literal["custom"] = "custom"
-    """rooms, folder, prepared or custom; each kind has settings of its own."""
+    """Kind of data: rooms, folder, prepared or custom; each kind has its own settings."""
     name: str = ""
-    """Name of what was given, for the record."""
+    """Name of the samples; only recorded."""
     even_scenes: int = 0
-    """Samples of each scene in one pass over the training data, 1200 in the paper; 0: all once."""
+    """Balance scenes: samples of each scene per pass over the training data (1200 in the paper); 0
+    uses every sample once."""
     resident: bool = False
-    """Keep the training pairs in device memory, depth in 16 bits, and sample them there."""
+    """Keep the training pairs in device memory, with depth in 16 bits, and sample them there."""
 
     endless: ClassVar[bool] = False
     workers: ClassVar[int] = 0
@@ -183,7 +188,7 @@ class CustomData:
         """Raises DepthsiError: only the program that trained the run has its samples."""
         del size
         raise DepthsiError(
-            f"The samples of {split} were given by a program ({self.name}) and not stored: train it"
-            " from Python, with depthsi.train(config, train=SAMPLES), and evaluate it on other data"
-            " with --data."
+            f"The samples of {split} were passed by a program ({self.name}) and are not stored:"
+            " train from Python, with depthsi.train(config, train=SAMPLES), and evaluate on other"
+            " data with --data."
         )

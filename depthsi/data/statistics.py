@@ -1,4 +1,4 @@
-"""What a set of pictures with depth is like, in one pass: sums that can be merged in any order.
+"""Statistics of images with depth in one pass, as sums that can be merged in any order.
 
 Colours are 8-bit, so their sums are exact integers. Log depth keeps count, mean and centred squares
 in float64 and is merged as Chan, Golub and LeVeque (1979) do, which loses no digits to a large

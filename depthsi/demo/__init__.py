@@ -1,1 +1,1 @@
-"""A local page that predicts the depth of photos: `depthsi demo`."""
+"""A local web page that predicts the depth of photos: `depthsi demo`."""

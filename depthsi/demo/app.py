@@ -1,8 +1,8 @@
-"""The demo as a web application: one page, and depth for the photos that it sends.
+"""The demo as a web application: a page, and the depth of the photos that it sends.
 
-Photos stay in memory and are forgotten with the answer; of their EXIF data only the orientation is
-looked at. A page of another site cannot use the application: its requests need a header that
-browsers send across sites only where the application allows it, which it does not.
+Photos are only kept in memory until the response is sent; only the orientation of their EXIF data
+is read. Pages of other sites cannot use the application: requests need a header that browsers send
+across sites only if the application allows it, which it does not.
 """
 
 import json
@@ -43,7 +43,7 @@ HEADERS = {
 
 
 class RefusedError(Exception):
-    """A request that gets no depth, with the status and the sentence of the answer."""
+    """A rejected request, with the status and the message of the response."""
 
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
@@ -54,9 +54,9 @@ def make_app(predictor: Predictor, name: str, hosts: tuple[str, ...] = ("*",)) -
     """The application.
 
     Args:
-      predictor: what predicts.
-      name: of the network, for the page.
-      hosts: names under which it may be reached; "*" for any.
+      predictor: the predictor to use.
+      name: name of the network, shown on the page.
+      hosts: host names under which it may be reached; "*" for any.
 
     Returns:
       An ASGI application. `GET /` is the page. `POST /predict` takes the bytes of a photo and
@@ -67,7 +67,7 @@ def make_app(predictor: Predictor, name: str, hosts: tuple[str, ...] = ("*",)) -
 
     async def in_turn(work: Callable[[], Response]) -> Response:
         if waiting[0] >= MOST_WAITING:
-            raise RefusedError(503, "Many photos are waiting: try again in a moment.")
+            raise RefusedError(503, "Too many photos are waiting: try again in a moment.")
         waiting[0] += 1
         try:
             return await to_thread.run_sync(work, limiter=one_at_a_time)
@@ -107,7 +107,7 @@ def shown(data: bytes) -> UInt8[np.ndarray, "H W 3"]:
     """The photo upright and at most `LONGEST` pixels wide and high.
 
     Raises:
-      DepthsiError: it is no photo, damaged, or of too many pixels.
+      DepthsiError: the data is not a photo, is damaged, or has too many pixels.
     """
     image = decode_image(data, "The photo", exif=True)
     longest = max(image.shape[:2])

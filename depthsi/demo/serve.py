@@ -1,4 +1,4 @@
-"""`depthsi demo`: the application on a port of this machine."""
+"""`depthsi demo`: serves the application on a port of this machine."""
 
 import contextlib
 import ipaddress
@@ -18,13 +18,13 @@ def serve(model: str, host: str, port: int) -> None:
     """Serves the page until it is stopped.
 
     Args:
-      model: what `depthsi.load` takes; empty for its default.
-      host: name or address to listen at.
-      port: 0 for any that is free.
+      model: argument of `depthsi.load`; empty for its default.
+      host: name or address to listen on.
+      port: port to listen on; 0 chooses a free one.
 
     Raises:
-      DepthsiError: the extra `demo` is not installed, the model cannot be loaded, or the port
-        cannot be had.
+      DepthsiError: the extra `demo` is not installed, the model cannot be loaded, or the port is
+        not available.
     """
     try:
         import uvicorn
@@ -39,9 +39,9 @@ def serve(model: str, host: str, port: int) -> None:
         here = _is_loopback(host)
         app = make_app(predictor, model, LOOPBACK if here else ("*",))
         port = listener.getsockname()[1]
-        say(f"Open http://{f'[{host}]' if ':' in host else host}:{port}/ (Ctrl-C stops)")
+        say(f"Open http://{f'[{host}]' if ':' in host else host}:{port}/ (stop with Ctrl-C)")
         if not here:
-            say("Everyone who can reach this machine can use it: it has no password.")
+            say("Everyone who can reach this machine can use the page: it has no password.")
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
         with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listener])

@@ -1,7 +1,7 @@
-"""A run, or depth maps predicted elsewhere, scored under a protocol: tables, report, sheet.
+"""Evaluation of a network or of external predictions under a protocol: tables, report, sheet.
 
-`depthsi.evaluate` does it; the names below, which are loaded when they are first used, are what it
-is asked with and what it gives.
+`depthsi.evaluate` runs an evaluation; the names below are its request and its result. They are
+loaded on first use.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Depth maps predicted elsewhere beside the pictures they belong to."""
+"""External predictions paired with the images they belong to."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,22 +23,22 @@ from depthsi.metrics.protocols import DEFAULT_PROTOCOLS
 from depthsi.metrics.regions import cropped_region
 from depthsi.valid import valid_depth
 
-CHECKED = 16  # pictures that the unit is checked on, evenly spread
+CHECKED = 16  # number of images on which the unit is checked, evenly spaced
 
 
 class ComparedMaps:
-    """Predictions beside the pictures of a split.
+    """External predictions paired with the images of a split.
 
     Attributes:
-      protocol: that is followed.
-      size: (H, W) of the first picture.
-      box: its pixels that are compared.
-      names: of the pictures.
-      predictions: files of the maps.
-      in_part: numbers of the pictures whose map shows only KITTI's bottom centre.
-      clamped_first: of each picture, the compared pixels that were no depth, or were resized from
-        one that was none, if the protocol clamps before it resizes.
-      doubt: what looks wrong with a unit that was given, or "".
+      protocol: the protocol to follow.
+      size: (H, W) of the first image.
+      box: the compared pixels of the first image.
+      names: names of the images.
+      predictions: the files with the predicted maps.
+      in_part: indices of the images whose map covers only the bottom centre (KITTI).
+      clamped_first: per image, the number of compared pixels without valid depth, or resized from
+        such pixels, if the protocol clamps before it resizes.
+      doubt: a sentence if the given unit looks wrong, or "".
     """
 
     def __init__(self, request: EvaluationRequest, source: Source) -> None:
@@ -56,11 +56,11 @@ class ComparedMaps:
         self.doubt = ""
 
     def compared_image(self, index: int, *, as_stored: bool = False) -> ComparedImage:
-        """The picture, the prediction and the truth of the compared pixels; metres.
+        """The image, the prediction and the ground truth of the compared pixels, in metres.
 
         Args:
-          index: of the picture.
-          as_stored: the prediction neither divided by a unit nor clamped.
+          index: index of the image.
+          as_stored: return the prediction without dividing it by a unit or clamping it.
         """
         sample = self.source[index]
         size = (sample.depth.shape[0], sample.depth.shape[1])
@@ -97,8 +97,8 @@ class ComparedMaps:
         """Refuses a wrong or missing unit before everything is read.
 
         Raises:
-          DepthsiError: what `check_units` says, or whole numbers without a unit. A unit that was
-            given is believed, and `doubt` holds what is to be said of it.
+          DepthsiError: `check_units` refuses the predictions, or they are integers without a unit.
+            A unit that was given is trusted; `doubt` then has a sentence if it looks wrong.
         """
         request, count, alignment = self.request, len(self.names), self.protocol.alignment
         chosen = np.unique(np.linspace(0, count - 1, min(CHECKED, count)).round().astype(int))
@@ -117,20 +117,20 @@ class ComparedMaps:
             self.doubt = unit_doubt(pairs, request.what, request.units)
 
     def notes(self) -> list[str]:
-        """Lines for the table on what is particular about these predictions."""
+        """Notes on these predictions, printed with the table."""
         height, width = STREET
         lines = [self.doubt] if self.doubt else []
         if self.in_part:
             lines.append(
                 f"{len(self.in_part)} of {len(self.names)} predictions show {height}x{width} pixels"
-                " (crop kb) and were placed at the bottom centre of their pictures."
+                " (crop kb) and were placed at the bottom centre of their images."
             )
         if unused := self.predictions.unused:
-            lines.append(f"{unused} files of predictions belong to no picture of the split.")
+            lines.append(f"{unused} prediction files belong to no image of the split.")
         return lines
 
     def batches(self) -> Iterator[Compared]:
-        """One picture each, since their sizes may differ."""
+        """Batches of one image each, since sizes may differ."""
         with (
             ThreadPoolExecutor(READERS) as pool,
             tqdm(total=len(self.names), desc=self.request.split, unit="image", disable=None) as bar,
@@ -142,7 +142,7 @@ class ComparedMaps:
                     yield found.predicted[None], found.true[None]
 
     def shown(self, index: int) -> ComparedImage:
-        """What `compared_image` gives, with the prediction aligned and clamped."""
+        """The result of `compared_image`, with the prediction aligned and clamped."""
         found = self.compared_image(index)
         predicted, _ = comparable(found.predicted[None], found.true[None], self.protocol)
         return found._replace(predicted=np.asarray(predicted[0]))

@@ -1,4 +1,4 @@
-"""The pictures of a split where a prediction is worst, best, and in the middle."""
+"""A sheet of the images of a split with the worst, median and best predictions."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -20,11 +20,11 @@ from depthsi.viz.depth_maps import (
 )
 from depthsi.viz.grid import Cell, save_grid
 
-ENDS, MIDDLE = 3, 2  # pictures from the worst, from the best; from the middle
+ENDS, MIDDLE = 3, 2  # number of worst and of best images; number of images from the middle
 
 
 class ComparedImage(NamedTuple):
-    """What was compared in one picture: uint8 (h, w, 3), and metres (h, w) twice."""
+    """One compared image: the image, uint8 (h, w, 3), and two depth maps, metres (h, w)."""
 
     picture: np.ndarray
     predicted: np.ndarray
@@ -38,14 +38,14 @@ def save_sheet(
     compared_image: Callable[[int], ComparedImage],
     title: str,
 ) -> None:
-    """Writes a PNG with a row for each chosen picture: itself, both depths, the error.
+    """Writes a PNG with a row for each selected image: the image, both depth maps, the error.
 
     Args:
-      path: of the file, in an existing directory.
-      names: of the pictures.
-      errors: RMSE log of each; NaN leaves a picture out.
-      compared_image: the maps of a picture, by its number.
-      title: a line over the sheet.
+      path: path of the file, in an existing directory.
+      names: names of the images.
+      errors: RMSE log of each image; images with NaN are left out.
+      compared_image: returns the maps of an image by its index.
+      title: heading of the sheet.
 
     Raises:
       DepthsiError: matplotlib is not installed.
@@ -71,7 +71,7 @@ def save_sheet(
 
 
 def chosen(errors: Float64[np.ndarray, " N"]) -> list[tuple[int, str]]:
-    """Numbers of the pictures to show, each once, worst first, and what they are."""
+    """Indices of the images to show, worst first, each once, with their description."""
     order = np.argsort(-errors, kind="stable")  # NaN comes last
     order = order[: np.isfinite(errors).sum()].tolist()
     if len(order) <= 2 * ENDS + MIDDLE:

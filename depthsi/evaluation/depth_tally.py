@@ -1,4 +1,4 @@
-"""Predicted against true depth, pixel by pixel: a joint histogram, and the error by distance."""
+"""Predicted against true depth per pixel: a joint histogram, and the error by distance."""
 
 import dataclasses
 
@@ -13,12 +13,13 @@ DISTANCES = (0, 1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 60, 80, np.in
 
 @dataclasses.dataclass(frozen=True)
 class DepthTally:
-    """Sums over pixels, which add up over images.
+    """Sums over pixels, which can be added over images.
 
     Attributes:
-      pairs: (true, predicted) number of pixels in each cell between `EDGES`; what lies beyond the
-        ends counts in the last cells.
-      pixels: between each two `DISTANCES` of true depth (low <= depth < high), as the rest.
+      pairs: (true, predicted) number of pixels in each cell between `EDGES`; depths beyond the ends
+        count in the outermost cells.
+      pixels: number of pixels per interval of `DISTANCES` of true depth (low <= depth < high); the
+        attributes below have the same intervals.
       abs_rel: sums of |y - y*| / y*.
       log: sums of d = ln y - ln y*.
       square_log: sums of d^2.
@@ -43,9 +44,9 @@ def tally_depths(
     """Counts the pixels where both depths are known.
 
     Args:
-      predictions: (b, h, w) metres; what is not finite and positive is left out.
-      targets: (b, h, w) metres, likewise.
-      where: (b, h, w) the pixels that count.
+      predictions: (b, h, w) metres; values that are not finite and positive are ignored.
+      targets: (b, h, w) metres; as `predictions`.
+      where: (b, h, w) mask of the pixels to count.
     """
     known = where & valid_depth(predictions) & valid_depth(targets)
     y, true = predictions[known].astype(np.float64), targets[known].astype(np.float64)
@@ -69,9 +70,9 @@ def tally_depths(
 
 
 def occupied(tally: DepthTally, share: float = 5e-4) -> tuple[int, int]:
-    """First and last cell, the latter excluded, that hold all but `share` of either depth.
+    """First cell and end (exclusive) of the cells that contain all but `share` of either depth.
 
-    The whole range if nothing was counted.
+    This is the whole range if nothing was counted.
     """
     spans = []
     for axis in (0, 1):

@@ -1,4 +1,4 @@
-"""How much of a squared log error is one wrong scale, the layout of the scene, or its detail."""
+"""Splits a squared log error into errors of the scale, the layout of the scene, and its detail."""
 
 from typing import NamedTuple
 
@@ -15,10 +15,10 @@ class ErrorParts(NamedTuple):
     """Mean squared log errors of b images, (b,) each, in squared log metres.
 
     Attributes:
-      whole: all of it, rmse_log^2; the sum of the three others.
-      scale: what one factor on the whole image would remove.
-      layout: what one factor for each block would remove beyond that.
-      detail: what is left: the error within the blocks.
+      whole: the whole error, rmse_log^2, which is the sum of the other three.
+      scale: the part that one factor for the whole image would remove.
+      layout: the part that one factor per block would remove beyond that.
+      detail: the remaining error within the blocks.
     """
 
     whole: Float64[np.ndarray, " b"]
@@ -49,7 +49,8 @@ def split_error(
     Args:
       predictions: (b, h, w) metres.
       targets: (b, h, w) metres.
-      where: (b, h, w) the pixels that count; those without a finite, positive target do not.
+      where: (b, h, w) mask of the pixels that count; pixels without a finite, positive target do
+        not count.
 
     Returns:
       The parts of each image; NaN for an image without a valid pixel, or with a valid one whose
@@ -97,12 +98,12 @@ def error_shares(
     """Shares of scale, layout and detail in the sum of whole over the images.
 
     Args:
-      parts: of `split_error`, over all images of a set; those with NaN are left out.
-      resamples: of the images, with replacement, for the percentile bootstrap intervals.
-      seed: of the draws.
+      parts: result of `split_error` over all images of a set; images with NaN are left out.
+      resamples: number of bootstrap resamples of the images, for percentile intervals.
+      seed: seed of the bootstrap.
 
     Returns:
-      The three by name, NaN if no image has an error.
+      The three shares by name; NaN if no image has an error.
     """
     known = np.isfinite(parts.whole)
     table = np.stack([parts.scale, parts.layout, parts.detail, parts.whole])[:, known]

@@ -1,4 +1,4 @@
-"""One evaluation, whatever it is of."""
+"""Runs an evaluation of a network or of external predictions."""
 
 import shlex
 from pathlib import Path
@@ -17,35 +17,35 @@ from depthsi.viz.depth_maps import require_matplotlib
 
 
 def evaluate(request: EvaluationRequest, module: Any = None) -> Evaluation:
-    """Scores a run, a file of weights, or depth maps predicted elsewhere; writes nothing.
+    """Evaluates a run, a weights file, or external predictions; writes nothing.
 
     Args:
-      request: how to evaluate what, and on which data.
-      module: that settings of the kind custom stand for.
+      request: what to evaluate, how, and on which data.
+      module: the network of settings of the kind custom.
 
     Raises:
-      DepthsiError: whatever cannot be evaluated, in one sentence.
+      DepthsiError: the request cannot be evaluated.
     """
     if is_model(request.what):
         return evaluate_run(request, module)
     if request.mirrored:
         raise DepthsiError(
-            f"--mirrored needs a network that sees mirrored images, but {request.what} is no run:"
+            f"--mirrored needs a network to run on flipped images, but {request.what} is not a run:"
             " leave it out."
         )
     if not request.data:
         raise DepthsiError(
-            f"{request.what} holds no run: there is no config.json. If it holds predictions, say"
-            " what of: --data, a folder, prepared data or a run."
+            f"{request.what} is not a run: there is no config.json. If it has predictions, give"
+            " their data with --data: a folder, prepared data or a run."
         )
     return evaluate_predictions(request)
 
 
 def evaluate_and_report(request: EvaluationRequest) -> Evaluation:
-    """Like `evaluate`, but also writes all files and prints the table.
+    """Evaluates like `evaluate`, writes all files, and prints the table.
 
     Raises:
-      DepthsiError: as `evaluate`, or matplotlib is not installed.
+      DepthsiError: the request cannot be evaluated, or matplotlib is not installed.
     """
     require_matplotlib()
     own = is_run(request.what) and not request.data

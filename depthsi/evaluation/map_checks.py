@@ -1,4 +1,4 @@
-"""Recognises predictions that are in another unit, or in another space, than they should be."""
+"""Recognises predictions in the wrong unit or the wrong space."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ FACTORS = {
     256.0: "KITTI's 1/256 m",
     1000.0: "millimetres",
 }
-UNITS = (*FACTORS, 5000.0)  # of whole numbers
+UNITS = (*FACTORS, 5000.0)  # of integers
 NEAR = math.log(1.5)  # how far from such a factor the ratio to the truth may be
 CLOSE = math.log(1.2)  # the same for a unit taken for another, whose factors are nearer to 1
 INVERSE = -0.25  # correlation of log depths below which a prediction must be upside down
@@ -30,19 +30,19 @@ def check_units(
     factors: bool = True,
     alignment: str = "none",
 ) -> None:
-    """Refuses predictions that are evidently in another unit or space.
+    """Refuses predictions that are evidently in the wrong unit or space.
 
     Args:
-      pairs: predictions and truth of the same pixels of some images, metres; if they will be scaled
-        and shifted, predictions in any unit.
-      where: what messages call the predictions.
-      units_per_metre: by which they were divided, if they were.
+      pairs: predictions and ground truth of the same pixels of some images, in metres; if the
+        predictions will be scaled and shifted, they may have any unit.
+      where: name of the predictions in messages.
+      units_per_metre: value by which the predictions were divided, if any.
       factors: whether a common factor matters.
-      alignment: what will be done to them, of `depthsi.metrics.protocols.ALIGNMENTS`.
+      alignment: alignment that will be applied, one of `depthsi.metrics.protocols.ALIGNMENTS`.
 
     Raises:
-      DepthsiError: predictions fall where the truth rises, or rise with it although they should be
-        inverse depth; or `unit_doubt` has something to say.
+      DepthsiError: predictions fall where the ground truth rises, or rise with it although they
+        should be inverse depth, or `unit_doubt` reports a doubt.
     """
     pairs = list(pairs)
     _refuse_upside_down(pairs, where, alignment)
@@ -55,8 +55,8 @@ def unit_doubt(
     where: str,
     units_per_metre: float | int | None = None,
 ) -> str:
-    """A sentence if the median ratio of prediction and truth is near one of `FACTORS` or its
-    inverse, or what another of `UNITS` would mend; else "".
+    """A sentence if the median ratio of prediction and ground truth is close to one of `FACTORS`
+    or its inverse, or to a factor that another of `UNITS` would correct; otherwise "".
 
     Args:
       pairs, where, units_per_metre: as for `check_units`.
@@ -71,8 +71,8 @@ def unit_doubt(
     share = f"{ratio:.3g} times" if ratio > 1 else f"1/{1 / ratio:.3g} of"
     unit = FACTORS.get(round(units, 9))
     return (
-        f"{where}: the predictions are {share} the true depth (median over the pictures)"
-        f"{f', as if they were {unit}' if unit else ''}: {past}if the unit is to blame, give "
+        f"{where}: the predictions are {share} the true depth (median over the images)"
+        f"{f', as if they were {unit}' if unit else ''}: {past}if the unit is wrong, give "
         f"--units-per-metre {units:.6g}."
     )
 
@@ -80,7 +80,7 @@ def unit_doubt(
 def _refuse_upside_down(
     pairs: Sequence[tuple[np.ndarray, np.ndarray]], where: str, alignment: str
 ) -> None:
-    """Refuses inverse depth in place of depth, or the reverse."""
+    """Refuses inverse depth instead of depth, or vice versa."""
     _, correlations = _relations(pairs, alignment)
     if not correlations.size or (middle := float(np.median(correlations))) >= INVERSE:
         return
@@ -99,7 +99,7 @@ def _refuse_upside_down(
 
 
 def _units_meant(ratio: float, given: float | int) -> float | None:
-    """Units per metre that would bring the ratio near 1, if it has a usual reason to be far off."""
+    """Units per metre that would bring the ratio close to 1, if a common mistake explains it."""
     distances = {
         given * factor: abs(math.log(ratio / factor))
         for each in FACTORS
@@ -115,14 +115,17 @@ def _units_meant(ratio: float, given: float | int) -> float | None:
 def whole_numbers_problem(
     pairs: Sequence[tuple[np.ndarray, np.ndarray]], where: str, dtype: str
 ) -> DepthsiError:
-    """What to say of whole numbers whose unit nobody gave; `pairs` hold them unchanged."""
+    """The message for integers without a unit; `pairs` has them unchanged."""
     ratios, _ = _relations(pairs)
-    message = f"{where} holds {dtype}, not metres: say how many are one metre, --units-per-metre."
+    message = (
+        f"{where} has values of type {dtype}, not metres: give the value of one metre with"
+        " --units-per-metre."
+    )
     if ratios.size:
         ratio = float(np.median(ratios))
         nearest = min((1.0, *UNITS), key=lambda units: abs(math.log(ratio / units)))
         message += (
-            f" They are {ratio:.4g} times the true depth (median), which would suit {nearest:g}."
+            f" They are {ratio:.4g} times the true depth (median), which suggests {nearest:g}."
         )
     return DepthsiError(message)
 
@@ -130,9 +133,9 @@ def whole_numbers_problem(
 def _relations(
     pairs: Iterable[tuple[np.ndarray, np.ndarray]], alignment: str = "none"
 ) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " m"]]:
-    """Of each image: the median ratio to the truth, and the correlation of log depths if both
-    vary; of predictions that will be scaled and shifted no ratio, and the correlation of what the
-    line is laid through."""
+    """Per image: the median ratio to the ground truth, and the correlation of log depths if both
+    vary. Predictions that will be scaled and shifted have no ratio, and the correlation is that of
+    the values to which the line is fitted."""
     ratios, correlations = [], []
     for predicted, true in pairs:
         usable = np.isfinite(predicted) if alignment in AFFINE else valid_depth(predicted)

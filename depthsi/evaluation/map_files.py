@@ -1,9 +1,9 @@
-"""Depth maps predicted elsewhere: a folder with a file for each picture, or one file with them all.
+"""External predictions: a folder with one file per image, or a single file with all maps.
 
-A file `NAME.png`, `.npy`, `.npz`, `.mat` (or any other depth file) belongs to the picture whose
-path inside its data set is `NAME` or ends in `/NAME`, endings apart. One file may hold all maps in
-the order of the pictures: (N, h, w) in `.npy` and `.npz`, (h, w, N) in `.mat`. Whole numbers need
-their unit, unless the truth gives it. 0, negative, NaN and inf are no depth.
+A file `NAME.png`, `.npy`, `.npz`, `.mat` (or any other depth file) belongs to the image whose
+path inside its data set is `NAME` or ends in `/NAME`, ignoring file extensions. A single file may
+contain all maps in the order of the images: (N, h, w) in `.npy` and `.npz`, (h, w, N) in `.mat`.
+Integers need a unit, unless the ground truth implies it. 0, negative, NaN and inf are not depth.
 """
 
 import os
@@ -27,10 +27,10 @@ NAME = "{name}"
 
 
 class Folder:
-    """One file for each of N pictures.
+    """A folder with one file for each of N images.
 
     Attributes:
-      unused: number of files that belong to no picture.
+      unused: number of files that belong to no image.
     """
 
     def __init__(self, root: Path, names: Sequence[str], pattern: str, variable: str) -> None:
@@ -43,10 +43,10 @@ class Folder:
         missing = [name for name, file in zip(names, self._files, strict=True) if file is None]
         if missing:
             raise DepthsiError(
-                f"{root} has no prediction for {len(missing)} of {len(names)} pictures, the first "
+                f"{root} has no prediction for {len(missing)} of {len(names)} images, the first "
                 f"{missing[0]}; it has {len(files)} depth files"
                 + (f", the first {files[0][1].relative_to(root)}: " if files else ": ")
-                + "name them like the pictures, or give --pattern."
+                + "name the files like the images, or give --pattern."
             )
         self._refuse_shared(names)
         self.unused = len(files) - len(self._files)
@@ -56,19 +56,19 @@ class Folder:
         for name, file in zip(names, self._files, strict=True):
             if first.setdefault(file, name) != name:
                 raise DepthsiError(
-                    f"{file} would be the prediction of {first[file]} and of {name}: name the files"
-                    " by the pictures' whole paths."
+                    f"{file} matches both {first[file]} and {name}: name the files by the images'"
+                    " full paths."
                 )
 
     def __len__(self) -> int:
         return len(self._files)
 
     def place(self, index: int) -> str:
-        """What messages call map `index`."""
+        """Name of map `index` in messages."""
         return str(self._files[index])
 
     def stored(self, index: int) -> np.ndarray:
-        """Map `index` as it stands there, (h, w); raises DepthsiError of what is no such map."""
+        """Map `index` as stored, (h, w); raises DepthsiError if it is not a depth map."""
         file = self._files[index]
         assert file is not None
         values = read_mat(file, self._variable) if file.suffix == ".mat" else stored_depth(file)
@@ -76,10 +76,10 @@ class Folder:
 
 
 class Stack:
-    """One file with the maps of N pictures, in their order.
+    """A single file with the maps of N images, in order.
 
     Attributes:
-      unused: 0, as `Folder` has it.
+      unused: 0; for compatibility with `Folder`.
     """
 
     def __init__(self, file: Path, count: int, variable: str) -> None:
@@ -87,7 +87,7 @@ class Stack:
         suffix = file.suffix.lower()
         if suffix not in (".npy", ".npz", ".mat"):
             raise DepthsiError(
-                f"{file} cannot hold the predictions of all pictures: give a folder, or a .npy, "
+                f"{file} cannot contain the predictions of all images: give a folder, or a .npy, "
                 ".npz or .mat file."
             )
         maps = read_mat(file, variable) if suffix == ".mat" else _numpy_array(file, variable)
@@ -97,12 +97,13 @@ class Stack:
         order = "(h, w, N)" if suffix == ".mat" else "(N, h, w)"
         if maps.ndim != 3 or maps.dtype.kind not in "fiu":
             raise DepthsiError(
-                f"{file} holds {maps.dtype} of shape {maps.shape}; give numbers of shape {order}."
+                f"{file} has {maps.dtype} values of shape {maps.shape}; give numbers of shape"
+                f" {order}."
             )
         if len(maps) != count:
             raise DepthsiError(
-                f"{file} holds {len(maps)} maps, but there are {count} pictures: give one for each,"
-                f" in the pictures' order, as {order}."
+                f"{file} has {len(maps)} maps, but the split has {count} images: give one map for"
+                f" each, in the order of the images, as {order}."
             )
         self._maps = maps
 
@@ -110,11 +111,11 @@ class Stack:
         return len(self._maps)
 
     def place(self, index: int) -> str:
-        """What messages call map `index`."""
+        """Name of map `index` in messages."""
         return f"{self._file}, map {index}"
 
     def stored(self, index: int) -> np.ndarray:
-        """Map `index` as it stands there, (h, w)."""
+        """Map `index` as stored, (h, w)."""
         return np.asarray(self._maps[index])
 
 
@@ -128,17 +129,17 @@ def open_predictions(
     pattern: str = NAME,
     variable: str = "",
 ) -> Predictions:
-    """Finds the map of every picture.
+    """Finds the map of every image.
 
     Args:
       path: a folder, or a file with all maps.
-      names: of the pictures.
-      pattern: how files of a folder are named, endings apart, such as "{name}_depth.npy".
-      variable: of the array in files that hold several.
+      names: names of the images.
+      pattern: how files of a folder are named, such as "{name}_depth.npy".
+      variable: name of the array in files that contain several.
 
     Raises:
-      DepthsiError: no such path, pictures without a map or with several, another number of maps
-        than pictures, a pattern without {name}, or a damaged file.
+      DepthsiError: no such path, images with no map or with several, a different number of maps
+        than images, a pattern without {name}, or a damaged file.
     """
     path = Path(path)
     if path.is_file():
@@ -149,25 +150,25 @@ def open_predictions(
 
 
 def metres(stored: np.ndarray, units_per_metre: float | int | None) -> Float64[np.ndarray, "h w"]:
-    """Stored numbers in metres; what is no depth stays what it is, for a protocol to judge.
+    """Converts stored values to metres; invalid values stay as they are, for the protocol to judge.
 
     Args:
       stored: (h, w).
-      units_per_metre: of the numbers; None: they are metres.
+      units_per_metre: the value that stands for one metre; None if values are metres.
 
     Raises:
-      DepthsiError: a unit that makes no sense.
+      DepthsiError: the unit is not a positive number.
     """
     low, high = UNITS_PER_METRE
     if units_per_metre is not None and not low <= units_per_metre <= high:
-        raise DepthsiError(f"{units_per_metre:g} units per metre make no sense; correct them.")
+        raise DepthsiError(f"--units-per-metre is {units_per_metre:g}; it must be positive.")
     return np.asarray(stored, np.float64) / (units_per_metre or 1.0)
 
 
 def _depth_files(root: Path, pattern: str) -> list[tuple[str, Path]]:
-    """Depth files below `root` that fit the pattern, sorted, by what stands for {name}."""
+    """Depth files below `root` that match the pattern, sorted, with what {name} stands for."""
     if pattern.count(NAME) != 1:
-        raise DepthsiError(f"The pattern {pattern!r} must have {NAME} once, as in '{NAME}_depth'.")
+        raise DepthsiError(f"--pattern {pattern!r} must contain {NAME} once, as in '{NAME}_depth'.")
     before, after = map(re.escape, pattern.split(NAME))
     form = re.compile(f"{before}(.+?){after}", re.DOTALL)
     found = []
@@ -182,14 +183,14 @@ def _depth_files(root: Path, pattern: str) -> list[tuple[str, Path]]:
 
 
 def _file_of(name: str, by_name: dict[str, list[Path]], root: Path) -> Path | None:
-    """The file of the picture `name`: by its whole path, else by fewer and fewer of its parts."""
+    """The file of the image `name`, matched by its full path or by as many parts as possible."""
     parts = PurePosixPath(name).parts
     for start in range(len(parts)):
         files = by_name.get("/".join(parts[start:]), [])
         if len(files) > 1:
             first, second = (file.relative_to(root) for file in files[:2])
             raise DepthsiError(
-                f"{root} has several predictions for {name}, {first} and {second}: choose one form"
+                f"{root} has several predictions for {name}, {first} and {second}: select one kind"
                 f" with --pattern, such as '{NAME}{files[0].suffix}'."
             )
         if files:
@@ -198,7 +199,7 @@ def _file_of(name: str, by_name: dict[str, list[Path]], root: Path) -> Path | No
 
 
 def _without_ending(name: str) -> str:
-    """A path without the ending of its last part, if that is one of a picture or depth file."""
+    """A path without its file extension, if that is one of an image or depth file."""
     path = PurePosixPath(name)
     known = (*SUFFIXES, *IMAGE_SUFFIXES)
     return path.with_suffix("").as_posix() if path.suffix.lower() in known else path.as_posix()
@@ -208,7 +209,7 @@ def _flat(values: np.ndarray, place: str) -> np.ndarray:
     values = np.squeeze(values) if values.ndim == 3 and 1 in values.shape else values
     if values.ndim != 2 or values.dtype.kind not in "fiu":
         raise DepthsiError(
-            f"{place} holds {values.dtype} of shape {values.shape}; give one depth map (h, w)."
+            f"{place} has {values.dtype} values of shape {values.shape}; give one depth map (h, w)."
         )
     return values
 
@@ -222,5 +223,5 @@ def _numpy_array(file: Path, variable: str) -> np.ndarray:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
         if variable not in names and (variable or len(names) != 1):
             there = ", ".join(names) or "none"
-            raise DepthsiError(f"{file} holds the arrays {there[:500]}: name one with --variable.")
+            raise DepthsiError(f"{file} has the arrays {there[:500]}: select one with --variable.")
         return array_in_npz(file, variable or names[0])

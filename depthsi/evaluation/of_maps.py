@@ -1,4 +1,4 @@
-"""The evaluation of depth maps predicted elsewhere."""
+"""Evaluation of external predictions."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ ROW = "predictions"
 
 
 def evaluate_predictions(request: EvaluationRequest) -> Evaluation:
-    """The scores of predictions made elsewhere, and of the mean of a split's depth if asked for."""
+    """Scores external predictions and, if requested, the mean depth of a split as a baseline."""
     maps = ComparedMaps(request, open_truth(request.data, request.split, request.protocol))
     maps.check()
     found = score(maps.batches(), maps.protocol, edges=request.edges)
@@ -32,7 +32,7 @@ def evaluate_predictions(request: EvaluationRequest) -> Evaluation:
     truth = TRUTHS[maps.protocol.truth]
     notes = [
         describe(maps.protocol, maps.box, maps.size),
-        f"Truth: as {request.data} has it; the protocol's: {truth}.",
+        f"Ground truth: as stored in {request.data}; the protocol's: {truth}.",
         *maps.notes(),
         *clamped_notes(ROW, found),
     ]
@@ -51,10 +51,10 @@ def evaluate_predictions(request: EvaluationRequest) -> Evaluation:
 
 
 def open_truth(data: str, split: str, protocol: str) -> Source:
-    """The split of a folder, of prepared data or of a run's data; full-size where it is stored so.
+    """The split of a folder, of prepared data or of a run's data, at its stored size.
 
     Raises:
-      DepthsiError: no such data or split.
+      DepthsiError: there is no such data or split.
     """
     if is_run(data):
         config = RunDirectory(data).config()
@@ -85,7 +85,7 @@ def _depths(source: Source, maps: ComparedMaps) -> Iterator[tuple[np.ndarray, np
         if sample.depth.shape != maps.size:
             raise DepthsiError(
                 f"{sample.name} is {size_text(sample.depth)}, {maps.names[0]} is "
-                f"{size_text(maps.source[0].depth)}: pictures of different sizes have no mean "
+                f"{size_text(maps.source[0].depth)}: images of different sizes have no mean "
                 "depth per pixel; leave out --baselines."
             )
         yield sample.image[None], sample.depth[None]
@@ -105,6 +105,6 @@ def _refuse_unusable(scores: ImageScores, maps: ComparedMaps) -> None:
         remedy = "give --invalid clamp, which sets NaN to the least depth"
     raise DepthsiError(
         f"{maps.predictions.place(first)}{aligned} has no usable depth (0, negative, NaN or inf) at"
-        f" {scores.unusable[first]} of {scores.pixels[first]} compared pixels, as {bad.size - 1}"
-        f" other maps have somewhere: fill them in, choose another crop, or {remedy}."
+        f" {scores.unusable[first]} of {scores.pixels[first]} compared pixels, and {bad.size - 1}"
+        f" other maps have such pixels, too: fill them in, choose another crop, or {remedy}."
     )

@@ -1,4 +1,4 @@
-"""The evaluation of a run: its networks and the baselines of its training data."""
+"""Evaluation of a run: its networks, and the baselines of its training data."""
 
 import dataclasses
 import functools
@@ -36,14 +36,14 @@ STORED = {"raw": "depth_raw", "lidar_x": "depth_lidar_x", "annotated": "depth_an
 
 @dataclasses.dataclass(frozen=True)
 class EvaluatedNetwork:
-    """A network to evaluate, with what is known of its training.
+    """A network to evaluate, with information on its training.
 
     Attributes:
       network: settings and parameters.
-      name: what the table calls it.
-      config: of its run, whose data is evaluated unless other data is named; None for a network
-        alone.
-      mean_depth: (H, W) metres, what the mean predictor of its training data predicts.
+      name: its name in the table.
+      config: settings of its run, whose data is used unless other data is given; None for a network
+        without a run.
+      mean_depth: (H, W) metres, the prediction of the mean predictor of its training data.
     """
 
     network: TrainedNetwork
@@ -53,14 +53,14 @@ class EvaluatedNetwork:
 
 
 def evaluate_run(request: EvaluationRequest, module: Any = None) -> Evaluation:
-    """The scores of a run or of a file of weights, on its own data or on what the request names.
+    """Scores a run or a weights file, on its own data or on the data of the request.
 
     Args:
-      request: how to evaluate what, and on which data.
-      module: that settings of the kind custom stand for.
+      request: what to evaluate, how, and on which data.
+      module: the network of settings of the kind custom.
 
     Raises:
-      DepthsiError: what cannot be evaluated, in one sentence.
+      DepthsiError: the request cannot be evaluated.
     """
     if (file := named_file(request.what)).suffix == SUFFIX:
         network = trained_network(file, request.checkpoint, module)
@@ -76,15 +76,15 @@ def evaluate_run(request: EvaluationRequest, module: Any = None) -> Evaluation:
 def evaluate_network(
     request: EvaluationRequest, evaluated: EvaluatedNetwork, source: Source | None = None
 ) -> Evaluation:
-    """The scores of a network's maps, of the last ones with the true scale, and of the baselines.
+    """Scores a network's maps, its final maps with the true scale, and the baselines.
 
     Args:
       request: how to evaluate, and on which data.
       evaluated: the network.
-      source: what to evaluate it on, in place of named data; of the network's image size.
+      source: samples to evaluate on, instead of named data; of the network's image size.
 
     Raises:
-      DepthsiError: no data, or other things that cannot be, in one sentence.
+      DepthsiError: there is no data, or the request cannot be evaluated.
     """
     network, sizes = evaluated.network, evaluated.network.settings.sizes
     protocol, box = _protocol(request, network.settings)
@@ -94,12 +94,14 @@ def evaluate_network(
     notes = [describe(protocol, box, sizes.image), truth]
     scores, predictors = {}, network_predictors(network, request.mirrored)
     if request.mirrored:
-        notes.append("Mirrored too: mean log depth of each picture and of its mirror image.")
+        notes.append("With flips: mean log depth of each image and of its mirror image.")
     for row, predict in predictors.items():
         scores[row] = _score(predict, pairs, sizes, protocol, request.edges)
     main, predict = list(predictors.items())[-1]
     if protocol.alignment == "none":
-        notes.append(f"Oracle scale: {main} with the true mean log depth of each image.")
+        notes.append(
+            f"Oracle scale: {main}, each map scaled to the true mean log depth of its image."
+        )
         scaled = dataclasses.replace(protocol, alignment="log_mean")
         scores["oracle scale"] = _score(predict, pairs, sizes, scaled, request.edges)
     for row, depth in _baselines(evaluated.mean_depth).items():
@@ -130,27 +132,27 @@ def evaluate_network(
 
 
 def picture_names(source: Source, split: str) -> tuple[str, ...]:
-    """What the source calls its pictures, or their numbers."""
+    """Names of the source's images, or their indices if they have no names."""
     names = getattr(source, "names", None)
     return tuple(names or (f"{split}/{index:06d}" for index in range(len(source))))
 
 
 def truth_note(protocol: Protocol, data: DataConfig) -> str:
-    """What the protocol's truth is, and what the data's is as far as that is known."""
+    """A note on the protocol's ground truth and, where known, that of the data."""
     wanted = TRUTHS[protocol.truth]
     if data.kind == "rooms":
         here = "rendered, camera z"
     elif not isinstance(data, Prepared) or not data.depth:
-        here = "as the data has it"
+        here = "as stored in the data"
     elif STORED.get(protocol.truth) == data.depth:
-        return f"Truth: {wanted}."
+        return f"Ground truth: {wanted}."
     else:
         here = f"{data.depth!r}"
-    return f"Truth: {here}; the protocol's: {wanted}."
+    return f"Ground truth: {here}; the protocol's: {wanted}."
 
 
 def _protocol(request: EvaluationRequest, settings: ModelConfig) -> tuple[Protocol, Crop]:
-    """The rules of the request and the pixels that count."""
+    """The protocol of the request and the compared pixels."""
     sizes = settings.sizes
     protocol = rules(request, DEFAULT_PROTOCOLS[sizes.name])
     if protocol.alignment == "disparity":
@@ -167,26 +169,26 @@ def _source(
     protocol: Protocol,
     given: Source | None,
 ) -> tuple[Source, str]:
-    """What to evaluate on, and what is known of its truth."""
+    """The samples to evaluate on, and a note on their ground truth."""
     size, wanted = evaluated.network.settings.sizes.image, TRUTHS[protocol.truth]
     if given is not None:
-        return given, f"Truth: as the samples have it; the protocol's: {wanted}."
+        return given, f"Ground truth: as in the samples; the protocol's: {wanted}."
     if request.data:
         data = data_settings(request.data)
-        note = f"Data: {request.data}, brought to {size[0]}x{size[1]}."
+        note = f"Data: {request.data}, resized to {size[0]}x{size[1]}."
     elif evaluated.config is not None:
         data, note = evaluated.config.data, ""
     else:
         raise DepthsiError(
-            f"{request.what} is a network without data of its own: say what to evaluate it on with"
-            " --data, a folder of pairs, prepared data or a run."
+            f"{request.what} is a network without data: choose what to evaluate it on with --data"
+            " (a folder of pairs, prepared data or a run)."
         )
     data, source = open_source(data, request.split, size, protocol)
     return source, f"{note} {truth_note(protocol, data)}".strip()
 
 
 def data_settings(data: str) -> DataConfig:
-    """Of a folder of pairs, of prepared data, or of a run's data."""
+    """A split of a folder of pairs, of prepared data, or of a run's data."""
     if is_run(data):
         return RunDirectory(data).config().data
     return Prepared(root=data) if is_prepared(Path(data)) else Folder(root=data)
@@ -195,7 +197,7 @@ def data_settings(data: str) -> DataConfig:
 def open_source(
     data: DataConfig, split: str, size: tuple[int, int] | None, protocol: Protocol | None
 ) -> tuple[DataConfig, Source]:
-    """The split with the depth map that the protocol is defined with, if the data stores it."""
+    """The split, with the depth map that the protocol uses if the data has it."""
     wanted = STORED.get(protocol.truth) if protocol else None
     if isinstance(data, Prepared) and wanted and not data.depth:
         stored = dataclasses.replace(data, depth=wanted)
@@ -208,7 +210,7 @@ def open_source(
 
 
 def _context(request: EvaluationRequest, evaluated: EvaluatedNetwork) -> dict[str, Any]:
-    """What belongs into the JSON beside the scores."""
+    """Entries of the JSON other than the scores."""
     found: dict[str, Any] = {"step": evaluated.network.step}
     if evaluated.config is not None:
         found["run"] = to_dict(evaluated.config)
@@ -218,13 +220,13 @@ def _context(request: EvaluationRequest, evaluated: EvaluatedNetwork) -> dict[st
 
 
 def network_predictors(network: TrainedNetwork, mirrored: bool = False) -> dict[str, Predictor]:
-    """Row -> network, for every network that has been trained, and the last one `mirrored`."""
+    """Row -> network, for every trained network; with `mirrored`, also the last one with flips."""
     settings, module, compiled = network.settings, network.module, {}
     for output in network.outputs:
         row = "coarse + fine" if output == "fine" else output
         compiled[row] = make_predictor(settings, output, module=module)
     if mirrored:
-        row, last = f"{list(compiled)[-1]}, mirrored too", network.outputs[-1]
+        row, last = f"{list(compiled)[-1]} with flips", network.outputs[-1]
         compiled[row] = make_predictor(settings, last, mirrored=True, module=module)
     return {row: functools.partial(each, network.params) for row, each in compiled.items()}
 

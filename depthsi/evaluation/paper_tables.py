@@ -1,7 +1,7 @@
 """The rows of Tables 1 and 2 of Eigen et al. 2014, as printed.
 
-These are other people's results under the paper's own protocol: to be set beside a result computed
-here, never averaged or mixed with it. None = not printed in the paper.
+These are published results under the paper's own protocol. They are shown next to results computed
+here, and never averaged or mixed with them. None means that the paper does not print the value.
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ class PaperTable(NamedTuple):
     """A table of the paper.
 
     Attributes:
-      title: for the top of the table.
+      title: heading of the table.
       rows: method -> metric -> printed value.
     """
 
@@ -43,7 +43,7 @@ class PaperTable(NamedTuple):
     rows: Mapping[str, Mapping[str, float | None]]
 
 
-_OTHERS = "from its own training and test pictures, not computed here"
+_OTHERS = "from its own training and test images, not computed here"
 PAPER_TABLES = {
     "nyu": PaperTable(f"Table 1 of the paper (NYU Depth v2), {_OTHERS}", TABLE_1_NYU),
     "kitti": PaperTable(f"Table 2 of the paper (KITTI), {_OTHERS}", TABLE_2_KITTI),

@@ -1,4 +1,4 @@
-"""Brings predicted maps to the pixels that are compared."""
+"""Resizes predicted maps to the compared pixels."""
 
 import math
 from collections.abc import Callable
@@ -13,24 +13,25 @@ from depthsi.geometry import Crop, Size, crop
 from depthsi.valid import valid_depth
 
 ASPECT = 0.02  # largest relative difference of proportions that resizing may undo
-STREET = (352, 1216)  # what networks for KITTI see of a picture, its crop "kb"
+STREET = (352, 1216)  # what networks for KITTI see of an image, its crop "kb"
 ROUNDING = 1e-9  # of a pixel: shares below come from positions that are not exact
 Shown = Literal["box", "picture", "kb"]
 Usable = Callable[[Any], Any]
 
 
 def shown_part(shape: Size, size: Size, box: Crop, *, street: bool = False) -> Shown | None:
-    """What a map of `shape` shows of a picture; None if its size fits nothing.
+    """The part of an image that a map of `shape` covers; None if its size fits no part.
 
-    The whole picture if it has its proportions, or just the box if it has its size or a whole
-    fraction of it, as the 55x74 cells of the paper's network. Of a KITTI picture also the bottom
-    centre of `STREET`, which BTS and AdaBins predict, at that size or a whole fraction of it.
+    A map covers the whole image if it has the same proportions, or only the box if it has the box's
+    size or an integer fraction of it, like the 55x74 cells of the paper's network. For KITTI it may
+    also cover the bottom centre of size `STREET`, which BTS and AdaBins predict, at that size or an
+    integer fraction of it.
 
     Args:
       shape: (h, w) of the map.
-      size: (H, W) of the picture.
-      box: what is compared.
-      street: whether the picture is one of KITTI's.
+      size: (H, W) of the image.
+      box: the compared pixels.
+      street: whether the image is from KITTI.
     """
     if shape != size and _divides(shape, _size(box)):
         return "box"
@@ -50,28 +51,28 @@ def in_box(
     usable: Usable = valid_depth,
     street: bool = False,
 ) -> Float64[np.ndarray, "H W"]:
-    """The predicted depth of the pixels in `box` of a picture of `size`.
+    """The predicted depth of the pixels in `box` of an image of `size`.
 
     Args:
-      depth: metres, or what will be aligned to metres.
-      size: (H, W) of the picture.
-      box: what is compared.
-      resize: how, of `depthsi.metrics.protocols.RESIZES`.
-      place: what messages call the map.
-      usable: where a value is a prediction, see `resized`.
-      street: whether the picture is one of KITTI's; pixels outside the part that `shown_part` calls
-        "kb" then have no prediction, -inf, as BTS has 0 there.
+      depth: metres, or values that will be aligned to metres.
+      size: (H, W) of the image.
+      box: the compared pixels.
+      resize: resizing method, one of `depthsi.metrics.protocols.RESIZES`.
+      place: name of the map in messages.
+      usable: mask of the valid predictions, see `resized`.
+      street: whether the image is from KITTI; pixels outside the part that `shown_part` calls "kb"
+        then have no prediction (-inf), where BTS has 0.
 
     Raises:
-      DepthsiError: a map whose size fits nothing.
+      DepthsiError: the size of the map fits no part of the image.
     """
     shape, inner = (depth.shape[0], depth.shape[1]), _size(box)
     part = shown_part(shape, size, box, street=street)
     if part is None:
         others = f", or of KITTI's {size_text(np.empty(STREET))}" if street else ""
         raise DepthsiError(
-            f"{place} has {size_text(depth)} pixels, but its picture {size[0]}x{size[1]}: give maps"
-            f" of that size or its proportions, or of the crop, {inner[0]}x{inner[1]}{others}."
+            f"{place} has {size_text(depth)} pixels, but its image {size[0]}x{size[1]}: give maps"
+            f" of that size or its proportions, or of the crop {inner[0]}x{inner[1]}{others}."
         )
     if part == "box":
         return resized(depth, inner, resize, usable=usable)
@@ -94,14 +95,15 @@ def _divides(shape: Size, inner: Size) -> bool:
 def resized(
     depth: Float64[np.ndarray, "h w"], size: Size, resize: str, *, usable: Usable = valid_depth
 ) -> Float64[np.ndarray, "H W"]:
-    """A map stretched to `size`, as `resize` of `depthsi.metrics.protocols.RESIZES` says.
+    """A map resized to `size`.
 
     Args:
       depth: any unit.
       size: (H, W) of the result.
-      resize: how.
-      usable: where a value is a prediction; all that another one would be mixed with is as unusable
-        as it: inf, 0 (for all finite ones), -inf or NaN, the last of these that it touches.
+      resize: resizing method, one of `depthsi.metrics.protocols.RESIZES`.
+      usable: mask of the valid predictions. Every result that an invalid value would contribute to
+        is invalid, too: inf, 0 (for all finite ones), -inf or NaN, the last of these among its
+        inputs.
     """
     if depth.shape == size:
         return depth

@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: text for the terminal, Markdown, JSON, CSV, a contact sheet."""
+"""The results of an evaluation as terminal text, Markdown, JSON, CSV and a contact sheet."""
 
 import csv
 import dataclasses
@@ -22,25 +22,26 @@ from depthsi.metrics.bootstrap import RESAMPLES, Interval, bootstrap_intervals
 from depthsi.metrics.protocols import Protocol
 
 GROUPS = (PAPER_METRICS, METRICS[len(PAPER_METRICS) :], BOUNDARY_METRICS)
-SAMPLES = "samples"  # the directory of contact sheets, beside the tables
+SAMPLES = "samples"  # directory of contact sheets, next to the tables
 HOW = {"image": "Mean over images", "pixel": "Pooled over pixels"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """The scores of one or more predictors on the pictures of a split.
+    """The scores of one or more predictors on the images of a split.
 
     Attributes:
-      title: what was evaluated.
-      split: its name.
-      names: of the pictures.
-      protocol: under which.
-      notes: lines that say what was compared, and how that differs from the protocol.
-      scores: of every row, in printing order.
-      main: the row whose worst and best pictures are shown.
-      compared_image: the number of a picture -> the picture, that row's prediction and the truth.
-      context: what else belongs into the JSON.
-      seed: of the intervals.
+      title: name of the evaluated run or predictions.
+      split: name of the split.
+      names: names of the images.
+      protocol: the protocol of the evaluation.
+      notes: lines that state what was compared, and how that differs from the protocol.
+      scores: scores of every row, in printing order.
+      main: the row whose worst and best images are shown.
+      compared_image: maps the index of an image to the image, that row's prediction and the ground
+        truth.
+      context: further entries of the JSON.
+      seed: seed of the bootstrap intervals.
 
     Example:
       >>> import depthsi
@@ -70,18 +71,18 @@ class Evaluation:
 
     @functools.cached_property
     def intervals(self) -> dict[str, dict[str, dict[str, Interval]]]:
-        """The same for the ends of the intervals."""
+        """Row -> aggregation -> metric -> both ends of its interval."""
         return {
             row: {how: bootstrap_intervals(scores, how, seed=self.seed) for how in AGGREGATIONS}
             for row, scores in self.scores.items()
         }
 
     def table(self, aggregation: str, *, markdown: bool = False) -> str:
-        """All rows computed here, the paper's eight numbers first.
+        """The table of all rows, with the paper's eight metrics first.
 
         Args:
-          aggregation: "image", the mean over images, or "pixel", pooled over pixels.
-          markdown: for a page in place of a terminal.
+          aggregation: "image" (mean over images) or "pixel" (pooled over pixels).
+          markdown: whether to format the table as Markdown instead of terminal text.
         """
         blocks = []
         for group in GROUPS:
@@ -97,21 +98,21 @@ def _only(group: tuple[str, ...], values: dict[str, Any]) -> dict[str, Any]:
 
 
 def clamped_notes(row: str, scores: ImageScores) -> list[str]:
-    """A line if predictions of a row were no depth and the protocol's limits made them one."""
+    """A note if invalid predictions of a row were clamped to the protocol's limits."""
     images = int(np.sum(scores.clamped > 0))
     if not images:
         return []
     return [
-        f"{row}: clamped although 0, negative, infinite or NaN: {scores.clamped.sum()} of"
-        f" {scores.pixels.sum()} compared pixels, in {images} of {len(scores)} pictures."
+        f"{row}: clamped 0, negative, infinite or NaN predictions at {scores.clamped.sum()} of"
+        f" {scores.pixels.sum()} compared pixels, in {images} of {len(scores)} images."
     ]
 
 
 def terminal(evaluation: Evaluation) -> str:
-    """What the command prints.
+    """The text that `depthsi evaluate` prints.
 
     Args:
-      evaluation: what was found.
+      evaluation: the evaluation to print.
 
     Example:
       >>> import depthsi
@@ -134,17 +135,17 @@ def terminal(evaluation: Evaluation) -> str:
 def _heading(evaluation: Evaluation) -> str:
     count = len(evaluation.names)
     return (
-        f"{evaluation.title}: {count} picture{'s'[: count > 1]} of split {evaluation.split!r}.\n"
-        f"Intervals of 95 % over images ({RESAMPLES} resamples)."
+        f"{evaluation.title}: {count} image{'s'[: count > 1]} of split {evaluation.split!r}.\n"
+        f"Intervals are 95 % bootstrap intervals over images ({RESAMPLES} resamples)."
     )
 
 
 def write(evaluation: Evaluation, directory: Path) -> list[Path]:
-    """Writes all files into `directory`; returns their paths.
+    """Writes all files to `directory` and returns their paths.
 
     Args:
-      evaluation: what was found.
-      directory: an existing one, or a new one.
+      evaluation: the evaluation to write.
+      directory: an existing or new directory.
 
     Raises:
       DepthsiError: matplotlib is not installed.
@@ -166,13 +167,13 @@ def write(evaluation: Evaluation, directory: Path) -> list[Path]:
     for name, text in texts.items():
         files.write_text(directory / name, text)
     main = evaluation.scores[evaluation.main].per_image()["rmse_log"]
-    title = f"{evaluation.title}, split {evaluation.split}: {evaluation.main}, worst picture first"
+    title = f"{evaluation.title}, split {evaluation.split}: {evaluation.main}, worst image first"
     save_sheet(sheet, evaluation.names, main, evaluation.compared_image, title)
     return [*(directory / name for name in texts), sheet]
 
 
 def as_json(evaluation: Evaluation) -> dict[str, Any]:
-    """Everything but the single images; numbers that are not finite are null."""
+    """Everything except the results of single images; values that are not finite become null."""
     result = {
         **evaluation.context,
         "split": evaluation.split,
@@ -202,7 +203,7 @@ def _plain(value: Any) -> Any:
 
 
 def as_markdown(evaluation: Evaluation) -> str:
-    """The tables of both aggregations, and the paper's apart from them."""
+    """The tables of both aggregations, and the paper's table after them."""
     paper = PAPER_TABLES[evaluation.protocol.data_set]
     parts = [f"# {evaluation.title}\n", f"{_heading(evaluation)}\n\n{evaluation.notes}\n"]
     if evaluation.protocol.source:
@@ -214,7 +215,7 @@ def as_markdown(evaluation: Evaluation) -> str:
 
 
 def summary_csv(evaluation: Evaluation) -> str:
-    """A line for each row, aggregation and metric."""
+    """CSV with a line for each row, aggregation and metric."""
     lines: list[list[Any]] = [["row", "aggregation", "metric", "value", "low", "high"]]
     for row, by_how in evaluation.results.items():
         for how, values in by_how.items():
@@ -225,7 +226,7 @@ def summary_csv(evaluation: Evaluation) -> str:
 
 
 def images_csv(evaluation: Evaluation) -> str:
-    """A line for each row and picture; a number that a picture does not have is left empty."""
+    """CSV with a line for each row and image; metrics that an image does not have are empty."""
     metrics = [*METRICS, *evaluation.scores[evaluation.main].extras]
     lines: list[list[Any]] = [["row", "image", "pixels", "unusable", "clamped", *metrics]]
     for row, scores in evaluation.scores.items():

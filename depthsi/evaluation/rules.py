@@ -5,10 +5,10 @@ from depthsi.metrics.protocols import Protocol, protocol
 
 
 def rules(request: EvaluationRequest, default: Protocol) -> Protocol:
-    """The protocol that `request` names, or `default`, with the changes it asks for.
+    """The protocol of `request`, or `default`, with the requested changes.
 
     Raises:
-      DepthsiError: no such protocol, crop or alignment.
+      DepthsiError: there is no such protocol, crop or alignment.
     """
     chosen = protocol(request.protocol) if request.protocol else default
     return chosen.with_changes(

@@ -8,7 +8,7 @@ Intervals = Mapping[str, tuple[float, float]]
 
 
 class Column(NamedTuple):
-    """How a metric is headed, and which way it is better ("" for neither)."""
+    """Heading of a metric, and its better direction ("" for neither)."""
 
     header: str
     better: str = "lower"
@@ -35,8 +35,9 @@ COLUMNS = {
     "dbe_com": Column("DBE com"),
 }
 LEGEND = (
-    "SILog: RMSE log SI x 100; sq rel/y*^2: KITTI's divisor; iRMSE, iMAE in 1/km; scale share: of\n"
-    "the squared log error, removed by one factor per image; edge F, DBE (pixels): depth edges."
+    "SILog: 100 x RMSE log SI; sq rel/y*^2: KITTI's divisor; iRMSE, iMAE in 1/km; scale share:"
+    " share\n"
+    "of squared log error that one factor per image removes; edge F, DBE (pixels): depth edges."
 )
 _ARROWS = {"higher": " ↑", "lower": " ↓", "": ""}
 
@@ -52,10 +53,10 @@ def format_table(
     Args:
       rows: row name -> metric -> value, in printing order. A metric that a row does not have, or
         has as None, prints as "-"; a metric that no row has gets no column; NaN prints as "nan".
-      intervals: row name -> metric -> both ends of a 95 % interval, for any of the rows: two more
-        lines under the row, or in brackets behind the values of a Markdown table.
-      markdown: a Markdown table with arrows in the header, in place of the terminal's plain ASCII
-        (beyond the row names) with a second line that says which way is better.
+      intervals: row name -> metric -> both ends of a 95 % interval, for any of the rows. They are
+        printed on two lines under the row, or in brackets after the values of a Markdown table.
+      markdown: whether to return a Markdown table with arrows in the header. Otherwise the text is
+        plain ASCII (except for row names) and has a second header line for the better direction.
 
     Returns:
       The lines joined by newlines, without a newline at the end; values have 3 decimals.

@@ -1,4 +1,4 @@
-"""An exported network: one file with a program for every platform, and what it is.
+"""An exported network: one file with a program for every platform, and its metadata.
 
 The file, `NAME.stablehlo`, is a zip archive of two members, both stored without compression:
 
@@ -7,11 +7,11 @@ The file, `NAME.stablehlo`, is a zip archive of two members, both stored without
                     JAX: `jax.export.deserialize(bytearray(data)).call(images)`
 
 The function takes RGB images, uint8 (b, H, W, 3) of the size the network was trained with and any
-b, and gives metres, float32 (b, h, w), at the network's output cells. Cropping to the network's
-input, normalisation, the parameters and the exponential are inside. It runs on CPUs, GPUs (CUDA)
-and TPUs.
+b, and returns metres, float32 (b, h, w), at the network's output cells. It includes cropping to the
+network's input, normalisation, the parameters and the exponential. It runs on CPUs, GPUs (CUDA) and
+TPUs.
 
-Nothing here imports Flax or makes a network.
+Nothing here imports Flax or builds a network.
 """
 
 import dataclasses
@@ -51,13 +51,13 @@ ADVICE = "export the network again"
 
 @dataclasses.dataclass(frozen=True)
 class ExportedNetwork:
-    """A network as a function, in the place of a `TrainedNetwork`.
+    """A network as a function, which can replace a `TrainedNetwork`.
 
     Attributes:
-      settings: of the network.
-      outputs: the one that was exported.
-      step: steps of training done.
-      about: what else is known, as plain values.
+      settings: settings of the network.
+      outputs: the exported output.
+      step: number of training steps.
+      about: further metadata, as plain values.
       metres: images, uint8 (b, H, W, 3) of `settings.sizes.image`, to metres (b, h, w).
     """
 
@@ -88,10 +88,10 @@ def describe(
     """The metadata of an exported network.
 
     Args:
-      settings: of the network.
-      output: which of its maps the function gives.
-      step: steps of training done.
-      about: what else is known of the network, as plain values.
+      settings: settings of the network.
+      output: the output that the function returns.
+      step: number of training steps.
+      about: further metadata of the network, as plain values.
 
     Returns:
       `format` of the file; `depthsi`, the version that wrote it; `settings` of the network and
@@ -117,12 +117,12 @@ def describe(
 
 
 def write_artefact(path: PathLike, program: bytes, metadata: Mapping[str, Any]) -> None:
-    """Writes an exported network, whole or not at all.
+    """Writes an exported network atomically.
 
     Args:
-      path: of the file, which should end in .stablehlo.
-      program: what `jax.export` serialised.
-      metadata: of `describe`.
+      path: path of the file, which should end in .stablehlo.
+      program: function serialised by `jax.export`.
+      metadata: result of `describe`.
 
     Raises:
       OSError: the file cannot be written.
@@ -137,13 +137,13 @@ def write_artefact(path: PathLike, program: bytes, metadata: Mapping[str, Any]) 
 def read_artefact(path: PathLike) -> ExportedNetwork:
     """The network that `write_artefact` wrote.
 
-    The program is checked before it runs: it must be the one that was written, have the images and
-    maps that its settings have, and call nothing outside itself. Whoever forges all of this can
-    still write a program that never ends or that the compiler does not survive: load files of
-    people you trust.
+    The program is checked before it runs: it must match its checksum, take and return arrays of the
+    shapes in its settings, and call nothing outside itself. A forged file can pass these checks
+    and still contain a program that never terminates or that crashes the compiler, so only load
+    files from people you trust.
 
     Raises:
-      DepthsiError: missing, damaged, of a later version, or not what it says it is.
+      DepthsiError: the file is missing, damaged, of a later version, or contradicts its metadata.
     """
     with decoding(path):
         text, program = _members(path)
@@ -158,7 +158,7 @@ def read_artefact(path: PathLike) -> ExportedNetwork:
     if len(outputs) != 1 or outputs[0] not in settings.outputs:
         raise DepthsiError(f"{path} has the outputs {list(outputs)!r:.200}: {ADVICE}.")
     if metadata.get("sizes") != _plain_sizes(settings.sizes):
-        raise DepthsiError(f"{path} has sizes that are not those of its settings: {ADVICE}.")
+        raise DepthsiError(f"{path} has sizes that differ from its settings: {ADVICE}.")
     if metadata.get("sha256") != hashlib.sha256(program).hexdigest():
         raise DepthsiError(
             f"{path} is damaged: its program does not have the checksum saved with it."
@@ -170,8 +170,8 @@ def read_artefact(path: PathLike) -> ExportedNetwork:
         foreign = _calls(exported.mlir_module_serialized) - KNOWN_CALLS
     if foreign:
         raise DepthsiError(
-            f"{path} calls {min(foreign)!r:.100}, which is outside itself, as no exported network"
-            f" does: {ADVICE}."
+            f"{path} calls {min(foreign)!r:.100} outside itself, which exported networks never do:"
+            f" {ADVICE}."
         )
     return ExportedNetwork(settings, outputs, step, about, _function(path, exported))
 
@@ -181,7 +181,7 @@ def _members(path: PathLike) -> tuple[bytes, bytes]:
     with zipfile.ZipFile(io.BytesIO(contents(path))) as archive:
         names = archive.namelist()
         if sorted(names) != sorted((METADATA, PROGRAM)):
-            raise ValueError(f"it must hold {METADATA} and {PROGRAM} and no more")
+            raise ValueError(f"it must contain {METADATA} and {PROGRAM} only")
         if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
             raise ValueError("its members must be stored without compression")
         if (size := archive.getinfo(METADATA).file_size) > MAX_METADATA:
@@ -191,7 +191,7 @@ def _members(path: PathLike) -> tuple[bytes, bytes]:
 
 def _check_format(path: PathLike, found: Any) -> None:
     if type(found) is not int or found < 1:
-        raise DepthsiError(f"{path} has the format {found!r:.100}, not a whole number from 1.")
+        raise DepthsiError(f"{path} has the format {found!r:.100}, not an integer from 1.")
     if found > FORMAT:
         raise DepthsiError(
             f"{path} has the format {found}, but this version of depthsi reads {FORMAT} at most:"
@@ -211,8 +211,8 @@ def _check_signature(path: PathLike, exported: export.Exported, sizes: Geometry)
     effects = (*exported.ordered_effects, *exported.unordered_effects)
     if described != wanted or isinstance(batch, int) or effects or exported.nr_devices != 1:
         raise DepthsiError(
-            f"{path} holds another function than its metadata says, which must take uint8"
-            f" (b, {sizes.image[0]}, {sizes.image[1]}, 3) and give float32"
+            f"{path} has a function that differs from its metadata; it must take uint8"
+            f" (b, {sizes.image[0]}, {sizes.image[1]}, 3) and return float32"
             f" (b, {sizes.output[0]}, {sizes.output[1]}): {ADVICE}."
         )
 

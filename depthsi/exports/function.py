@@ -16,18 +16,18 @@ from depthsi.weights.network_file import TrainedNetwork
 def image_function(
     network: TrainedNetwork, output: str
 ) -> tuple[Callable[[jax.Array], jax.Array], jax.ShapeDtypeStruct]:
-    """The function with everything inside, and what it is called with.
+    """The self-contained function to export, and the shape and type of its argument.
 
     Args:
-      network: whose parameters become constants.
-      output: which of its maps.
+      network: network whose parameters become constants.
+      output: network output to return.
 
     Returns:
       Images, uint8 (b, H, W, 3) of the size the network was trained with, to metres, float32
       (b, h, w), at its output cells; and shape and type of the images, with a symbolic b.
 
     Raises:
-      DepthsiError: a network of one's own that needs to know how many images there are.
+      DepthsiError: your own network depends on the number of images in a batch.
     """
     sizes = network.settings.sizes
     params = jax.tree.map(np.asarray, dict(network.params))
@@ -47,6 +47,6 @@ def _check_any_batch(metres: Callable[[jax.Array], jax.Array], images: Any) -> N
     except Exception as error:  # whatever the code of others makes of a number that is not known
         reason = " ".join(str(error).split())[:200]
         raise DepthsiError(
-            f"The network cannot be exported for any number of images ({reason}): use"
-            " image.shape[0] in place of len(image), and -1 for the batch where it reshapes."
+            f"The network cannot be exported with a variable batch size ({reason}): use"
+            " image.shape[0] instead of len(image), and -1 for the batch where it reshapes."
         ) from error

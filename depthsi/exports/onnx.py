@@ -1,4 +1,4 @@
-"""A trained network as ONNX, for the runtimes of others: https://onnx.ai.
+"""A trained network as ONNX, for other runtimes: https://onnx.ai.
 
 The function is that of `depthsi.exports.artefact`: images called `images`, metres called by the
 name of the network's output. The property `depthsi` of the model is its metadata as JSON.
@@ -16,12 +16,12 @@ from depthsi.weights.network_file import TrainedNetwork
 
 
 def write_onnx(path: PathLike, network: TrainedNetwork, output: str) -> None:
-    """Writes a network as an ONNX model, whole or not at all.
+    """Writes a network as an ONNX model, atomically.
 
     Args:
-      path: of the file, which should end in .onnx.
-      network: what to write.
-      output: which of its maps.
+      path: path of the file, which should end in .onnx.
+      network: network to write.
+      output: network output to export.
 
     Raises:
       DepthsiError: jax2onnx is not installed.
@@ -31,9 +31,9 @@ def write_onnx(path: PathLike, network: TrainedNetwork, output: str) -> None:
         import jax2onnx
     except ImportError as error:
         raise DepthsiError(
-            "ONNX needs jax2onnx, which asks for an older Orbax than training does: in an"
-            " environment of its own run pip install jax2onnx jaxtyping pillow safetensors scipy"
-            " tyro, then pip install --no-deps depthsi, and export a file of weights there."
+            "ONNX needs jax2onnx, which requires an older Orbax than training does: in an"
+            " separate environment run pip install jax2onnx jaxtyping pillow safetensors scipy"
+            " tyro, then pip install --no-deps depthsi, and export a weights file there."
         ) from error
     logging.getLogger("onnx_ir").setLevel(logging.ERROR)  # of constants without a type, by hundreds
     metres, images = image_function(network, output)

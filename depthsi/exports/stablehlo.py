@@ -1,4 +1,4 @@
-"""A trained network as StableHLO, in the file that `depthsi.exports.artefact` describes."""
+"""A trained network as StableHLO, in the format described in `depthsi.exports.artefact`."""
 
 import dataclasses
 
@@ -14,12 +14,12 @@ from depthsi.weights.network_file import TrainedNetwork
 
 
 def write_stablehlo(path: PathLike, network: TrainedNetwork, output: str) -> None:
-    """Writes a network as one program for every platform, whole or not at all.
+    """Writes a network as one program for every platform, atomically.
 
     Args:
-      path: of the file, which should end in .stablehlo.
-      network: what to write.
-      output: which of its maps.
+      path: path of the file, which should end in .stablehlo.
+      network: network to write.
+      output: network output to export.
 
     Raises:
       OSError: the file cannot be written.

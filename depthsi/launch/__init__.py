@@ -1,1 +1,1 @@
-"""Starting one training on many devices: of this machine, a SLURM cluster, or a TPU pod slice."""
+"""Launching a training on the devices of one machine, a SLURM cluster, or a TPU pod slice."""

@@ -1,4 +1,4 @@
-"""What the launchers refuse, and how they run programs."""
+"""Checks of the launchers' options, and running other programs."""
 
 import re
 import shlex
@@ -11,17 +11,17 @@ from depthsi.presets import PRESETS
 
 
 def check_training(training: Sequence[str]) -> None:
-    """Raises DepthsiError unless these can be the arguments of a `depthsi train` to be launched."""
+    """Raises DepthsiError unless these are arguments with which `depthsi train` can be launched."""
     names = [word.partition("=")[0].replace("_", "-") for word in training]
     if not ({"--config", "--resume"} & set(names) or (training and training[0] in PRESETS)):
         raise DepthsiError(
-            "put the arguments of depthsi train after --, a preset first"
-            f" ({', '.join(PRESETS)}), such as: -- nyu --run DIR; or --config FILE, or --resume."
+            "Put the arguments of depthsi train after --, starting with a preset"
+            f" ({', '.join(PRESETS)}), such as: -- nyu --run DIR; or use --config FILE or --resume."
         )
     if "--run" not in names:
-        raise DepthsiError("--run is missing after --: name the directory of the run.")
+        raise DepthsiError("--run is missing after --: give the directory of the run.")
     if any(name.startswith("--cluster.") for name in names):
-        raise DepthsiError("--cluster options are set by depthsi launch: leave them out.")
+        raise DepthsiError("depthsi launch sets the --cluster options itself: leave them out.")
 
 
 def check_name(option: str, value: str, pattern: str, example: str) -> None:
@@ -37,16 +37,16 @@ def check_at_least(option: str, value: int, least: int) -> None:
 
 
 def run(commands: Sequence[Sequence[str]], *, program: str, dry_run: bool, text: str = "") -> int:
-    """Runs commands in turn, until one fails; or prints them.
+    """Runs commands one after the other until one fails, or prints them.
 
     Args:
       commands: programs with their arguments.
-      program: what must be installed for them.
-      dry_run: whether to print them only.
-      text: for the standard input of each.
+      program: program that must be installed for them.
+      dry_run: whether to only print them.
+      text: standard input of each command.
 
     Returns:
-      The exit code of the last one that ran.
+      The exit code of the last command that ran.
 
     Raises:
       DepthsiError: `program` is not installed.
@@ -57,7 +57,7 @@ def run(commands: Sequence[Sequence[str]], *, program: str, dry_run: bool, text:
         return 0
     if shutil.which(program) is None:
         raise DepthsiError(
-            f"the program {program} is not installed here: use --dry-run to see what it would run."
+            f"The program {program} is not installed: use --dry-run to see what it would run."
         )
     for command in commands:
         if code := subprocess.run(command, input=text or None, text=True, check=False).returncode:

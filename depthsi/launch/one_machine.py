@@ -1,4 +1,4 @@
-"""Training on the devices of one machine, in one process or in several."""
+"""Training on the devices of one machine, in one or several processes."""
 
 import dataclasses
 import os
@@ -20,21 +20,22 @@ _STOPPED = tuple(128 + number for number in _SIGNALS)
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """This machine: one process that uses all its devices, or several that share its GPUs.
+    """Train on this machine, in one process that uses all devices or in several that share GPUs.
 
-    The arguments of `depthsi train` follow after --, such as: -- nyu --run DIR.
+    Put the arguments of `depthsi train` after --, such as: -- nyu --run DIR.
     """
 
     processes: int = 1
-    """How many; each reads its own part of every batch."""
+    """Number of processes; each reads its own part of every batch."""
     gpus: int = 0
-    """GPUs to divide among them; 0: one for each, or for a single process all there are."""
+    """Number of GPUs to divide among the processes; 0 gives one to each of several processes, and
+    all of them to a single one."""
     port: int = 12321
-    """On which the processes find each other."""
+    """Port through which the processes find each other."""
     python: str = sys.executable
-    """Python with depthsi."""
+    """Python interpreter with depthsi installed."""
     dry_run: bool = False
-    """Only print the commands."""
+    """Print the commands without running them."""
 
     def launch(self, training: tuple[str, ...]) -> int:
         """Runs `depthsi train` with these arguments; returns the first exit code that is not 0."""
@@ -55,7 +56,7 @@ class Machine:
             _check_free(self.port)
         code = _run(commands)
         if self.processes > 1 and code in _STOPPED:
-            print("depthsi: to go on, run the same command with --resume added.", file=sys.stderr)
+            print("depthsi: to continue, append --resume to the same command.", file=sys.stderr)
         return code
 
     def _command(self, i: int, training: tuple[str, ...]) -> tuple[dict[str, str], list[str]]:
@@ -90,12 +91,12 @@ def _check_free(port: int) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
-            raise DepthsiError(f"port {port} is in use: choose another --port.") from None
+            raise DepthsiError(f"--port {port} is in use: choose another one.") from None
 
 
 def _run(commands: list[tuple[dict[str, str], list[str]]]) -> int:
-    """Runs all at once, hands signals on to them, and ends the others when one fails."""
-    # Sessions of their own, or Ctrl-C at a terminal would reach them twice.
+    """Runs all commands at once, forwards signals to them, and ends the others when one fails."""
+    # In sessions of their own; otherwise Ctrl-C at a terminal would reach them twice.
     running = [
         subprocess.Popen(words, env=os.environ | variables, start_new_session=True)
         for variables, words in commands

@@ -1,4 +1,4 @@
-"""Training on the GPUs of several nodes, by way of SLURM."""
+"""Training on the GPUs of several nodes through SLURM."""
 
 import dataclasses
 import shlex
@@ -12,29 +12,29 @@ _TIME = r"\d+|\d+:\d\d(:\d\d)?|\d+-\d+(:\d\d){0,2}"
 
 @dataclasses.dataclass(frozen=True)
 class Slurm:
-    """A SLURM cluster: submits a job of one process for each GPU of its nodes.
+    """Submit a SLURM job that runs one process per GPU.
 
-    The arguments of `depthsi train` follow after --, such as: -- nyu --run DIR.
+    Put the arguments of `depthsi train` after --, such as: -- nyu --run DIR.
     """
 
     nodes: int = 1
-    """How many."""
+    """Number of nodes."""
     gpus_per_node: int = 8
-    """GPUs in each node, all of which are used."""
+    """GPUs per node; all of them are used."""
     cpus_per_gpu: int = 4
-    """Processor cores for each GPU's process."""
+    """CPU cores for each GPU's process."""
     time: str = "24:00:00"
-    """Limit of the job; five minutes before it the training saves itself and stops."""
+    """Time limit of the job; five minutes before it, the training saves and stops."""
     job_name: str = "depthsi"
-    """Of the job, and of its log JOB_NAME-NUMBER.log."""
+    """Name of the job and of its log, JOB_NAME-NUMBER.log."""
     partition: str = ""
-    """Where to run; default: the cluster's."""
+    """Partition to run on. Default: the cluster's default."""
     account: str = ""
-    """Whom to charge; default: the cluster's."""
+    """Account to charge. Default: the cluster's default."""
     python: str = sys.executable
-    """Python with depthsi, at the same path on every node."""
+    """Python interpreter with depthsi installed, at the same path on every node."""
     dry_run: bool = False
-    """Only print the command and its job script."""
+    """Print the command and its job script without submitting it."""
 
     def launch(self, training: tuple[str, ...]) -> int:
         """Submits `depthsi train` with these arguments; returns sbatch's exit code."""

@@ -1,4 +1,4 @@
-"""Training on every host of a TPU pod slice, by way of gcloud."""
+"""Training on every host of a TPU pod slice through gcloud."""
 
 import dataclasses
 import shlex
@@ -15,23 +15,23 @@ ARCHIVE = "depthsi.tar.gz"
 
 @dataclasses.dataclass(frozen=True)
 class Tpu:
-    """A TPU pod slice: copies depthsi to all hosts, installs it, starts one process on each.
+    """Train on a TPU pod slice: copy depthsi to all hosts, install it, start one process on each.
 
-    The arguments of `depthsi train` follow after --, such as: -- nyu --run DIR.
+    Put the arguments of `depthsi train` after --, such as: -- nyu --run DIR.
     """
 
     name: str
-    """Of the TPU VM, which exists."""
+    """Name of an existing TPU VM."""
     zone: str
-    """Where it is, such as us-central2-b."""
+    """Zone of the TPU VM, such as us-central2-b."""
     project: str = ""
-    """Its project in Google Cloud; default: that of gcloud's settings."""
+    """Google Cloud project of the TPU VM. Default: the project configured in gcloud."""
     python: str = "python3"
     """Python 3.11 or newer on the hosts."""
     skip_install: bool = False
-    """Start at once what an earlier launch has installed."""
+    """Skip the installation and use the one of an earlier launch."""
     dry_run: bool = False
-    """Only print the commands."""
+    """Print the commands without running them."""
 
     def launch(self, training: tuple[str, ...]) -> int:
         """Runs `depthsi train` with these arguments; returns the exit code."""
@@ -44,8 +44,9 @@ class Tpu:
     def _install(self) -> list[list[str]]:
         if not (ROOT / "pyproject.toml").exists():
             raise DepthsiError(
-                f"{ROOT} holds no source tree of depthsi to copy to the TPU hosts: run this from a"
-                " clone installed with pip install -e, or add --skip-install if the hosts have it."
+                f"{ROOT} is not a source tree of depthsi that could be copied to the TPU hosts: run"
+                " this from a clone installed with pip install -e, or add --skip-install if depthsi"
+                " is installed on the hosts."
             )
         archive = str(Path(tempfile.gettempdir()) / ARCHIVE)
         on_host = (

@@ -1,13 +1,15 @@
 """Depth losses: `f(predictions, targets, *, where=None, axis=(-2, -1), ...)`, one value per image.
 
 Predictions and targets are [..., h, w] and every loss is [...], the predictions' shape without the
-axes of an image; what an image costs does not depend on the others. Losses that their authors pool
-over the batch do so with `pooling="batch"`. `reduce_images` makes one number of a batch.
+axes of an image; the loss of an image does not depend on the other images. Losses that their
+authors pool over the batch do so with `pooling="batch"`. `reduce_images` reduces a batch to one
+number.
 
-Every function masks before it computes (what stands under `where == False` changes neither value
-nor gradient), sums in float32 or better, gives 0 with gradient 0 for an image without a valid
-pixel, and refuses other than floating-point inputs of one shape. `where` is boolean and is
-broadcast to the predictions. Names and docstrings say the space: log metres, metres or disparity.
+Every function masks before it computes (values where `where` is False change neither the loss nor
+its gradient), accumulates in float32 or better, returns 0 with gradient 0 for an image without a
+valid pixel, and only accepts floating-point inputs of the same shape. `where` is boolean and
+broadcasts to the predictions. Names and docstrings state the space: log metres, metres or
+disparity.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""What every loss does before its formula: check the arguments, mask, leave the input type.
+"""Steps common to all losses: checking the arguments, masking, and choosing the computing type.
 
 Masking comes before any arithmetic that could turn garbage into NaN: a difference is linear, so
 one `where` behind it keeps NaN and infinity out of the value *and* of the gradient.

@@ -1,4 +1,4 @@
-"""MiDaS: errors of disparity that are blind to scale *and* shift.
+"""MiDaS losses: errors of disparity that ignore scale *and* shift.
 
 Source: Ranftl et al. 2022 (https://arxiv.org/abs/1907.01341).
 
@@ -31,7 +31,7 @@ def align_scale_shift(
     Args:
       predictions: [..., h, w] disparity (any space).
       targets: same shape and space.
-      where: boolean, broadcasts to `predictions`; what is False may hold anything.
+      where: boolean, broadcasts to `predictions`; pixels where it is False may hold any value.
       axis: the axes of one image.
 
     Returns:
@@ -68,7 +68,7 @@ def ssi_loss(
     Args:
       predictions: [..., h, w] disparity (any space).
       targets: same shape and space.
-      where: boolean, broadcasts to `predictions`; what is False may hold anything.
+      where: boolean, broadcasts to `predictions`; pixels where it is False may hold any value.
       axis: the axes of one image.
 
     Returns:
@@ -102,12 +102,13 @@ def ssi_trimmed(
     where: ArrayLike | None = None,
     axis: Axis = (-2, -1),
 ) -> Float[Array, "*batch"]:
-    """(1/(2 n)) sum of the 80 % smallest |prediction - target| of maps made alike, on disparity.
+    """(1/(2 n)) sum of the 80 % smallest |prediction - target| of normalised maps, on disparity.
 
-    Each map has its median taken off and is divided by its mean absolute deviation from it (at
-    least 1e-6); the floor(0.8 n) smallest absolute differences count. Median and trimming are per
-    image over its valid pixels, as in the paper (the authors' gist pools the trimming over the
-    batch and lets masked zeros into the median); the median is the lower of two middle values.
+    Each map is normalised by subtracting its median and dividing by its mean absolute deviation
+    from it (at least 1e-6); the floor(0.8 n) smallest absolute differences count. Median and
+    trimming are per image over its valid pixels, as in the paper (the authors' gist pools the
+    trimming over the batch and lets masked zeros into the median); the median is the lower of two
+    middle values.
 
     Source: Ranftl et al. 2022 (https://arxiv.org/abs/1907.01341); the gist is
     https://gist.github.com/ranftlr/45f4c7ddeb1bbb88d606bc600cab6c8d.
@@ -115,7 +116,7 @@ def ssi_trimmed(
     Args:
       predictions: [..., h, w] disparity (any space).
       targets: same shape and space.
-      where: boolean, broadcasts to `predictions`; what is False may hold anything.
+      where: boolean, broadcasts to `predictions`; pixels where it is False may hold any value.
       axis: the axes of one image.
 
     Returns:

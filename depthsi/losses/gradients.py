@@ -33,7 +33,7 @@ def gradient_matching(
     Args:
       predictions: [..., h, w] in any space.
       targets: same shape and space.
-      where: boolean, broadcasts to `predictions`; what is False may hold anything.
+      where: boolean, broadcasts to `predictions`; pixels where it is False may hold any value.
       axis: the two axes of one image.
       scales: number of scales; steps of 1, 2, 4, 8 pixels by default, as published.
 
@@ -79,7 +79,7 @@ def eigen_fergus_2015(
     Args:
       predictions: [..., h, w] in log metres.
       targets: same shape, log metres.
-      where: boolean, broadcasts to `predictions`; what is False may hold anything.
+      where: boolean, broadcasts to `predictions`; pixels where it is False may hold any value.
       axis: the two axes of one image.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Count, mean and centred square sum of the log residual: all a scale-invariant loss needs.
+"""Count, mean and centred sum of squares of the log residual, which scale-invariant losses need.
 
 They merge exactly (Chan, Golub and LeVeque, https://doi.org/10.1007/978-3-642-51461-6_3), so that
 tiles of an image, a stream of them, or rows spread over devices give the loss and the gradient of
@@ -121,7 +121,7 @@ def residual_moments(
     Args:
       predictions: [..., h, w] in log metres (any space in which a difference means something).
       targets: same shape and space.
-      where: boolean, broadcasts to `predictions`; what is False may hold anything.
+      where: boolean, broadcasts to `predictions`; pixels where it is False may hold any value.
       axis: the axes of one image; None takes all, one set of moments for the whole batch.
 
     Returns:

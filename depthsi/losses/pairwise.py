@@ -38,7 +38,7 @@ def scale_invariant_pairwise(
     Args:
       predictions: [..., h, w] in log metres.
       targets: same shape, log metres.
-      where: boolean, broadcasts to `predictions`; what is False may hold anything.
+      where: boolean, broadcasts to `predictions`; pixels where it is False may hold any value.
       axis: the axes of one image.
 
     Returns:
@@ -77,7 +77,7 @@ def pairwise_loss(
     Args:
       predictions: [..., h, w], usually log metres.
       targets: same shape and space.
-      where: boolean, broadcasts to `predictions`; what is False may hold anything.
+      where: boolean, broadcasts to `predictions`; pixels where it is False may hold any value.
       axis: the axes of one image.
       penalty: "square" x^2; "abs" |x|, over all pairs by sorting in n log n; "huber" x^2/2 up to
         `delta` and delta (|x| - delta/2) beyond; or a function of the differences, elementwise

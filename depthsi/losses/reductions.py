@@ -1,4 +1,4 @@
-"""From one value per image to the number that is minimised: three reductions, always by name."""
+"""Reduces one value per image to the number that is minimised, in one of three named ways."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Other losses of the literature on depth: si_mse, berHu and ordinal ranking."""
+"""Related losses from the literature on depth: si_mse, berHu and ordinal ranking."""
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ def si_mse(
 ) -> Float[Array, "*batch"]:
     """(1/k)|x|^2 - (1/k^2)(sum x)^2, x = predictions - targets in *linear* space.
 
-    Eq. 3 of Eigen et al. without the logarithm, hence blind to an added constant and not to a
+    Eq. 3 of Eigen et al. without the logarithm, so it ignores an added constant but not a
     scale. The authors' released code calls TensorFlow's mean_pairwise_squared_error instead,
     2k/(k - 1) times this.
 
@@ -31,7 +31,7 @@ def si_mse(
     Args:
       predictions: [..., h, w] intensities or metres.
       targets: same shape and unit.
-      where: boolean, broadcasts to `predictions`; what is False may hold anything.
+      where: boolean, broadcasts to `predictions`; pixels where it is False may hold any value.
       axis: the axes of one image; (-3, -2, -1) for [..., h, w, channels], where the paper's k
         counts every channel of every pixel.
 
@@ -71,12 +71,12 @@ def berhu(
     Args:
       predictions: [..., h, w] in metres.
       targets: same shape, metres.
-      where: boolean, broadcasts to `predictions`; what is False may hold anything.
+      where: boolean, broadcasts to `predictions`; pixels where it is False may hold any value.
       axis: the axes of one image.
       threshold: c in metres, a number or one per image [...]; None takes a fifth of the largest |x|
         among the valid pixels, as a constant for the gradient.
-      pooling: where that largest |x| is looked for: "image" in each image, "batch" in the whole
-        batch, as published. Without effect if `threshold` is given.
+      pooling: where the largest |x| is taken: "image" in each image, or "batch" in the whole batch,
+        as published. It has no effect if `threshold` is given.
 
     Returns:
       [...] in metres, one value per image whatever the pooling; 0 for an image without a valid
@@ -172,7 +172,7 @@ def ranking_loss(
       key: random key the pairs are drawn with, uniformly with replacement among valid pixels.
       pairs: number of pairs per image; the paper has 800 on NYU.
       tolerance: two points count as equally far when their depths differ by less than this share.
-      where: boolean, broadcasts to `predictions`; what is False may hold anything.
+      where: boolean, broadcasts to `predictions`; pixels where it is False may hold any value.
       axis: the axes of one image.
 
     Returns:

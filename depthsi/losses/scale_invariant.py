@@ -14,7 +14,7 @@ published version has them all: arXiv v1 prints Eq. 2 with 1/n^2, which is 2V, a
 proceedings print Eq. 1 with 1/(2n), which is V/2.
 
 A pixel's gradient of Eq. 4 is (2/n)(d_i - lam mean(d)). For lam = 1 it sums to zero over the
-image: nothing pulls on the scale.
+image, so the loss does not change the scale.
 """
 
 import jax.numpy as jnp
@@ -44,7 +44,7 @@ def optimal_log_scale(
     Args:
       predictions: [..., h, w] in log metres.
       targets: same shape, log metres.
-      where: boolean, broadcasts to `predictions`; what is False may hold anything.
+      where: boolean, broadcasts to `predictions`; pixels where it is False may hold any value.
       axis: the axes of one image.
 
     Returns:
@@ -79,7 +79,7 @@ def scale_invariant_alpha(
     Args:
       predictions: [..., h, w] in log metres.
       targets: same shape, log metres.
-      where: boolean, broadcasts to `predictions`; what is False may hold anything.
+      where: boolean, broadcasts to `predictions`; pixels where it is False may hold any value.
       axis: the axes of one image.
 
     Returns:
@@ -111,14 +111,14 @@ def scale_invariant_closed(
 ) -> Float[Array, "*batch"]:
     """Eq. 3 as written: mean(d^2) - mean(d)^2.
 
-    Loses its digits, and can come out negative, when the predictions are off by a common factor:
-    in float32, an offset of 10 with a spread of 0.001 leaves none. Here for study; train with
-    `scale_invariant_loss`. Source: Eigen et al. 2014, Eq. 3 (https://arxiv.org/abs/1406.2283).
+    It loses precision, and can become negative, if predictions are off by a common factor: in
+    float32, an offset of 10 with a spread of 0.001 leaves no correct digits. It is provided for
+    study; train with `scale_invariant_loss`. Source: Eigen et al. 2014, Eq. 3 (https://arxiv.org/abs/1406.2283).
 
     Args:
       predictions: [..., h, w] in log metres.
       targets: same shape, log metres.
-      where: boolean, broadcasts to `predictions`; what is False may hold anything.
+      where: boolean, broadcasts to `predictions`; pixels where it is False may hold any value.
       axis: the axes of one image.
 
     Returns:
@@ -145,7 +145,7 @@ def scale_invariant_centred(
     where: ArrayLike | None = None,
     axis: Axis = (-2, -1),
 ) -> Float[Array, "*batch"]:
-    """Eq. 1-3 as the centred variance: never negative, keeps its digits under any offset.
+    """Eq. 1-3 as the centred variance: never negative, and precise for any offset.
 
     Source: Eigen et al. 2014, Eq. 1-3 (https://arxiv.org/abs/1406.2283), summed as Chan, Golub and
     LeVeque advise (https://doi.org/10.1080/00031305.1983.10483115).
@@ -153,7 +153,7 @@ def scale_invariant_centred(
     Args:
       predictions: [..., h, w] in log metres.
       targets: same shape, log metres.
-      where: boolean, broadcasts to `predictions`; what is False may hold anything.
+      where: boolean, broadcasts to `predictions`; pixels where it is False may hold any value.
       axis: the axes of one image.
 
     Returns:
@@ -191,7 +191,7 @@ def scale_invariant_loss(
     Args:
       predictions: [..., h, w] in log metres.
       targets: same shape, log metres.
-      where: boolean, broadcasts to `predictions`; what is False may hold anything.
+      where: boolean, broadcasts to `predictions`; pixels where it is False may hold any value.
       axis: the axes of one image.
       lam: 0 is the mean square log error, 1 fully scale-invariant, the paper's is 0.5; a number
         or one per image [...].
@@ -200,7 +200,7 @@ def scale_invariant_loss(
 
     Returns:
       [...] one loss per image in (log metres)^2, float32 (float64 for float64 inputs), 0 for an
-      image without a valid pixel. `reduce_images` makes one number of it.
+      image without a valid pixel. `reduce_images` reduces it to one number.
 
     Raises:
       TypeError: an input is not floating point, or `where` is not boolean.

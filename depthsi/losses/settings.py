@@ -1,6 +1,6 @@
-"""The losses a run can be trained with: one class of settings for each.
+"""Settings of the losses that a run can be trained with, one class per loss.
 
-The comments below the fields are the help of the command line. Nothing here imports an array
+The docstrings below the fields are the help of the command line. Nothing here imports an array
 library.
 """
 
@@ -15,12 +15,13 @@ Space = Literal["log", "linear", "disparity"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Loss:
-    """What the settings of every loss have in common."""
+    """Settings that all losses share."""
 
     reduction: Literal["image", "pixel", "authors"] = "image"
-    """Images weigh the same, by their valid pixels n, or by n^2 as in the authors' code."""
+    """Weights of the images in a batch. image: all equal; pixel: the number of valid pixels n;
+    authors: n^2, as in the authors' code."""
     multiplier: float = 1.0
-    """Constant factor; 1 / log_std^2 gives the units the authors' learning rates are meant for."""
+    """Constant factor; 1 / log_std^2 gives the units that the authors' learning rates assume."""
 
     def __post_init__(self) -> None:
         if not self.multiplier > 0:
@@ -29,16 +30,16 @@ class _Loss:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ScaleInvariantConfig(_Loss):
-    """Eq. 4 of the paper."""
+    """The scale-invariant error, Eq. 4 of the paper."""
 
     kind: Literal["scale_invariant"] = "scale_invariant"
-    """scale_invariant, silog, berhu, si_mse, ssi, eigen_fergus_2015, pairwise, ranking, sum or
-    custom; each kind has settings of its own."""
+    """Loss: scale_invariant, silog, berhu, si_mse, ssi, eigen_fergus_2015, pairwise, ranking, sum
+    or custom; each kind has its own settings."""
     lam: float = 0.5
-    """lambda: 0 is plain L2 in log space, 1 does not see the scale at all."""
+    """lambda: 0 is the plain squared error of log depth, 1 ignores the scale entirely."""
     space: Literal["log", "linear"] = "log"
-    """log: of log depth, as in the paper; linear: of metres, with lam 1 the reconstruction loss of
-    Domain Separation Networks, which does not see an added constant."""
+    """log: the error of log depth, as in the paper. linear: the error of metres; with lam 1, it is
+    the reconstruction loss of Domain Separation Networks, which ignores an added constant."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -48,14 +49,14 @@ class ScaleInvariantConfig(_Loss):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SilogConfig(_Loss):
-    """The scaled root of the scale-invariant error that later networks are trained with."""
+    """The scaled square root of the scale-invariant error, used by many later networks."""
 
     kind: Literal["silog"] = "silog"
-    """scale_invariant, silog, berhu, si_mse, ssi, eigen_fergus_2015, pairwise, ranking, sum or
-    custom; each kind has settings of its own."""
+    """Loss: scale_invariant, silog, berhu, si_mse, ssi, eigen_fergus_2015, pairwise, ranking, sum
+    or custom; each kind has its own settings."""
     variant: Literal["bts", "adabins", "depth_anything"] = "bts"
-    """Whose formula: BTS (factor 10, lambda 0.85), AdaBins (the same with the unbiased variance) or
-    Depth Anything V2 (no factor, lambda 0.5)."""
+    """Formula: bts (factor 10, lambda 0.85), adabins (the same with the unbiased variance) or
+    depth_anything (Depth Anything V2: no factor, lambda 0.5)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,13 +64,13 @@ class BerhuConfig(_Loss):
     """Reverse Huber error (Laina et al. 2016)."""
 
     kind: Literal["berhu"] = "berhu"
-    """scale_invariant, silog, berhu, si_mse, ssi, eigen_fergus_2015, pairwise, ranking, sum or
-    custom; each kind has settings of its own."""
+    """Loss: scale_invariant, silog, berhu, si_mse, ssi, eigen_fergus_2015, pairwise, ranking, sum
+    or custom; each kind has its own settings."""
     space: Space = "linear"
     """Space of the error: metres (linear) as published, log metres, or disparity (1 / metres)."""
     threshold: float = 0.0
-    """Where the square begins, in the unit of the space; 0: a fifth of each image's greatest
-    error."""
+    """Error above which the loss is quadratic, in the unit of the space; 0 takes a fifth of each
+    image's largest error."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -78,11 +79,11 @@ class BerhuConfig(_Loss):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SiMseConfig(_Loss):
-    """Variance of the error: blind to an added constant (Domain Separation Networks)."""
+    """Variance of the error, which ignores an added constant (Domain Separation Networks)."""
 
     kind: Literal["si_mse"] = "si_mse"
-    """scale_invariant, silog, berhu, si_mse, ssi, eigen_fergus_2015, pairwise, ranking, sum or
-    custom; each kind has settings of its own."""
+    """Loss: scale_invariant, silog, berhu, si_mse, ssi, eigen_fergus_2015, pairwise, ranking, sum
+    or custom; each kind has its own settings."""
     space: Space = "linear"
     """Space of the error: metres (linear) as published, log metres, or disparity (1 / metres)."""
 
@@ -91,19 +92,19 @@ class SiMseConfig(_Loss):
 class SsiConfig(_Loss):
     """Error after the best scale and shift, with gradient matching (MiDaS, Ranftl et al. 2022).
 
-    It sees neither scale nor shift: what it trains predicts no metres.
+    It ignores scale and shift, so networks trained with it do not predict metres.
     """
 
     kind: Literal["ssi"] = "ssi"
-    """scale_invariant, silog, berhu, si_mse, ssi, eigen_fergus_2015, pairwise, ranking, sum or
-    custom; each kind has settings of its own."""
+    """Loss: scale_invariant, silog, berhu, si_mse, ssi, eigen_fergus_2015, pairwise, ranking, sum
+    or custom; each kind has its own settings."""
     space: Space = "disparity"
     """Space of the error: disparity (1 / metres) as published, log metres, or metres (linear)."""
     trimmed: bool = False
-    """Absolute errors without the greatest fifth, after median and mean absolute deviation are
-    taken off, in place of squared errors after least squares."""
+    """Align by median and mean absolute deviation and average the absolute errors without the
+    largest fifth, instead of aligning by least squares and averaging squared errors."""
     gradient_weight: float = 0.5
-    """Weight of the gradient matching term, at four scales; 0 leaves it out."""
+    """Weight of the gradient matching term, at four scales; 0 omits it."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -112,33 +113,35 @@ class SsiConfig(_Loss):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EigenFergus2015Config(_Loss):
-    """Eq. 4 with first differences of the error added (Eigen & Fergus 2015)."""
+    """Eq. 4 plus first differences of the error (Eigen & Fergus 2015)."""
 
     kind: Literal["eigen_fergus_2015"] = "eigen_fergus_2015"
-    """scale_invariant, silog, berhu, si_mse, ssi, eigen_fergus_2015, pairwise, ranking, sum or
-    custom; each kind has settings of its own."""
+    """Loss: scale_invariant, silog, berhu, si_mse, ssi, eigen_fergus_2015, pairwise, ranking, sum
+    or custom; each kind has its own settings."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PairwiseConfig(_Loss):
-    """Mean penalty of the difference of two errors, over random pairs of pixels, in log space."""
+    """Mean penalty on the difference of two log errors, over random pairs of pixels."""
 
     kind: Literal["pairwise"] = "pairwise"
-    """scale_invariant, silog, berhu, si_mse, ssi, eigen_fergus_2015, pairwise, ranking, sum or
-    custom; each kind has settings of its own."""
+    """Loss: scale_invariant, silog, berhu, si_mse, ssi, eigen_fergus_2015, pairwise, ranking, sum
+    or custom; each kind has its own settings."""
     penalty: Literal["abs", "huber"] = "abs"
-    """Absolute differences, or Huber's: squares up to delta, absolute beyond. (Squares are Eq. 2,
-    which --loss.kind scale_invariant --loss.lam 1 computes over all pairs.)"""
+    """abs: absolute differences; huber: squares up to delta and absolute values beyond. (Squares
+    give Eq. 2, which --loss.kind scale_invariant --loss.lam 1 computes over all pairs.)"""
     delta: float = 0.1
-    """Where Huber's penalty becomes linear, in log metres."""
+    """Difference at which the Huber penalty becomes linear, in log metres."""
     pairs: int = 4096
-    """Random pairs of each image; 0: all pairs, with the penalty abs only, by sorting."""
+    """Random pairs per image; 0 uses all pairs, by sorting, which only works with penalty abs."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_at_least("loss", self, pairs=0)
         if self.pairs == 0 and self.penalty != "abs":
-            raise DepthsiError("loss.pairs is 0, all pairs, which only loss.penalty abs can do.")
+            raise DepthsiError(
+                "loss.pairs is 0 (all pairs), which only works with loss.penalty abs."
+            )
         if not self.delta > 0:
             raise DepthsiError(f"loss.delta is {self.delta}; it must be positive.")
 
@@ -147,16 +150,16 @@ class PairwiseConfig(_Loss):
 class RankingConfig(_Loss):
     """Which of two points is nearer, over random pairs of pixels (Chen et al. 2016).
 
-    It sees nothing but the order: what it trains predicts no metres.
+    It only uses the order, so networks trained with it do not predict metres.
     """
 
     kind: Literal["ranking"] = "ranking"
-    """scale_invariant, silog, berhu, si_mse, ssi, eigen_fergus_2015, pairwise, ranking, sum or
-    custom; each kind has settings of its own."""
+    """Loss: scale_invariant, silog, berhu, si_mse, ssi, eigen_fergus_2015, pairwise, ranking, sum
+    or custom; each kind has its own settings."""
     pairs: int = 800
-    """Random pairs of each image."""
+    """Random pairs per image."""
     tolerance: float = 0.02
-    """Two points are equally far if their depths differ by less than this share."""
+    """Relative difference in depth below which two points count as equally far."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -165,11 +168,11 @@ class RankingConfig(_Loss):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SumConfig(_Loss):
-    """A weighted sum of other losses, each with its defaults; a weight of 0 leaves one out."""
+    """A weighted sum of other losses, each with its default settings; a weight of 0 omits one."""
 
     kind: Literal["sum"] = "sum"
-    """scale_invariant, silog, berhu, si_mse, ssi, eigen_fergus_2015, pairwise, ranking, sum or
-    custom; each kind has settings of its own."""
+    """Loss: scale_invariant, silog, berhu, si_mse, ssi, eigen_fergus_2015, pairwise, ranking, sum
+    or custom; each kind has its own settings."""
     scale_invariant: float = 1.0
     """Weight of Eq. 4, with lambda 0.5."""
     gradient_matching: float = 0.5
@@ -196,7 +199,7 @@ class SumConfig(_Loss):
             if not (math.isfinite(weight) and weight >= 0):
                 raise DepthsiError(f"loss.{name} is {weight}; a weight must be at least 0.")
         if not any(weights.values()):
-            raise DepthsiError("All weights of --loss.kind sum are 0: give one of them.")
+            raise DepthsiError("All weights of --loss.kind sum are 0: set at least one of them.")
 
     def weights(self) -> dict[str, float]:
         """The weight of each term by its name."""
@@ -207,13 +210,13 @@ class SumConfig(_Loss):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CustomConfig(_Loss):
-    """A function of one's own, given to `depthsi.train` as `loss`."""
+    """Your own function, passed to `depthsi.train` as `loss`."""
 
     kind: Literal["custom"] = "custom"
-    """scale_invariant, silog, berhu, si_mse, ssi, eigen_fergus_2015, pairwise, ranking, sum or
-    custom; each kind has settings of its own."""
+    """Loss: scale_invariant, silog, berhu, si_mse, ssi, eigen_fergus_2015, pairwise, ranking, sum
+    or custom; each kind has its own settings."""
     name: str = ""
-    """Name of the function, for the record."""
+    """Name of the function; only recorded."""
 
 
 LossConfig = (

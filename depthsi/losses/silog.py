@@ -1,9 +1,9 @@
 """SILog as later depth networks use it: the root of Eq. 4, with each source's own constants.
 
-d = predictions - targets in natural logarithms of metres, V its variance. The sources take metres
-and the logarithm inside; give them log metres here and keep zeros out with `where`. All but the
-KITTI metric pool the valid pixels of the whole batch into one number; that is `pooling="batch"`
-here, and the default is one value per image, from its own pixels.
+d = predictions - targets in natural logarithms of metres, and V is its variance. The sources take
+metres and compute the logarithm; the functions here take log metres, and `where` must exclude
+zeros. All sources but the KITTI metric pool the valid pixels of the whole batch into one number,
+which is `pooling="batch"` here; the default is one value per image, from its own pixels.
 
 At a perfect prediction the root has no derivative; here its gradient there is 0.
 """
@@ -34,9 +34,9 @@ def silog_bts(
     Args:
       predictions: [..., h, w] in log metres.
       targets: same shape, log metres.
-      where: boolean, broadcasts to `predictions`; what is False may hold anything. The source
-        keeps targets above 0.1 m (NYU) or 1 m (KITTI).
-      axis: the axes of one image; not looked at when the batch is pooled.
+      where: boolean, broadcasts to `predictions`; pixels where it is False may hold any value. The
+        source keeps targets above 0.1 m (NYU) or 1 m (KITTI).
+      axis: the axes of one image; ignored when the batch is pooled.
       pooling: "image" takes the means over the valid pixels of each image, "batch" over those of
         the whole batch, as the source's code does.
 
@@ -80,8 +80,8 @@ def silog_adabins(
     Args:
       predictions: [..., h, w] in log metres.
       targets: same shape, log metres.
-      where: boolean, broadcasts to `predictions`; what is False may hold anything.
-      axis: the axes of one image; not looked at when the batch is pooled.
+      where: boolean, broadcasts to `predictions`; pixels where it is False may hold any value.
+      axis: the axes of one image; ignored when the batch is pooled.
       pooling: "image" takes mean and variance over the valid pixels of each image, "batch" over
         those of the whole batch, as the source's code does.
 
@@ -121,8 +121,8 @@ def silog_depth_anything(
     Args:
       predictions: [..., h, w] in log metres.
       targets: same shape, log metres.
-      where: boolean, broadcasts to `predictions`; what is False may hold anything.
-      axis: the axes of one image; not looked at when the batch is pooled.
+      where: boolean, broadcasts to `predictions`; pixels where it is False may hold any value.
+      axis: the axes of one image; ignored when the batch is pooled.
       pooling: "image" takes the means over the valid pixels of each image, "batch" over those of
         the whole batch, as the source's code does.
 
@@ -161,7 +161,7 @@ def silog_kitti(
     Args:
       predictions: [..., h, w] in log metres.
       targets: same shape, log metres.
-      where: boolean, broadcasts to `predictions`; what is False may hold anything.
+      where: boolean, broadcasts to `predictions`; pixels where it is False may hold any value.
       axis: the axes of one image.
 
     Returns:

@@ -17,14 +17,15 @@ def in_space(loss: Callable[..., Array], space: Space) -> Callable[..., Array]:
 
     Args:
       loss: `f(predictions, targets, *, where, ...)`.
-      space: of what it sees: "log" metres, metres ("linear"), or "disparity", 1 / metres.
+      space: the space that `loss` expects: "log" (log metres), "linear" (metres), or "disparity"
+        (1 / metres).
 
     Returns:
-      `f(predictions, targets, *, where=None, ...)` of log metres, with the values of `loss`; what
-      stands under `where == False` is never exponentiated.
+      `f(predictions, targets, *, where=None, ...)` of log metres, with the values of `loss`; pixels
+      where `where` is False are never exponentiated.
 
     Raises:
-      ValueError: another space.
+      ValueError: unknown space.
 
     Example:
       >>> import jax.numpy as jnp

@@ -1,9 +1,9 @@
-"""What a prediction is scored with: numbers per image, their sums, and how well edges are met.
+"""Depth metrics per image, mergeable sums of them, and metrics of depth edges.
 
-`depth_metrics` gives the numbers of each image, `DepthMetrics` sums that merge over batches,
-devices and processes, `ImageScores` keeps every image's numbers on the host, and
-`boundary_metrics` looks at depth discontinuities. Definitions: `depthsi.metrics.terms` and
-`depthsi.metrics.boundaries`. The names below are loaded when they are first used.
+`depth_metrics` computes the metrics of each image, `DepthMetrics` has sums that merge over batches,
+devices and processes, `ImageScores` stores every image's metrics on the host, and
+`boundary_metrics` scores depth discontinuities. For definitions see `depthsi.metrics.terms` and
+`depthsi.metrics.boundaries`. The names below are loaded on first use.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Bringing predicted maps to the true scale, image by image."""
+"""Aligns predicted maps with the ground truth, image by image."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -13,18 +13,19 @@ def align(
     where: Bool[Array, "b h w"],
     alignment: str,
 ) -> Float[Array, "b h w"]:
-    """Each predicted map brought to its true one by one factor, or a factor and an offset.
+    """Aligns each predicted map with its ground truth by a factor, or by a factor and an offset.
 
-    "disparity" is for relative inverse depth, in any unit: least squares against 1 / truth, then
-    the inverse, as MiDaS is evaluated (Ranftl et al. 2022, https://arxiv.org/abs/1907.01341). What
-    it brings to 0 or less lies infinitely far away, so that a clamp makes it the largest depth.
+    "disparity" is for relative inverse depth, in any unit: it fits a factor and an offset to 1 /
+    truth by least squares and inverts the result, as MiDaS is evaluated (Ranftl et al. 2022,
+    https://arxiv.org/abs/1907.01341). Values that become 0 or less are infinitely far away, so a
+    clamp makes them the largest depth.
 
     Args:
       predictions: (b, h, w) predicted depth in metres; for "scale_shift" and "disparity" in any
         unit, of any sign.
       targets: (b, h, w) true depth in metres.
-      where: (b, h, w), the pixels that decide; those without a prediction do not: one that is
-        finite, and positive if its unit is metres.
+      where: (b, h, w) mask of the pixels to use for the fit; pixels without a prediction (finite,
+        and positive if the unit is metres) are ignored.
       alignment: see `depthsi.metrics.protocols.ALIGNMENTS`.
 
     Returns:

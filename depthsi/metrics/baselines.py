@@ -1,4 +1,4 @@
-"""What a predictor predicts that has seen the training depths and no image."""
+"""Baseline predictors that use the training depths but no image."""
 
 from collections.abc import Iterable
 
@@ -11,12 +11,12 @@ Batches = Iterable[tuple[np.ndarray, np.ndarray]]  # batches: uint8 (B, H, W, 3)
 
 
 def mean_depth(batches: Batches) -> Float[np.ndarray, "H W"]:
-    """exp of the mean log depth at each pixel over a (training) set, metres.
+    """The mean predictor: exp of the mean log depth at each pixel over a training set, in metres.
 
-    A pixel where no picture has depth gets the mean over all pixels.
+    A pixel where no image has depth gets the mean over all pixels.
 
     Args:
-      batches: pictures and their depth, (b, H, W) metres; 0, negative, NaN or inf = missing.
+      batches: images and their depth, (b, H, W) metres; 0, negative, NaN or inf = missing.
 
     Example:
       >>> import numpy as np
@@ -35,10 +35,10 @@ def mean_depth(batches: Batches) -> Float[np.ndarray, "H W"]:
 
 
 def constant_depth(mean: Float[np.ndarray, "H W"]) -> Float[np.ndarray, "H W"]:
-    """The mean predictor without its layout: the mean of the log of `mean_depth`, everywhere.
+    """A constant map with the mean log depth of the mean predictor.
 
     Args:
-      mean: (H, W) metres, of `mean_depth`.
+      mean: (H, W) metres, from `mean_depth`.
 
     Example:
       >>> import numpy as np

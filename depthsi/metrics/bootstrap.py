@@ -1,4 +1,4 @@
-"""How far the numbers of a set would move if other images of the same kind had been in it."""
+"""Bootstrap intervals of metrics over the images of a set."""
 
 import numpy as np
 
@@ -17,24 +17,24 @@ def bootstrap_intervals(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Interval]:
-    """Percentile bootstrap intervals of every number, over images.
+    """Percentile bootstrap intervals of every metric, over images.
 
-    Images with a valid pixel are drawn with replacement, as many as there are; a pooled number is
-    pooled anew from the drawn images' sums. Images of one scene resemble each other more than this
-    assumes, so the intervals are narrow rather than wide.
+    Each resample draws as many images with a valid pixel as there are, with replacement; pooled
+    metrics are pooled anew from the sums of the drawn images. Images of the same scene are more
+    similar than this assumes, so the intervals are rather too narrow than too wide.
 
     Source: Efron & Tibshirani 1993, chapter 13 (https://doi.org/10.1201/9780429246593).
 
     Args:
-      scores: of the images.
-      aggregation: "image" averages the numbers of the images, "pixel" pools all valid pixels, as in
+      scores: scores of the images.
+      aggregation: "image" averages the metrics of the images, "pixel" pools all valid pixels, as in
         `ImageScores.compute`.
-      level: share of the resampled numbers inside the interval, in (0, 1).
-      resamples: number of them.
-      seed: of the draws; the same seed gives the same draws for sets of the same size.
+      level: share of the resampled values inside the interval, in (0, 1).
+      resamples: number of resamples.
+      seed: random seed; the same seed gives the same resamples for sets of the same size.
 
     Returns:
-      For each number its lower and upper end, in the number's unit; NaN for a number that no image
+      The lower and upper end of each metric, in the metric's unit; NaN for a metric that no image
       has.
 
     Raises:

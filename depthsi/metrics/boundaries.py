@@ -1,4 +1,4 @@
-"""Whether depth jumps where it should: edges of the predicted map against edges of the true one.
+"""Metrics of depth edges: compares edges of the predicted map with edges of the true one.
 
 After the depth boundary errors of iBims-1 (Koch et al. 2018, https://arxiv.org/abs/1805.01328),
 which compares annotated edges with those a Canny detector finds in the prediction. Few data sets
@@ -18,8 +18,8 @@ With distances in pixels of the compared maps:
   dbe_com     mean distance, at most `REACH`, from the edge pixels of either map to the other map's;
               `REACH` if no predicted one is near
 
-The numbers depend on the size of the maps and on this detector: compare them only with numbers from
-here. They need dense truth; an image without a true edge has none.
+These metrics depend on the size of the maps and on this detector, so only compare values computed
+by this module. They need dense ground truth; images without a true edge have no value.
 """
 
 import math
@@ -42,14 +42,15 @@ MARGIN = 2  # pixels: nearer to a missing one a slope is not trusted
 def boundary_metrics(
     predictions: ArrayLike, targets: ArrayLike, *, where: ArrayLike | None = None
 ) -> dict[str, float]:
-    """How well the predicted edges of one image meet the true ones.
+    """How well the predicted depth edges of one image agree with the true ones.
 
-    After Koch et al. 2018 (https://arxiv.org/abs/1805.01328); differences in the module's text.
+    After Koch et al. 2018 (https://arxiv.org/abs/1805.01328); the module's docstring lists the
+    differences.
 
     Args:
       predictions: (h, w) predicted depth in metres, any floating type.
       targets: (h, w) true depth in metres, any floating type; 0, negative, NaN or inf = missing.
-      where: bool, broadcasts to `predictions`, False = no edge is looked for here.
+      where: bool, broadcasts to `predictions`, False = ignore this pixel.
 
     Returns:
       A dict with the keys of `BOUNDARY_METRICS`: a share and two distances in pixels; NaN

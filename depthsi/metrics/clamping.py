@@ -1,4 +1,4 @@
-"""Which depths a protocol allows a prediction to have."""
+"""Clamps predictions to the depths that a protocol allows."""
 
 from typing import Any
 
@@ -7,14 +7,15 @@ from depthsi.valid import valid_depth
 
 
 def clamped(depth: Any, protocol: Protocol, numpy: Any) -> Any:
-    """Predictions inside the limits of the protocol, those that were none included.
+    """Clamps predictions, including invalid ones, to the limits of the protocol.
 
-    As the evaluators of BTS, monodepth, monodepth2 and DenseDepth do it, 0, negative and infinite
-    predictions become the limit on their side. NaN stays NaN unless the protocol says otherwise.
+    As in the evaluation code of BTS, monodepth, monodepth2 and DenseDepth, 0, negative and infinite
+    predictions are set to the limit on their side. NaN stays NaN unless the protocol says
+    otherwise.
 
     Args:
       depth: metres, of any shape.
-      protocol: its `clamp` and `invalid` count.
+      protocol: protocol whose `clamp` and `invalid` apply.
       numpy: the module to compute with, `jax.numpy` or `numpy`.
 
     Example:
@@ -36,11 +37,11 @@ def clamped(depth: Any, protocol: Protocol, numpy: Any) -> Any:
 
 
 def clamped_first(depth: Any, protocol: Protocol, numpy: Any) -> Any:
-    """What `clamped` gives if the protocol clamps before it resizes, else `depth` unchanged.
+    """The result of `clamped` if the protocol clamps before it resizes, else `depth` unchanged.
 
     Args:
       depth: metres, not yet resized.
-      protocol: whose limits count.
+      protocol: protocol whose limits apply.
       numpy: the module to compute with, `jax.numpy` or `numpy`.
 
     Example:

@@ -1,7 +1,7 @@
-"""Predictions over a split under a protocol: the scores of every image.
+"""Compares predictions with the ground truth of a split under a protocol.
 
-Everything is compared at the resolution of the truth, in the part of the protocol's crop that the
-predictions cover, on true depths within the caps.
+Maps are compared at the resolution of the ground truth, in the part of the protocol's crop that the
+predictions cover, and for true depths within the caps.
 """
 
 import functools
@@ -62,12 +62,12 @@ def upsample_cells(cells: Num[Array, "b h w"], resize: str = "nearest") -> Num[A
 def comparable(
     predictions: Float[Array, "b h w"], targets: Float[Array, "b h w"], protocol: Protocol
 ) -> tuple[Float[Array, "b h w"], Bool[Array, "b h w"]]:
-    """Predictions aligned and clamped, and the pixels that count.
+    """Aligned and clamped predictions, and the pixels that count.
 
     Args:
       predictions: (b, h, w) predicted depth in metres.
       targets: (b, h, w) true depth in metres; 0, negative, NaN or inf = missing.
-      protocol: its crop and resizing have been seen to.
+      protocol: the protocol; its crop and resizing must already be applied.
 
     Returns:
       (b, h, w) metres, where NaN stays NaN unless the protocol clamps it too; and bool (b, h, w).
@@ -96,12 +96,12 @@ def _aligned(
 def compare(
     predictions: Float[Array, "b h w"], targets: Float[Array, "b h w"], protocol: Protocol
 ) -> ImageTerms:
-    """The scores of maps of the same pixels, under all rules but crop and resizing.
+    """The scores of maps of the same pixels, under all rules except crop and resizing.
 
     Args:
       predictions: (b, h, w) predicted depth in metres.
       targets: (b, h, w) true depth in metres; 0, negative, NaN or inf = missing.
-      protocol: its crop and resizing have been seen to.
+      protocol: the protocol; its crop and resizing must already be applied.
 
     Returns:
       Arrays of shape (b,).
@@ -121,12 +121,12 @@ def compare(
 def compare_and_count(
     predictions: Float[Array, "b h w"], targets: Float[Array, "b h w"], protocol: Protocol
 ) -> tuple[ImageTerms, Int[Array, " b"]]:
-    """What `compare` gives, and how many predictions the clamp alone made usable.
+    """The result of `compare`, and the number of predictions that only clamping made usable.
 
     Args:
       predictions: (b, h, w) predicted depth in metres.
       targets: (b, h, w) true depth in metres; 0, negative, NaN or inf = missing.
-      protocol: its crop and resizing have been seen to.
+      protocol: the protocol; its crop and resizing must already be applied.
 
     Returns:
       Arrays of shape (b,): the terms, and the number of valid pixels whose prediction, aligned,
@@ -149,9 +149,10 @@ def score(batches: Iterable[Compared], protocol: Protocol, *, edges: bool = Fals
     """The scores of all images.
 
     Args:
-      batches: predictions and truth of the pixels to compare, (b, h, w) each, metres.
-      protocol: its crop and resizing have been seen to.
-      edges: compute `BOUNDARY_METRICS` too, on the host, of the aligned and clamped maps.
+      batches: predictions and ground truth of the pixels to compare, (b, h, w) each, metres.
+      protocol: the protocol; its crop and resizing must already be applied.
+      edges: whether to also compute `BOUNDARY_METRICS`, on the host, for the aligned and clamped
+        maps.
 
     Example:
       >>> import numpy as np
@@ -177,19 +178,19 @@ def score(batches: Iterable[Compared], protocol: Protocol, *, edges: bool = Fals
 def cell_batches(
     predict: Predictor, batches: Batches, sizes: Geometry, protocol: Protocol
 ) -> Iterator[Compared]:
-    """A network's predictions and the truth in the evaluated region of each picture.
+    """A network's predictions and the truth in the evaluated region of each image.
 
     Args:
-      predict: from uint8 pictures (b, H, W, 3) to metres (b, h, w), one per output cell.
-      batches: pictures and their depth, (b, H, W) metres.
-      sizes: of the network.
-      protocol: whose crop and resizing are applied.
+      predict: from uint8 images (b, H, W, 3) to metres (b, h, w), one per output cell.
+      batches: images and their depth, (b, H, W) metres.
+      sizes: geometry of the network.
+      protocol: protocol whose crop and resizing are applied.
 
     Yields:
-      Predictions and truth of the same pixels, metres.
+      Predictions and ground truth of the same pixels, metres.
 
     Raises:
-      DepthsiError: the crop and the network have no pixel in common, or pictures of another size.
+      DepthsiError: the crop and the network have no pixel in common, or an image has another size.
 
     Example:
       >>> import numpy as np
@@ -221,11 +222,11 @@ def _cells_in(
 def map_batches(
     depth_map: Float[np.ndarray, "H W"], batches: Batches, box: Crop
 ) -> Iterator[Compared]:
-    """The same map predicted for every picture, and the truth, in `box`.
+    """The same map predicted for every image, and the truth, in `box`.
 
     Args:
       depth_map: (H, W) metres.
-      batches: pictures and their depth, (b, H, W) metres.
+      batches: images and their depth, (b, H, W) metres.
       box: the pixels to compare.
 
     Yields:
@@ -253,17 +254,17 @@ def evaluate_predictor(
     protocol: Protocol,
     each: Callable[[ImageTerms], None] = lambda terms: None,
 ) -> DepthMetrics:
-    """The sums of a predictor over a split, for where the single images do not matter.
+    """The sums of a predictor over a split, for uses that do not need the single images.
 
     Args:
-      predict: from uint8 pictures (b, H, W, 3) to metres (b, h, w), one per output cell.
-      batches: pictures and their depth, (b, H, W) metres.
-      sizes: of the network.
-      protocol: what the comparison follows.
-      each: called with the terms of every batch, for what else is to be known of its images.
+      predict: from uint8 images (b, H, W, 3) to metres (b, h, w), one per output cell.
+      batches: images and their depth, (b, H, W) metres.
+      sizes: geometry of the network.
+      protocol: protocol of the comparison.
+      each: called with the terms of every batch, to collect further information on its images.
 
     Raises:
-      DepthsiError: the crop and the network have no pixel in common, or pictures of another size.
+      DepthsiError: the crop and the network have no pixel in common, or an image has another size.
 
     Example:
       >>> import numpy as np

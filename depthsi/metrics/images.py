@@ -1,4 +1,4 @@
-"""Every image's numbers, kept on the host: what tables, intervals and lists of images are from."""
+"""The metrics of every image on the host, from which tables and intervals are computed."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -19,11 +19,11 @@ class ImageScores:
 
     Attributes:
       pixels: number of valid pixels of each image.
-      unusable: of them, those whose prediction is not finite and positive.
-      clamped: of them, those whose prediction became so only by the limits of a protocol.
+      unusable: number of valid pixels whose prediction is not finite and positive.
+      clamped: number of valid pixels whose prediction only became so by a protocol's limits.
       means: as in `ImageTerms`, float64.
-      extras: numbers that are no means over pixels, such as `BOUNDARY_METRICS`; NaN in an image
-        that has none.
+      extras: metrics that are not means over pixels, such as `BOUNDARY_METRICS`; NaN for images
+        without a value.
 
     Example:
       >>> import jax.numpy as jnp
@@ -52,9 +52,9 @@ class ImageScores:
         """The images of all batches, in their order.
 
         Args:
-          batches: of `image_terms`, arrays of shape (b,) each.
-          extras: one more number per image, (N,) over all batches; NaN where an image has none.
-          clamped: the attribute, (b,) for each batch; None for 0.
+          batches: results of `image_terms`, arrays of shape (b,) each.
+          extras: further metrics per image, (N,) over all batches; NaN for images without a value.
+          clamped: the attribute of that name, (b,) for each batch; None for 0.
 
         Returns:
           The scores on the host, float64.
@@ -79,7 +79,7 @@ class ImageScores:
         return len(self.pixels)
 
     def per_image(self) -> dict[str, Float64[np.ndarray, " N"]]:
-        """The numbers of each image.
+        """The metrics of each image.
 
         Returns:
           Arrays (N,) with the keys of `METRICS` and of the extras; NaN where an image has no valid
@@ -89,11 +89,11 @@ class ImageScores:
         return {n: np.where(empty, np.nan, each) for n, each in numbers.items()} | self.extras
 
     def compute(self, aggregation: str = "image") -> dict[str, float]:
-        """The numbers of the set, as `DepthMetrics.compute`, and the means of the extras.
+        """The metrics of the set, as `DepthMetrics.compute`, and the means of the extras.
 
         Args:
-          aggregation: "image" averages the numbers of the images; "pixel" averages over all valid
-            pixels of the set before the root.
+          aggregation: "image" averages the metrics of the images; "pixel" averages over all valid
+            pixels of the set before taking roots.
 
         Returns:
           Python floats with the keys of `METRICS` and of the extras.
@@ -108,13 +108,13 @@ class ImageScores:
     def weighted(
         self, weights: Float64[np.ndarray, "R N"], aggregation: str
     ) -> dict[str, Float64[np.ndarray, " R"]]:
-        """The numbers of R sets at once, in which image k stands weights[r, k] times.
+        """The metrics of R sets at once, in which image k occurs weights[r, k] times.
 
-        An extra is averaged over the images that have it, whatever the aggregation. A set without
-        an image that has a number has NaN there.
+        An extra is averaged over the images that have it, whatever the aggregation. A metric that
+        no image of a set has is NaN.
 
         Args:
-          weights: (R, N) how often each image stands in each set, 0 or more.
+          weights: (R, N) number of times each image occurs in each set, 0 or more.
           aggregation: "image" or "pixel", see `compute`.
 
         Returns:

@@ -1,6 +1,7 @@
-"""What a protocol says: one record of all rules of a comparison of depth maps.
+"""The record of a protocol: all rules for comparing depth maps.
 
-Depths in metres; caps are strict, min < truth < max. The named ones: `depthsi.metrics.protocols`.
+Depths are in metres; caps are strict, min < truth < max. `depthsi.metrics.protocols` has the named
+protocols.
 """
 
 import dataclasses
@@ -41,30 +42,31 @@ INVALID: dict[str, str] = {
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
-    """One way to compare depth maps.
+    """The rules for comparing depth maps.
 
     Attributes:
-      name: of the record; with changes, what it was derived from.
-      data_set: "nyu" or "kitti", whose table of the paper is shown beside.
-      crop: of `depthsi.geometry.CROPS`.
-      min_depth, max_depth: true depths that count lie strictly between them.
-      clamp: range that predictions are limited to, after the alignment; None for no limits.
-      clamp_first: they are limited before the resizing instead, unless they are aligned.
-      invalid: of `INVALID`, what becomes of predictions that are not finite and positive: as in the
-        sources a clamp limits 0, negative and infinite ones too and NaN is refused, or NaN becomes
-        the least depth, or all are refused. Without a clamp all are refused.
-      resize: how a smaller map becomes as large as the truth: "nearest", every cell as a block of
-        pixels, "bilinear", interpolated between the cells' centres (in metres), or
-        "bilinear_corners", with the centres of the corner pixels of both maps on each other.
-      truth: of `TRUTHS`, what the protocol was defined with.
-      alignment: of `ALIGNMENTS`, what is done to each predicted map before the comparison.
-      aggregation: "image" or "pixel", the mean of the printed table.
-      pictures: size at which the protocol was defined, (H, W); None for the data's own.
-      source: the paper or code that defines it.
-      unsure: what the source leaves open, or where it does something else.
+      name: name of the protocol; with changes, that of the original protocol and the changes.
+      data_set: "nyu" or "kitti"; the paper's table for it is printed with the results.
+      crop: one of `depthsi.geometry.CROPS`.
+      min_depth, max_depth: true depths count if they lie strictly between these.
+      clamp: range to which predictions are clamped after alignment; None for no limits.
+      clamp_first: clamp before resizing instead, unless predictions are aligned.
+      invalid: one of `INVALID`: how to treat predictions that are not finite and positive. As in
+        the sources, clamping also limits 0, negative and infinite predictions while NaN is refused;
+        or NaN becomes the smallest depth, or all of them are refused. Without a clamp, all are
+        refused.
+      resize: how a smaller map is resized to the ground truth: "nearest" repeats each cell as a
+        block of pixels, "bilinear" interpolates between the cells' centres (in metres), and
+        "bilinear_corners" aligns the centres of the corner pixels of both maps.
+      truth: one of `TRUTHS`: the ground truth that the protocol was defined with.
+      alignment: one of `ALIGNMENTS`: how each predicted map is aligned before the comparison.
+      aggregation: "image" or "pixel": the mean in the printed table.
+      pictures: image size for which the protocol was defined, (H, W); None for the data's own.
+      source: the paper or code that defines the protocol.
+      unsure: what the source leaves open, or where it differs.
 
     Raises:
-      DepthsiError: a value that is not among the known ones, or depths that leave nothing.
+      DepthsiError: a value is unknown, or the depths leave nothing to compare.
 
     Example:
       >>> from depthsi.metrics.protocols import Protocol
@@ -140,13 +142,13 @@ class Protocol:
         return self.clamp_first and self.clamp is not None and self.alignment == "none"
 
     def with_changes(self, **changes: str | None) -> "Protocol":
-        """Another record with the changes that are not None, which its name tells.
+        """A copy with the changes that are not None; its name lists them.
 
         Args:
-          changes: new values of fields, by name; None leaves a field as it is.
+          changes: new values of fields, by name; None leaves a field unchanged.
 
         Raises:
-          DepthsiError: a value that is not among the known ones, or depths that leave nothing.
+          DepthsiError: a value is unknown, or the depths leave nothing to compare.
 
         Example:
           >>> from depthsi.metrics.protocols import protocol
@@ -159,7 +161,7 @@ class Protocol:
         return dataclasses.replace(self, **{"name": name, **real})
 
     def rules(self) -> str:
-        """Everything but the crop, in words.
+        """A description of all rules except the crop.
 
         Example:
           >>> from depthsi.metrics.protocols import protocol
@@ -180,7 +182,7 @@ class Protocol:
 
 
 def unknown_name(kind: str, name: str, choices: tuple[str, ...]) -> str:
-    """What to say of a `name` that is not among the `choices`; suggests the nearest."""
+    """The message for a `name` that is not among the `choices`; suggests the nearest one."""
     near = difflib.get_close_matches(name, choices, n=1)
     meant = f" Did you mean {near[0]!r}?" if near else ""
     return f"No {kind} is called {name!r}.{meant} Choose one of {', '.join(choices)}."

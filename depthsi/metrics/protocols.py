@@ -1,8 +1,8 @@
-"""Named evaluation protocols: what is compared with what, and how the numbers are averaged.
+"""Named evaluation protocols: what is compared with what, and how metrics are averaged.
 
-Published numbers of one data set differ in crop, depth caps, clamping, resizing, ground truth,
-alignment and averaging. Each record below says all of them, where they come from, and what is not
-certain. Depths in metres; caps are strict, min < truth < max.
+Published metrics on the same data set differ in crop, depth caps, clamping, resizing, ground truth,
+alignment and averaging. Each record below specifies all of these, their source, and what is
+uncertain. Depths are in metres; caps are strict, min < truth < max.
 
 Sources: Eigen, Puhrsch & Fergus 2014, https://arxiv.org/abs/1406.2283; Garg et al. 2016,
 https://arxiv.org/abs/1603.04992; BTS, https://arxiv.org/abs/1907.10326; DenseDepth,
@@ -35,13 +35,13 @@ __all__ = [
 
 
 def protocol(name: str) -> Protocol:
-    """The record called `name`.
+    """The protocol called `name`.
 
     Args:
       name: a key of `PROTOCOLS`.
 
     Raises:
-      DepthsiError: there is none; suggests the nearest.
+      DepthsiError: there is no such protocol; the message suggests the nearest name.
 
     Example:
       >>> from depthsi.metrics.protocols import protocol
@@ -62,7 +62,7 @@ PROTOCOLS = {
             "nyu",
             crop="eigen2014_nyu",
             pictures=_NYU,
-            source="Eigen, Puhrsch & Fergus 2014, section 4 and Table 1: the part of the picture "
+            source="Eigen, Puhrsch & Fergus 2014, section 4 and Table 1: the part of the image "
             "its network predicts, upsampled to the original resolution by nearest neighbour",
             unsure="The paper compares on the part that all methods of its table predict and does "
             "not say whether numbers are averaged over images or over pixels.",
@@ -96,7 +96,7 @@ PROTOCOLS = {
             source="DenseDepth (Alhashim & Wonka 2018), utils.py: rows 20 to 459 and columns 24 to "
             "615, both included, of dense truth; pooled over all pixels of the set",
             unsure="That code divides its abs rel by the prediction instead of the truth and "
-            "averages the predictions of the picture and its mirror image; neither is done here.",
+            "averages the predictions of the image and its mirror image; neither is done here.",
         ),
         Protocol(
             "eigen2014_kitti",
@@ -106,10 +106,10 @@ PROTOCOLS = {
             max_depth=80.0,
             clamp=(1e-3, 80.0),
             truth="lidar_x",
-            source="Eigen, Puhrsch & Fergus 2014, Table 2, on its 697 pictures; crop, caps and "
+            source="Eigen, Puhrsch & Fergus 2014, Table 2, on its 697 images; crop, caps and "
             "truth as monodepth's evaluate_kitti.py found them by trial and error",
             unsure="The paper states neither its crop nor caps; its truth is the forward distance "
-            "from the scanner in place of camera z, an error that was kept since.",
+            "from the scanner instead of camera z, an error that was kept since.",
         ),
         Protocol(
             "garg_kitti",
@@ -121,7 +121,7 @@ PROTOCOLS = {
             resize="bilinear",
             truth="lidar_x",
             source="Garg et al. 2016 as in monodepth's evaluate_kitti.py and BTS with --garg_crop",
-            unsure="Many later tables use the official annotated maps of 652 of the 697 pictures, "
+            unsure="Many later tables use the official annotated maps of 652 of the 697 images, "
             "and a cap of 50 m; their numbers are not comparable. monodepth interpolates "
             "disparity, and AdaBins and ZoeDepth align corners (--resize bilinear_corners); here "
             "the map is interpolated as depth and pixels keep their centres.",
@@ -132,7 +132,7 @@ PROTOCOLS = {
             crop="kb",
             resize="bilinear",
             truth="annotated",
-            source="KITTI depth prediction benchmark: pictures of 352x1216; silog, sq_rel_squared, "
+            source="KITTI depth prediction benchmark: images of 352x1216; silog, sq_rel_squared, "
             "abs_rel and irmse are its columns, shares shown there in percent",
             unsure="Its development kit fills holes of a prediction; here they are refused.",
         ),

@@ -6,14 +6,14 @@ from depthsi.metrics.protocols import Protocol
 
 
 def cropped_region(protocol: Protocol, size: Size) -> Crop:
-    """The protocol's crop of pictures of `size`.
+    """The protocol's crop of images of `size`.
 
     Args:
-      protocol: whose crop is taken.
-      size: (H, W) of the pictures, pixels.
+      protocol: protocol whose crop to use.
+      size: (H, W) of the images, pixels.
 
     Raises:
-      DepthsiError: the crop is not defined for them, reaches beyond them, or holds no pixel.
+      DepthsiError: the crop is not defined for such images, exceeds them, or has no pixel.
 
     Example:
       >>> from depthsi.metrics.regions import cropped_region
@@ -26,22 +26,22 @@ def cropped_region(protocol: Protocol, size: Size) -> Crop:
     if not inside:
         raise DepthsiError(
             f"The crop {protocol.crop!r} takes rows {box.top}..{box.bottom} and columns "
-            f"{box.left}..{box.right}, which pictures of {size[0]}x{size[1]} do not have: use "
-            "another crop or larger pictures."
+            f"{box.left}..{box.right}, which images of {size[0]}x{size[1]} do not have: use "
+            "another crop or larger images."
         )
     return box
 
 
 def evaluated_region(protocol: Protocol, sizes: Geometry, size: Size) -> Crop:
-    """The pixels compared in pictures of `size`: the crop, as far as the network's output covers.
+    """The pixels compared in images of `size`: the part of the crop that the network covers.
 
     Args:
-      protocol: whose crop is taken.
-      sizes: of the network.
-      size: (H, W) of the pictures, pixels.
+      protocol: protocol whose crop to use.
+      sizes: geometry of the network.
+      size: (H, W) of the images, pixels.
 
     Raises:
-      DepthsiError: nothing is left, or the pictures are not of the geometry's image size.
+      DepthsiError: nothing is left, or the images are not of the geometry's image size.
 
     Example:
       >>> from depthsi.geometry import nyu
@@ -52,7 +52,7 @@ def evaluated_region(protocol: Protocol, sizes: Geometry, size: Size) -> Crop:
     """
     if size != sizes.image:
         raise DepthsiError(
-            f"The evaluation of {sizes.name} needs pictures of {sizes.image}, not {size}."
+            f"The evaluation of {sizes.name} needs images of {sizes.image}, not {size}."
         )
     wanted, covered = cropped_region(protocol, size), sizes.region
     box = Crop(
@@ -67,15 +67,15 @@ def evaluated_region(protocol: Protocol, sizes: Geometry, size: Size) -> Crop:
 
 
 def describe(protocol: Protocol, box: Crop, size: Size) -> str:
-    """Lines for tables: the protocol, the pixels it means here, and how that differs from it.
+    """Notes for tables: the protocol, the compared pixels, and differences from the protocol.
 
     Args:
-      protocol: what the comparison follows.
-      box: the pixels that are compared.
-      size: (H, W) of the pictures, pixels.
+      protocol: protocol of the comparison.
+      box: the compared pixels.
+      size: (H, W) of the images, pixels.
 
     Raises:
-      DepthsiError: the protocol's crop is not defined for such pictures.
+      DepthsiError: the protocol's crop is not defined for such images.
 
     Example:
       >>> from depthsi.metrics.regions import cropped_region, describe
@@ -92,7 +92,7 @@ def describe(protocol: Protocol, box: Crop, size: Size) -> str:
         lines.append(f"Only where there are predictions, {share:.1%} of the crop.")
     if protocol.pictures and protocol.pictures != size:
         height, width = protocol.pictures
-        lines.append(f"Pictures are {size[0]}x{size[1]}, the protocol's {height}x{width}.")
+        lines.append(f"Images are {size[0]}x{size[1]}, the protocol's {height}x{width}.")
     return "\n".join(lines)
 
 

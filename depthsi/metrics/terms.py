@@ -1,4 +1,4 @@
-"""The numbers of an image, each a mean over its pixels and perhaps a root.
+"""The metrics of an image: means over its pixels, some with a root.
 
 Depth is in metres. With y the predicted and y* the true depth of a pixel, d = ln y - ln y*, and
 means taken over the n valid pixels of one image, the paper's eight (section 4.2) are
@@ -73,11 +73,11 @@ PER_KM = 1000.0  # 1/m in 1/km
 
 @flax.struct.dataclass
 class ImageTerms:
-    """What is known of each image; arrays of shape (...), one entry an image.
+    """Means over the pixels of each image; arrays of shape (...), with one entry per image.
 
     Attributes:
       pixels: number of valid pixels.
-      unusable: of them, those where the prediction is not finite and positive.
+      unusable: number of valid pixels where the prediction is not finite and positive.
       means: for each of `TERMS` the mean over the valid pixels, before any root, in metres, log
         metres, 1/m or their squares; NaN in an image with an unusable pixel, 0 in one without a
         valid pixel.
@@ -105,7 +105,7 @@ def valid_pixels(
       where: bool, broadcasts to `targets`, False = leave this pixel out (a crop, a depth cap).
 
     Returns:
-      bool (..., h, w); summed over the last two axes it counts the pixels behind each number.
+      bool (..., h, w); its sum over the last two axes is the number of pixels of each image.
 
     Raises:
       TypeError: `where` is not boolean.
@@ -128,19 +128,19 @@ def valid_pixels(
 def depth_metrics(
     predictions: ArrayLike, targets: ArrayLike, *, where: ArrayLike | None = None
 ) -> dict[str, Float[Array, "*batch"]]:
-    """The numbers of each image, computed in float32 (float64 if the input is).
+    """The metrics of each image, computed in float32 (float64 if the input is).
 
     Args:
       predictions: (..., h, w) predicted depth in metres, any floating type.
       targets: (..., h, w) true depth in metres, any floating type; 0, negative, NaN or inf =
         missing.
-      where: bool, broadcasts to `predictions`, False = leave this pixel out whatever stands there.
+      where: bool, broadcasts to `predictions`, False = ignore this pixel, whatever its value.
 
     Returns:
       A dict with the keys of `METRICS`, each of shape (...). An image without a valid pixel has 0
-      everywhere: exclude it from averages, as `DepthMetrics` does. An image whose prediction is
-      not finite and positive at some valid pixel has NaN everywhere: a pixel that could not be
-      scored is not dropped silently, which would flatter the result.
+      for every metric; exclude it from averages, as `DepthMetrics` does. An image whose prediction
+      is not finite and positive at some valid pixel has NaN for every metric, because silently
+      dropping pixels that cannot be scored would improve the result.
 
     Raises:
       TypeError: depth is not floating point, or `where` is not boolean.
@@ -161,13 +161,13 @@ def depth_metrics(
 def image_terms(
     predictions: ArrayLike, targets: ArrayLike, *, where: ArrayLike | None = None
 ) -> ImageTerms:
-    """Means over the pixels of each image, which all numbers are computed from.
+    """Means over the pixels of each image, from which all metrics are computed.
 
     Args:
       predictions: (..., h, w) predicted depth in metres, any floating type.
       targets: (..., h, w) true depth in metres, any floating type; 0, negative, NaN or inf =
         missing.
-      where: bool, broadcasts to `predictions`, False = leave this pixel out whatever stands there.
+      where: bool, broadcasts to `predictions`, False = ignore this pixel, whatever its value.
 
     Returns:
       Arrays of shape (...), computed in float32 (float64 if the input is).
@@ -197,7 +197,7 @@ def image_terms(
 
 
 def finished(means: Mapping[str, Any], numpy: Any) -> dict[str, Any]:
-    """The numbers that follow from means over pixels, of one image or of a whole set.
+    """The metrics that follow from means over the pixels of one image or of a whole set.
 
     Args:
       means: as in `ImageTerms`, arrays of any one shape.

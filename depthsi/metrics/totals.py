@@ -17,7 +17,7 @@ AGGREGATIONS = ("image", "pixel")
 
 @flax.struct.dataclass
 class DepthMetrics:
-    """Sums over a set of images, from which the numbers of the set follow.
+    """Sums over a set of images, from which the metrics of the set are computed.
 
     A pytree of scalars that merges by addition, in any order: `merge`, `jax.lax.psum` over devices,
     or a carry of `jax.lax.scan`. Counts are exact up to 2^31 on the device. A total that starts
@@ -27,9 +27,9 @@ class DepthMetrics:
       images: number of images with a valid pixel.
       pixels: number of valid pixels.
       unusable: number of valid pixels where the prediction is not finite and positive. If it is
-        not 0, every number of the set is NaN (see `depth_metrics`).
+        not 0, every metric of the set is NaN (see `depth_metrics`).
       image_sums: for each metric, the sum over images of its value in the image.
-      pixel_sums: for each of `TERMS`, the sum over pixels of what it averages.
+      pixel_sums: for each of `TERMS`, the sum over pixels of the values that it averages.
 
     Example:
       >>> import jax.numpy as jnp
@@ -50,7 +50,7 @@ class DepthMetrics:
 
     @classmethod
     def empty(cls) -> "DepthMetrics":
-        """The sums of no image.
+        """The sums of an empty set.
 
         Returns:
           Zeros, float64 on the host.
@@ -100,7 +100,7 @@ class DepthMetrics:
         )
 
     def merge(self, other: "DepthMetrics") -> "DepthMetrics":
-        """The sums of both sets; waits for device values only if the total lives on the host.
+        """The sums of both sets; waits for device values only if the total is on the host.
 
         Args:
           other: the sums of other images.
@@ -108,14 +108,14 @@ class DepthMetrics:
         return jax.tree.map(_add, self, other)
 
     def compute(self, aggregation: str = "image") -> dict[str, float]:
-        """The numbers of the set, with the keys of `METRICS`.
+        """The metrics of the set, with the keys of `METRICS`.
 
         Args:
-          aggregation: "image" averages the numbers of the images, each image counting the same;
-            "pixel" averages over all valid pixels of the set before the root. In the pixel form of
+          aggregation: "image" averages the metrics of the images with equal weights; "pixel"
+            averages over all valid pixels of the set before taking roots. In the pixel form of
             rmse_log_si (hence of silog and scale_share) every image keeps its own best scale,
             sqrt(sum n var(d) / sum n): with one mean of d for the whole set, rescaling single
-            images would change the number.
+            images would change the metric.
 
         Returns:
           Python floats; units as in `depthsi.metrics.terms`.

@@ -1,6 +1,6 @@
 """The networks: pure Flax Linen modules, layers named as in the paper, and their settings.
 
-The names below are loaded when they are first used: the settings need no array library.
+The names below are loaded on first use; the settings need no array library.
 """
 
 from typing import TYPE_CHECKING

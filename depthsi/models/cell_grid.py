@@ -1,10 +1,10 @@
 """What the comparison networks share: the way from pixels to output cells, other grids, the head.
 
 Along an axis, cell k of grid level l lies at input pixel 5 + 4 * 2^l * k. Level 0 holds the output
-cells of `geometry.py`, and every level has the even cells of the one before. No picture size has to
+cells of `geometry.py`, and every level has the even cells of the one before. No image size has to
 be a power of two, and nothing is resized: `to_cells` reaches level 0 by convolutions without
 padding whose sizes come out exactly (228x304 -> 55x74), `halve` and `double` go from n cells to
-ceil(n / 2) and back. On KITTI the whole picture is seen (172x576 -> 41x142), and `log_depth` drops
+ceil(n / 2) and back. On KITTI the whole image is seen (172x576 -> 41x142), and `log_depth` drops
 the 14 rows of cells above those of the output, 27x142.
 """
 
@@ -34,7 +34,7 @@ def to_cells(net: Any, image: Float[Array, "b H W 3"], channels: int) -> Float[A
     Args:
       net: module inside its compact method, with attributes `config`, `dtype` and `remat`.
       image: RGB on the scale 0..255.
-      channels: of the result.
+      channels: number of channels of the result.
     """
     first = nn.remat(_to_cells, static_argnums=2) if net.remat else _to_cells
     return first(net, image, channels)
@@ -95,7 +95,7 @@ def convolution(
 
 
 def norm(dtype: Any, name: str) -> nn.GroupNorm:
-    """Normalises 8 channels of one picture together: pictures of a batch know nothing of others."""
+    """Normalises 8 channels of one image together: images of a batch know nothing of others."""
     return nn.GroupNorm(num_groups=None, group_size=8, dtype=dtype, name=name)
 
 

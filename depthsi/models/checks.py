@@ -1,4 +1,4 @@
-"""What a network takes as images, checked before Flax would speak of the shapes of parameters."""
+"""Checks the images passed to a network, before Flax reports mismatched parameter shapes."""
 
 from typing import Any
 
@@ -11,16 +11,16 @@ from depthsi.geometry import Geometry
 
 
 def checked_image(image: Any, sizes: Geometry) -> Float[Array, "b H W 3"]:
-    """`image`, if it is a batch of RGB images of the network's size, on the scale 0..255.
+    """Returns `image` if it is a batch of RGB images of the network's size, on the scale 0..255.
 
-    The scale is looked at outside transformations only, where values are known.
+    The scale is only checked outside of transformations, where values are known.
 
     Args:
-      image: what the network was called with.
-      sizes: of the network.
+      image: argument of the network.
+      sizes: geometry of the network.
 
     Raises:
-      ValueError: another shape, type or scale, and what to do.
+      ValueError: the shape, type or scale is wrong; the message says what to do.
     """
     height, width = sizes.input
     wanted = f"float32 (batch, {height}, {width}, 3), RGB on the scale 0..255"

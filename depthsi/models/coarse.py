@@ -1,4 +1,4 @@
-"""The coarse network: five convolutions and two full layers that see the whole picture."""
+"""The coarse network: five convolutions and two fully connected layers that see the whole image."""
 
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ class CoarseNet(nn.Module):
 
     Attributes:
       config: widths, geometry and scales.
-      dtype: of the arithmetic; parameters, fc7 and the result are float32.
+      dtype: type of the arithmetic; parameters, fc7 and the result are float32.
       remat: whether the backward pass computes the inside of each convolution's block again.
 
     Example:
@@ -47,12 +47,12 @@ class CoarseNet(nn.Module):
         train: bool = False,
         examples: Int[Array, " b"] | None = None,
     ) -> Float[Array, "b h w"]:
-        """Predicts a depth map from pictures.
+        """Predicts a depth map from images.
 
         Args:
           image: RGB on the scale 0..255, of the geometry's `input` size.
           train: whether dropout acts on fc6.
-          examples: number of each picture, on which its dropout depends; 0 .. b - 1 if not given.
+          examples: index of each image, on which its dropout depends. Default: 0 .. b - 1.
 
         Returns:
           Log depth, natural log of metres, of the geometry's `output` size.
@@ -79,7 +79,7 @@ class CoarseNet(nn.Module):
 def coarse_features(
     net: Any, image: Float[Array, "b H W 3"], size: Geometry
 ) -> Float[Array, "b h w c"]:
-    """What conv1 to conv5, which become layers of `net`, make of pictures.
+    """The features of conv1 to conv5, which become layers of `net`.
 
     Args:
       net: module inside its compact method, with the attributes of `CoarseNet`.

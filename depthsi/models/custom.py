@@ -1,4 +1,4 @@
-"""A network of one's own behind the interface of the paper's: any Flax Linen module."""
+"""Your own network, any Flax Linen module, behind the interface of the built-in networks."""
 
 import dataclasses
 import inspect
@@ -37,7 +37,7 @@ class CustomNet(nn.Module):
         """Black images (batch, H, W, 3) of the network's input size, to initialise it with.
 
         Args:
-          batch: how many.
+          batch: number of images.
         """
         return jnp.zeros((batch, *self.config.sizes.input, 3))
 
@@ -63,7 +63,7 @@ class CustomNet(nn.Module):
 
         Raises:
           ValueError: an output the network does not have, or images of another size, type or scale.
-          DepthsiError: what the module gives is no such map.
+          DepthsiError: the module's result is not such a map.
         """
         pixels = checked_image(image, self.config.sizes)
         del examples
@@ -83,7 +83,7 @@ def checked_module(network: Any) -> nn.Module:
     """
     if isinstance(network, type):
         raise DepthsiError(
-            f"The network is the class {network.__name__}: give an object of it,"
+            f"The network is the class {network.__name__}: pass an instance,"
             f" {network.__name__}(...)."
         )
     from flax import nnx  # a second to import, for this question alone
@@ -91,13 +91,15 @@ def checked_module(network: Any) -> nn.Module:
     if isinstance(network, nnx.Module):
         name = type(network).__name__
         raise DepthsiError(
-            f"The network is an NNX module: give flax.nnx.bridge.to_linen({name}, ...), which makes"
+            f"The network is an NNX module: pass flax.nnx.bridge.to_linen({name}, ...), which"
+            " creates"
             " its parameters itself."
         )
     if not isinstance(network, nn.Module):
         raise DepthsiError(
-            f"The network is a {type(network).__name__}: give a module of flax.linen, which takes"
-            " images and gives log depth."
+            f"The network is a {type(network).__name__}: pass a flax.linen module that takes"
+            " images and"
+            " returns log depth."
         )
     return network.clone(name="custom", parent=None)
 
@@ -116,10 +118,10 @@ def describe_module(network: nn.Module) -> str:
 
 
 def check_network(model: CustomNet, seed: int = 0) -> None:
-    """Initialises a network of one's own and predicts once, before anything is trained.
+    """Initialises your own network and predicts once, before anything is trained.
 
     Args:
-      model: of a run that begins.
+      model: model of a new run.
       seed: of its parameters and of the images.
 
     Raises:
@@ -152,7 +154,7 @@ def fitted_params(settings: CustomNetworkConfig, network: Any, params: Any, wher
     """Stored parameters in the structure of the module they are to be used in.
 
     Args:
-      settings: of the network.
+      settings: settings of the network.
       network: the module.
       params: nested dictionaries of arrays, whose keys a file made texts of.
       where: they are from, for the message.
@@ -191,26 +193,27 @@ def _check_map(found: Any, wanted: tuple[Any, ...]) -> None:  # exports have a s
     shape = getattr(found, "shape", None)
     if shape is None:
         raise DepthsiError(
-            f"The network gives a {type(found).__name__}: it must give one array of log depth,"
+            f"The network returns a {type(found).__name__}: it must return one array of log depth,"
             f" (batch, {wanted[1]}, {wanted[2]})."
         )
     if shape != wanted:
         remedy = "resize it or take every fourth cell"
         if shape == (*wanted, 1):
-            remedy = "take the channel away, [..., 0]"
+            remedy = "drop the channel axis, [..., 0]"
         raise DepthsiError(
-            f"The network gives the shape {shape} for {wanted[0]} images: it must give log depth"
+            f"The network returns the shape {shape} for {wanted[0]} images: it must return log"
+            " depth"
             f" {wanted}; {remedy}."
         )
     if not jnp.issubdtype(found.dtype, jnp.floating):
-        raise DepthsiError(f"The network gives {found.dtype}: log depth must be floating-point.")
+        raise DepthsiError(f"The network returns {found.dtype}: log depth must be floating-point.")
 
 
 def _check_variables(variables: Mapping[str, Any]) -> None:
     if others := sorted(set(variables) - {"params"}):
         raise DepthsiError(
-            f"The network has variables that are no parameters ({', '.join(others)}), which the"
-            " training does not update: normalise with nn.GroupNorm or nn.LayerNorm, say, in place"
+            f"The network has variables that are not parameters ({', '.join(others)}), which the"
+            " training does not update: use, for example, nn.GroupNorm or nn.LayerNorm instead"
             " of nn.BatchNorm."
         )
     arrays = _by_name(variables.get("params", {}))

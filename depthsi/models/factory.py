@@ -1,4 +1,4 @@
-"""The network that settings describe."""
+"""Makes the network that settings describe."""
 
 import dataclasses
 import typing
@@ -26,17 +26,17 @@ def make_model(
     network: nn.Module | None = None,
     **settings: Any,
 ) -> TwoScaleNet | OneStageNet | CustomNet:
-    """The network that `config`, or a kind and settings, describe.
+    """Makes the network that `config`, or a kind and settings, describe.
 
-    Called with (image, train=, output=, examples=) it predicts log depth (b, h, w), as
-    `TwoScaleNet` does; in training perhaps several maps (maps, b, h, w), each of which has a loss.
-    The keys of its parameters are the names of the stages that train them.
+    Called with (image, train=, output=, examples=), it predicts log depth (b, h, w), as
+    `TwoScaleNet` does. In training, some networks return several maps (maps, b, h, w), each of
+    which has a loss. The keys of its parameters are the names of the stages that train them.
 
     Args:
-      config: settings as an object; or two_scale, unet, hourglass or custom.
-      dtype: of the arithmetic inside; parameters and predictions are float32 with any.
-      remat: whether the backward pass computes activations again instead of keeping them all.
-      network: the module that settings of the kind custom stand for: called with images (b, H, W,
+      config: settings as an object, or one of the names two_scale, unet, hourglass and custom.
+      dtype: type of the arithmetic; parameters and predictions are always float32.
+      remat: whether the backward pass recomputes activations instead of storing them.
+      network: the module of settings of the kind custom: called with images (b, H, W,
         3), RGB on the scale 0..255, it gives log metres (b, h, w), of the sizes `input` and
         `output` of the geometry. Where its `__call__` has an argument `train`, it is told whether
         it is trained.
@@ -44,8 +44,8 @@ def make_model(
         `CustomNetworkConfig` to set, if `config` is one of these names.
 
     Raises:
-      DepthsiError: another name, a field the kind does not have, or a value it cannot have; a
-        `network` that is missing, is no module, or was not asked for.
+      DepthsiError: a name, a field or a value is not allowed, or `network` is missing, is not a
+        module, or is not needed.
 
     Example:
       >>> import jax
@@ -67,14 +67,14 @@ def make_model(
         if remat or jnp.dtype(dtype) != jnp.float32:
             option = "--compute.remat" if remat else f"--compute.precision {jnp.dtype(dtype)}"
             raise DepthsiError(
-                f"{option} is not for a module of one's own: leave it out and set in the module"
-                " what it computes in and what it keeps."
+                f"{option} does not apply to your own module: leave it out and set precision and"
+                " rematerialisation in the module."
             )
         return CustomNet(config, checked_module(network))
     if network is not None:
         raise DepthsiError(
-            f"A network is given, but the settings are those of {config.kind}: leave it out, or"
-            " give settings of the kind custom."
+            f"A network was passed, but the settings are those of {config.kind}: leave it out, or"
+            " pass settings of the kind custom."
         )
     if isinstance(config, TwoScaleConfig):
         return TwoScaleNet(config, dtype, remat)

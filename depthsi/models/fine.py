@@ -1,4 +1,4 @@
-"""The fine network: three convolutions that edit the coarse map with what they see locally."""
+"""The fine network: three convolutions that refine the coarse map locally."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ class FineNet(nn.Module):
 
     Attributes:
       config: widths, geometry and scales.
-      dtype: of the arithmetic; parameters, conv3 and the result are float32.
+      dtype: type of the arithmetic; parameters, conv3 and the result are float32.
       remat: whether the backward pass computes the inside of conv1 with its pool again.
 
     Example:

@@ -1,4 +1,4 @@
-"""Stacked hourglasses to compare with: each looks at the whole picture, and each is supervised.
+"""Stacked hourglasses for comparison: each sees the whole image, and each is supervised.
 
 After A. Newell, K. Yang and J. Deng, "Stacked Hourglass Networks for Human Pose Estimation", 2016:
 residual blocks, pooling to a sixteenth of the grid and back with skips, and after every stack a
@@ -68,7 +68,7 @@ class StackedHourglass(nn.Module):
 
     Attributes:
       config: size, geometry and scales of input and output.
-      dtype: of the arithmetic; parameters, the maps' layers and the result are float32.
+      dtype: type of the arithmetic; parameters, the maps' layers and the result are float32.
       remat: whether the backward pass computes the inside of blocks again.
 
     Example:
@@ -88,7 +88,7 @@ class StackedHourglass(nn.Module):
     def __call__(
         self, image: Float[Array, "b H W 3"], *, train: bool = False
     ) -> Float[Array, "*stacks b h w"]:
-        """Predicts a depth map from pictures.
+        """Predicts a depth map from images.
 
         Args:
           image: RGB on the scale 0..255, of the geometry's `input` size.

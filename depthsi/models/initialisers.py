@@ -63,7 +63,7 @@ class Draw:
 
 
 class _Described(flax.struct.PyTreeNode, nn.meta.AxisMetadata):
-    """Zeros in place of a parameter, with the initialiser that is to draw it."""
+    """Zeros instead of a parameter, with the initialiser that is to draw it."""
 
     value: Any
     draw: Draw = flax.struct.field(pytree_node=False)
@@ -109,16 +109,16 @@ def he_normal(finish: Callable[[Any], Any] | None = None) -> Draw:
 
 
 def initial_params(model: nn.Module, key: Any, *inputs: Any, **options: Any) -> dict[str, Any]:
-    """Parameters as `model.init(key, *inputs, **options)["params"]` has them, drawn quickly.
+    """Parameters like those of `model.init(key, *inputs, **options)["params"]`, drawn quickly.
 
-    The distributions are the same, the numbers are others: each parameter depends on the key and
-    on its own name alone. Initialisers other than `Draw` are compiled as always.
+    The distributions are the same, but the values differ: each parameter depends only on the key
+    and on its own name. Initialisers other than `Draw` are compiled as usual.
 
     Args:
       model: any Linen module; called outside jit.
       key: typed or raw PRNG key.
-      inputs: of the module's `__call__`.
-      options: named ones of the same.
+      inputs: arguments of the module's `__call__`.
+      options: keyword arguments of the module's `__call__`.
 
     Returns:
       Nested dictionaries of NumPy arrays.

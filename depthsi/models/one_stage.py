@@ -19,7 +19,7 @@ class OneStageNet(nn.Module):
 
     Attributes:
       config: kind, size, geometry and scales.
-      dtype: of the arithmetic; parameters, last layers and the result are float32.
+      dtype: type of the arithmetic; parameters, last layers and the result are float32.
       remat: whether the backward pass computes the inside of blocks again.
 
     Example:
@@ -39,7 +39,7 @@ class OneStageNet(nn.Module):
         """Black images (batch, H, W, 3) of the network's input size, to initialise it with.
 
         Args:
-          batch: how many.
+          batch: number of images.
         """
         return jnp.zeros((batch, *self.config.sizes.input, 3))
 

@@ -1,6 +1,6 @@
-"""What the networks are made of: one class of settings for each network.
+"""Settings of the networks, one class per network.
 
-The comments below the fields are the help of the command line. Nothing here imports an array
+The docstrings below the fields are the help of the command line. Nothing here imports an array
 library.
 """
 
@@ -17,10 +17,10 @@ LOG_STD = 0.45723134  # of log depth on NYU, from the authors' release, like the
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Sized:
-    """What the settings of every network have in common."""
+    """Settings that all networks share."""
 
     geometry: Literal["nyu", "kitti"] = "nyu"
-    """Sizes of input and output."""
+    """Input and output sizes: those of the paper for NYU Depth v2 or for KITTI."""
 
     @property
     def sizes(self) -> Geometry:
@@ -30,12 +30,12 @@ class _Sized:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Network(_Sized):
-    """What the settings of the networks here have in common."""
+    """Settings that the built-in networks share."""
 
     log_mean: float = 0.82473954
     """Log depth (metres) that the untrained network predicts."""
     log_std: float = LOG_STD
-    """Factor from the last layer's output to log depth."""
+    """Factor that converts the last layer's output to log depth."""
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.log_mean):
@@ -51,26 +51,28 @@ class TwoScaleConfig(_Network):
     """The paper's coarse and fine networks. The defaults are the authors' values, where known."""
 
     kind: Literal["two_scale"] = "two_scale"
-    """two_scale, unet, hourglass or custom; each kind has settings of its own."""
+    """Network: two_scale, unet, hourglass or custom; each kind has its own settings."""
     variant: Literal["A", "B", "C"] = "A"
-    """Rounding of convolutions and pools; all three give the paper's sizes."""
+    """How convolutions and pools round sizes; all three variants give the paper's sizes."""
     width: float = 1.0
     """Factor on the number of channels; the output size does not change."""
     initialisers: Literal["paper", "scaled"] = "paper"
-    """paper: the authors' constants, meant for pre-trained convolutions. scaled: variance kept
-    from layer to layer, the coarse network starts at `log_mean`, the fine one as its copy."""
+    """paper: the authors' constants, meant for pretrained convolutions. scaled: the variance is
+    preserved from layer to layer, the coarse network first predicts `log_mean`, and the fine
+    network first copies the coarse map."""
     local_response_norm: bool = True
-    """Normalise the outputs of the first two coarse convolutions over 5 channels."""
+    """Local response normalisation (over 5 channels) after the first two coarse convolutions; on
+    unless --model.no-local-response-norm is given."""
     feature_scale: float = 0.01
-    """Factor on the convolutional features before the full layers."""
+    """Factor on the convolutional features before the fully connected layers."""
     dropout: float = 0.5
-    """Share of fc6 switched off in training."""
+    """Dropout rate of fc6 in training."""
     coarse_input_mean: float = 128.0
-    """Subtracted from the coarse network's input (0..255)."""
+    """Mean subtracted from the coarse network's input (0..255)."""
     coarse_input_std: float = 1.0
     """Divisor applied to the coarse network's input after subtracting the mean."""
     fine_input_mean: float = 109.31410628
-    """Subtracted from the fine network's input (0..255)."""
+    """Mean subtracted from the fine network's input (0..255)."""
     fine_input_std: float = 76.18328376
     """Divisor applied to the fine network's input after subtracting the mean."""
 
@@ -97,60 +99,60 @@ class TwoScaleConfig(_Network):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _ComparisonNetwork(_Network):
-    """What the settings of the networks to compare with have in common."""
+    """Settings that the comparison networks share."""
 
     input_mean: float = 109.31410628
-    """Subtracted from the input (0..255)."""
+    """Mean subtracted from the input (0..255)."""
     input_std: float = 76.18328376
     """Divisor applied to the input after subtracting the mean."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class UNetConfig(_ComparisonNetwork):
-    """A U-Net to compare with, of 16, 32 or 64 channels at its finest level."""
+    """A U-Net for comparison, with 16, 32 or 64 channels at its finest level."""
 
     kind: Literal["unet"] = "unet"
-    """two_scale, unet, hourglass or custom; each kind has settings of its own."""
+    """Network: two_scale, unet, hourglass or custom; each kind has its own settings."""
     size: Literal["small", "medium", "large"] = "medium"
-    """Channels of the finest level: 16, 32 or 64."""
+    """Channels at the finest level: 16 (small), 32 (medium) or 64 (large)."""
 
     outputs: ClassVar[tuple[str, ...]] = ("unet",)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HourglassConfig(_ComparisonNetwork):
-    """Stacked hourglasses to compare with."""
+    """Stacked hourglasses for comparison."""
 
     kind: Literal["hourglass"] = "hourglass"
-    """two_scale, unet, hourglass or custom; each kind has settings of its own."""
+    """Network: two_scale, unet, hourglass or custom; each kind has its own settings."""
     size: Literal["small", "medium", "large"] = "medium"
-    """Stacks and their channels: 1 of 64, 2 of 128 or 4 of 256."""
+    """small: 1 stack of 64 channels; medium: 2 of 128; large: 4 of 256."""
 
     outputs: ClassVar[tuple[str, ...]] = ("hourglass",)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CustomNetworkConfig(_Sized):
-    """A module of one's own, given to `depthsi.train` as `network`."""
+    """Your own module, passed to `depthsi.train` as `network`."""
 
     kind: Literal["custom"] = "custom"
-    """two_scale, unet, hourglass or custom; each kind has settings of its own."""
+    """Network: two_scale, unet, hourglass or custom; each kind has its own settings."""
     name: str = ""
-    """Class and attributes of the module, for the record."""
+    """Class and attributes of the module; recorded, but never used to load it."""
 
     outputs: ClassVar[tuple[str, ...]] = ("custom",)
 
     def missing(self, what: str = "This network") -> DepthsiError:
-        """The error to raise where the module is needed and was not given.
+        """The error to raise if the module is needed but was not passed.
 
         Args:
-          what: needs it, as the subject of the message.
+          what: the network that needs the module, as the subject of the message.
         """
         name = f" ({self.name})" if self.name else ""
         return DepthsiError(
-            f"{what} is a module that a program gave{name}, whose code no file holds: use it from"
-            " Python, with depthsi.load(PATH, network=MODULE) or depthsi.train(CONFIG, run=PATH,"
-            " network=MODULE)."
+            f"{what} is a module that a program passed{name}, and no file stores its code: use it"
+            " from Python, with depthsi.load(PATH, network=MODULE) or depthsi.train(CONFIG,"
+            " run=PATH, network=MODULE)."
         )
 
 

@@ -22,7 +22,7 @@ class TwoScaleNet(nn.Module):
 
     Attributes:
       config: widths, geometry and scales.
-      dtype: of the arithmetic; parameters, last layers and results are float32.
+      dtype: type of the arithmetic; parameters, last layers and results are float32.
       remat: whether the backward pass computes the inside of blocks again.
 
     Example:
@@ -42,7 +42,7 @@ class TwoScaleNet(nn.Module):
         """Black images (batch, H, W, 3) of the network's input size, to initialise it with.
 
         Args:
-          batch: how many.
+          batch: number of images.
         """
         return jnp.zeros((batch, *self.config.sizes.input, 3))
 
@@ -68,7 +68,7 @@ class TwoScaleNet(nn.Module):
           image: RGB on the scale 0..255, of the geometry's `input` size.
           train: whether dropout acts (in the coarse network, when its map is the output).
           output: which network's map to return.
-          examples: number of each picture, on which its dropout depends; 0 .. b - 1 if not given.
+          examples: index of each image, on which its dropout depends. Default: 0 .. b - 1.
 
         Returns:
           Log depth, natural log of metres, of the geometry's `output` size.

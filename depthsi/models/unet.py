@@ -1,4 +1,4 @@
-"""A U-Net to compare with: a contracting path, an expanding path, and skips between them.
+"""A U-Net for comparison: a contracting path, an expanding path, and skips between them.
 
 After O. Ronneberger, P. Fischer and T. Brox, "U-Net: Convolutional Networks for Biomedical Image
 Segmentation", 2015, with its doubling of channels over five levels, but on the grid of output
@@ -46,7 +46,7 @@ class UNet(nn.Module):
 
     Attributes:
       config: size, geometry and scales of input and output.
-      dtype: of the arithmetic; parameters, the last layer and the result are float32.
+      dtype: type of the arithmetic; parameters, the last layer and the result are float32.
       remat: whether the backward pass computes the inside of blocks again.
 
     Example:
@@ -66,7 +66,7 @@ class UNet(nn.Module):
     def __call__(
         self, image: Float[Array, "b H W 3"], *, train: bool = False
     ) -> Float[Array, "b h w"]:
-        """Predicts a depth map from pictures.
+        """Predicts a depth map from images.
 
         Args:
           image: RGB on the scale 0..255, of the geometry's `input` size.

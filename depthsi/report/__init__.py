@@ -1,1 +1,1 @@
-"""A training run as one HTML page: curves, metrics, images and settings, without a network."""
+"""A training run as a single HTML page that works offline: curves, metrics, images, settings."""

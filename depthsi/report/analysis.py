@@ -1,4 +1,4 @@
-"""A run's network on every image of a split: where it errs, and what to show of it."""
+"""Runs a network on every image of a split, to analyse its errors and to select images."""
 
 import dataclasses
 import functools
@@ -31,16 +31,16 @@ from depthsi.training.checkpoints.trained import trained_network
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ShownImage:
-    """An image of the gallery, the part of it that is compared.
+    """The compared part of an image of the gallery.
 
     Attributes:
-      name: of the image.
-      kind: why it is shown, such as worst.
+      name: name of the image.
+      kind: reason for showing it, such as worst.
       error: RMSE log of the last prediction.
       picture: uint8 (h, w, 3).
-      true: (h, w) metres; 0, negative, NaN or inf where it is missing.
-      where: bool (h, w), the pixels that count.
-      predictions: by network, (h, w) metres.
+      true: (h, w) metres; 0, negative, NaN or inf mean missing.
+      where: bool (h, w) mask of the pixels that count.
+      predictions: predictions of each network, (h, w) metres.
     """
 
     name: str
@@ -54,18 +54,18 @@ class ShownImage:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Analysis:
-    """What a run's last network does on a split.
+    """The errors of a run's last network on a split.
 
     Attributes:
-      split: its name.
-      step: of the checkpoint.
+      split: name of the split.
+      step: step of the checkpoint.
       network: name of the last network.
-      parameters: number of its numbers.
-      notes: lines about the protocol.
-      parts: of the squared log error of each image.
+      parameters: number of its parameters.
+      notes: notes on the protocol.
+      parts: parts of the squared log error of each image.
       tally: predicted against true depth.
       shown: the images of the gallery, worst first.
-      indices: their numbers in the split and why they were chosen.
+      indices: their indices in the split, and the reasons for showing them.
     """
 
     split: str
@@ -93,13 +93,14 @@ def analyse(
     """Predicts a split with the newest checkpoint of a run.
 
     Args:
-      run: whose network and data are taken.
-      split: of its data.
-      protocol: of the comparison; the paper's for the data set by default.
-      indices: the images to show and why, in place of the worst, middle and best.
+      run: run whose network and data are used.
+      split: split of its data.
+      protocol: protocol of the comparison. Default: the paper's for the data set.
+      indices: the images to show and why. Default: the worst, middle and best.
 
     Raises:
-      DepthsiError: no whole checkpoint, data that cannot be read, or nothing to compare.
+      DepthsiError: there is no undamaged checkpoint, the data cannot be read, or there is nothing
+        to compare.
     """
     config = run.config()
     sizes = config.model.sizes
@@ -129,7 +130,7 @@ def analyse(
 
 
 class _Images(NamedTuple):
-    """The images of a split, and what is compared in them."""
+    """The images of a split, and their compared pixels."""
 
     samples: Samples
     names: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""From numbers to places on a chart: round ticks, linear and logarithmic axes."""
+"""Axes of charts: round ticks, linear and logarithmic scales."""
 
 import dataclasses
 import math

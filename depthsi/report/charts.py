@@ -1,4 +1,4 @@
-"""Charts as SVG inside a page: lines, bars, a picture between two axes. Colours come from CSS."""
+"""Charts as SVG inside a page: lines, bars, an image between two axes. Colours come from CSS."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ def line_chart(
     Args:
       label: what the chart shows, with the unit of y.
       lines: what to draw; those without points are left out.
-      x_label: of the x axis, with its unit.
+      x_label: label of the x axis, with its unit.
       until: end of the x axis, over 0, which begins at 0.
       marks: places on the x axis where something begins, each a vertical line, and what.
       log: whether the y axis may be logarithmic.
@@ -92,13 +92,13 @@ def bar_chart(
 def square_chart(
     label: str, image: Html, limits: tuple[float, float], x_label: str, y_label: str
 ) -> Html:
-    """A picture between two equal logarithmic axes, with their diagonal.
+    """An image between two equal logarithmic axes, with their diagonal.
 
     Args:
       label: what it shows.
-      image: address of the picture, whose lower left corner is the least of both.
+      image: address of the image, whose lower left corner is the least of both.
       limits: of both axes, over 0.
-      x_label, y_label: of the axes, with units.
+      x_label, y_label: labels of the axes, with units.
     """
     side = 290
     x, y = Axis(*limits, LEFT, LEFT + side, log=True), Axis(*limits, TOP + side, TOP, log=True)

@@ -1,4 +1,4 @@
-"""All that a page shows of a run; what is missing or damaged becomes a sentence in its place."""
+"""Collects what a page shows of a run; missing or damaged parts are replaced by a sentence."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -19,15 +19,15 @@ class RunReport:
     """A run as the page shows it.
 
     Attributes:
-      name: of the run on the page.
+      name: name of the run on the page.
       path: of its directory, as it was given.
       config: its settings.
-      stages: of its training.
-      step: of its newest checkpoint, None without one.
-      rows: of metrics.jsonl.
-      evaluation: out of evaluation.json, None if there is none.
-      analysis: of its network on a split, None if that could not be done.
-      problems: section ("curves", "metrics" or "pictures") -> why it is empty or not complete.
+      stages: stages of its training.
+      step: step of its newest checkpoint; None without one.
+      rows: rows of metrics.jsonl.
+      evaluation: results in evaluation.json; None if there are none.
+      analysis: analysis of its network on a split; None if it failed.
+      problems: section ("curves", "metrics" or "pictures") -> why it is empty or incomplete.
     """
 
     name: str
@@ -42,17 +42,17 @@ class RunReport:
 
 
 def collect(paths: Sequence[str], split: str, analyse: Analyse = analyse) -> list[RunReport]:
-    """Everything about the runs in these directories.
+    """Collects everything about the runs in these directories.
 
-    Runs of the same data show the same images in their galleries: those chosen for the first one.
+    Runs on the same data show the same images in their galleries, chosen for the first run.
 
     Args:
-      paths: of the runs.
-      split: whose images are predicted.
-      analyse: what predicts them.
+      paths: directories of the runs.
+      split: split whose images are predicted.
+      analyse: function that predicts them.
 
     Raises:
-      DepthsiError: a directory that holds no run, or whose config.json cannot be used.
+      DepthsiError: a directory is not a run, or its config.json cannot be used.
     """
     runs = [RunDirectory(path) for path in paths]
     configs = [run.config() for run in runs]  # refuses before anything is computed
@@ -101,7 +101,7 @@ def _one(run: RunDirectory, config: Config, name: str, analyse: Analyse, split: 
 
 def _about_rows(run: RunDirectory, lost: int) -> dict[str, str]:
     if not run.metrics.exists():
-        return {"curves": f"{run.metrics} is not there: the run has logged nothing yet."}
+        return {"curves": f"{run.metrics} does not exist: the run has not logged anything yet."}
     if not lost:
         return {}
     return {"curves": f"{lost} lines of {run.metrics} cannot be read and are left out."}

@@ -1,4 +1,4 @@
-"""What `depthsi evaluate` left in a run's evaluation.json, checked."""
+"""Reads and checks the evaluation.json that `depthsi evaluate` writes into a run."""
 
 import json
 import math
@@ -18,15 +18,15 @@ Intervals = Mapping[str, tuple[float, float]]
 
 
 class StoredEvaluation(NamedTuple):
-    """The numbers of one evaluation.
+    """The metrics of one evaluation.
 
     Attributes:
-      split: what was evaluated.
-      images: number of them.
-      step: of the checkpoint.
-      notes: lines about how it was done.
-      protocol: under which.
-      values: row -> metric -> value, of the protocol's aggregation; None where there is none.
+      split: evaluated split.
+      images: number of images.
+      step: step of the checkpoint.
+      notes: notes on the evaluation.
+      protocol: protocol of the evaluation.
+      values: row -> metric -> value, with the protocol's aggregation; None if missing.
       intervals: row -> metric -> both ends of the 95 % interval.
     """
 
@@ -40,7 +40,7 @@ class StoredEvaluation(NamedTuple):
 
     @property
     def data(self) -> tuple[str, ...]:
-        """The lines of the notes that say which data was evaluated, if not the run's own."""
+        """The notes on which data was evaluated, if it was not the run's own."""
         return tuple(line for line in self.notes.splitlines() if line.startswith("Data: "))
 
     @property
@@ -51,10 +51,10 @@ class StoredEvaluation(NamedTuple):
 
 
 def read_evaluation(run: RunDirectory) -> StoredEvaluation:
-    """The numbers in a run's evaluation.json.
+    """Reads a run's evaluation.json.
 
     Raises:
-      DepthsiError: there is no such file, or it is not what `depthsi evaluate` writes.
+      DepthsiError: there is no such file, or `depthsi evaluate` did not write it.
     """
     file = run.path / "evaluation.json"
     if not file.exists():
@@ -76,7 +76,7 @@ def _read(values: Any) -> StoredEvaluation:
         raise ValueError("no results")
     for name in ("images", "step"):
         if type(values[name]) is not int:
-            raise TypeError(f"{name} is no whole number")
+            raise TypeError(f"{name} is no integer")
     return StoredEvaluation(
         split=str(values["split"]),
         images=values["images"],

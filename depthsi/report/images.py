@@ -1,4 +1,4 @@
-"""The sections made from a run's own predictions: the gallery, and where the error comes from."""
+"""The sections made from a run's predictions: the gallery, and an analysis of the error."""
 
 from collections.abc import Sequence
 
@@ -23,7 +23,7 @@ CAUSES = {
 
 
 def gallery(runs: Sequence[RunReport]) -> Html:
-    """Images with truth, predictions and log error, on scales common to all."""
+    """Images with ground truth, predictions and log error, on common scales."""
     shown = [one for run in runs if run.analysis for one in run.analysis.shown]
     parts: list[Html | None] = [problem(run, "pictures", runs) for run in runs]
     if not shown:
@@ -44,7 +44,7 @@ def errors(runs: Sequence[RunReport]) -> Html:
     """Where the error comes from: by cause, by distance, predicted against true."""
     analysed = [(run, run.analysis) for run in runs if run.analysis]
     if not analysed:
-        return tag("p", "No predictions, see Images.", class_="problem")
+        return tag("p", "There are no predictions, see Images.", class_="problem")
     parts = []
     for run, found in analysed:
         parts.append(run_heading(run, runs))
@@ -59,7 +59,7 @@ def _which(run: RunReport, found: Analysis, first: RunReport) -> str:
     of = "" if first is run else f", as chosen for {first.name}"
     return (
         f"Worst, middle and best of {len(found.errors)} images of split {found.split!r} by RMSE"
-        f" log{of}; step {found.step}; the part of each that is compared."
+        f" log{of}, at step {found.step}; only the compared part of each is shown."
     )
 
 
@@ -131,7 +131,7 @@ def _by_distance(tally: DepthTally) -> Html:
     chart = bar_chart("RMSE log by distance", names, heights, titles, "true depth, metres")
     head = ("true depth", "pixels", "abs rel", "RMSE log", "mean log error")
     table = tag("details", tag("summary", "Numbers"), plain_table(head, rows))
-    note = "Pooled over pixels. A mean log error over 0: predicted too far."
+    note = "Pooled over pixels. A mean log error above 0 means that predictions are too far."
     caption = tag("figcaption", "RMSE log by distance")
     return tag("figure", caption, chart, table, tag("p", note, class_="note"), class_="card")
 

@@ -27,7 +27,7 @@ def tag(name: str, /, *children: Child, **attributes: object) -> Html:
     """An element.
 
     Args:
-      name: of the element, a constant.
+      name: name of the element, a constant.
       children: what is inside; whatever is not `Html` is escaped.
       attributes: by name, with _ for - and one _ at the end dropped, as in class_; None leaves one
         out. Values are escaped like children.

@@ -21,7 +21,7 @@ SECTIONS = {
 
 
 def page(runs: Sequence[RunReport]) -> str:
-    """The HTML of one or more runs; it needs neither network nor scripts."""
+    """The HTML of one or more runs, without scripts or external resources."""
     names = ", ".join(run.name for run in runs)
     head = tag(
         "head",

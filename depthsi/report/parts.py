@@ -1,4 +1,4 @@
-"""What several sections of the page have in common."""
+"""Elements that several sections of the page share."""
 
 from collections.abc import Sequence
 

@@ -24,7 +24,7 @@ WIDEST = 640  # pixels of an image in the page
 
 
 def photo(picture: np.ndarray, alt: str) -> Html:
-    """A picture, uint8 (h, w, 3), as JPEG."""
+    """An image, uint8 (h, w, 3), as JPEG."""
     image = Image.fromarray(picture)
     image.thumbnail((WIDEST, WIDEST), Image.Resampling.BOX)
     return tag("img", src=_encoded(image, "jpeg"), alt=alt)
@@ -38,7 +38,7 @@ def exact(picture: np.ndarray, alt: str) -> Html:
 
 
 def density(counts: Int64[np.ndarray, "n n"]) -> Html:
-    """Address of a picture of counts (true, predicted): the more, the less transparent, by log.
+    """Address of an image of counts (true, predicted): the more, the less transparent, by log.
 
     True depth runs to the right, predicted depth upwards.
     """

@@ -1,4 +1,4 @@
-"""The section with the numbers of the evaluations."""
+"""The section with the metrics of the evaluations."""
 
 from collections.abc import Sequence
 
@@ -14,8 +14,8 @@ def metrics(runs: Sequence[RunReport]) -> Html:
     parts: list[Html | None] = [problem(run, "metrics", runs) for run in runs]
     if len(evaluated) > 1:
         why = (
-            "The last network of each run. Marked where its 95 % interval and that of"
-            f" {evaluated[0].name} have no number in common."
+            "The last network of each run. Values are marked if their 95 % interval and that of"
+            f" {evaluated[0].name} do not overlap."
         )
         parts += [tag("p", why), comparison_table(evaluated)]
         for run in evaluated[1:]:
@@ -26,7 +26,7 @@ def metrics(runs: Sequence[RunReport]) -> Html:
         assert run.evaluation
         found = run.evaluation
         images = f"{found.images} image{'s'[: found.images != 1]} of split {found.split!r}"
-        told = f"Step {found.step}, {images}. Below each number its 95 % interval over images."
+        told = f"Step {found.step}, {images}. 95 % intervals over images are below each value."
         if run.step is not None and run.step != found.step:
             told += f" The newest checkpoint is of step {run.step}: evaluate it again."
         parts += [run_heading(run, runs), tag("p", told), metrics_table(found)]

@@ -1,4 +1,4 @@
-"""The sections made from what a run has written: its curves, its settings, how to repeat it."""
+"""The sections made from a run's files: its curves, its settings, and how to reproduce it."""
 
 import importlib.metadata as metadata
 import shlex
@@ -40,7 +40,7 @@ def curves(runs: Sequence[RunReport]) -> Html:
     stages = "; ".join(_stages(run, runs) for run in runs)
     return join(
         [
-            tag("p", f"{stages}. Point at a line for its numbers.", class_="soft"),
+            tag("p", f"{stages}. Point at a line to see its values.", class_="soft"),
             problems,
             legend(runs),
             tag("div", charts, class_="grid-charts"),
@@ -49,7 +49,7 @@ def curves(runs: Sequence[RunReport]) -> Html:
 
 
 def settings(runs: Sequence[RunReport]) -> Html:
-    """Every setting, those that differ from the nearest preset marked."""
+    """Every setting, with those that differ from the nearest preset marked."""
     parts = []
     for run in runs:
         near = compare_settings(run.config)
@@ -75,7 +75,7 @@ def settings(runs: Sequence[RunReport]) -> Html:
 
 
 def repeat(runs: Sequence[RunReport]) -> Html:
-    """Commands that train and evaluate the same again, and what this was made with."""
+    """Commands that reproduce the run, and the machine and versions that made the page."""
     parts = []
     for run in runs:
         new = f"{run.path}-again"
@@ -88,10 +88,10 @@ def repeat(runs: Sequence[RunReport]) -> Html:
         block = join(join([line, Html("\n")]) for line in lines)
         parts += [run_heading(run, runs), tag("pre", block)]
         if given := given_parts(run.config):
-            text = f"A program gave the {given} of this run: train it from Python, with"
+            text = f"A program passed the {given} of this run: train it from Python, with"
             text += " depthsi.train."
             parts.append(tag("p", text, class_="problem"))
-        parts.append(tag("p", "The same out of its own file: ", tag("code", file), class_="soft"))
+        parts.append(tag("p", "The same, from its own file: ", tag("code", file), class_="soft"))
     versions = {name: metadata.version(name) for name in PACKAGES}
     rows = list((describe_machine() | versions).items())
     return join([parts, tag("h3", "This page was made on"), plain_table(("", ""), rows)])

@@ -1,4 +1,4 @@
-"""The settings of a run beside those of the nearest preset, and the command that repeats it."""
+"""Compares a run's settings with the nearest preset, and builds the command that reproduces it."""
 
 import dataclasses
 import shlex
@@ -13,10 +13,10 @@ class Setting(NamedTuple):
     """One setting of a run.
 
     Attributes:
-      name: as the command line has it, without the dashes in front: section.name or name.
-      value: in this run.
-      default: in the preset, with this run's kinds.
-      changed: whether they differ.
+      name: name on the command line without the leading dashes: section.name or name.
+      value: value in this run.
+      default: value in the preset, with this run's kinds.
+      changed: whether both values differ.
     """
 
     name: str
@@ -45,7 +45,7 @@ def compare_settings(config: Config) -> ComparedSettings:
 def training_command(config: Config, run: str) -> str:
     """The command line that trains with `config` into `run`; quoted for a shell.
 
-    What a program gave, see `given_parts`, it can only name.
+    Objects that a program passed, see `given_parts`, can only be named.
     """
     near = compare_settings(config)
     words = ["depthsi", "train", near.preset]
@@ -56,7 +56,7 @@ def training_command(config: Config, run: str) -> str:
 
 
 def given_parts(config: Config) -> str:
-    """What a program gave to `depthsi.train` in this run, "" for nothing."""
+    """The objects that a program passed to `depthsi.train` in this run; "" for none."""
     parts = {"samples": config.data.kind, "loss": config.loss.kind}
     return " and ".join(name for name, kind in parts.items() if kind == "custom")
 

@@ -1,4 +1,4 @@
-"""The numbers of evaluations as HTML tables."""
+"""The metrics of evaluations as HTML tables."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ ARROWS = {"higher": " ↑", "lower": " ↓", "": ""}
 
 
 def metrics_table(found: StoredEvaluation) -> Html:
-    """The paper's eight numbers of every row with their intervals, and the paper's own."""
+    """The paper's eight metrics of every row with their intervals, and the paper's own results."""
     paper = PAPER_TABLES[found.protocol.data_set]
     rest = [name for name in _metrics(found) if name not in PAPER_METRICS]
     return tag(
@@ -58,7 +58,7 @@ def comparison_table(runs: Sequence[RunReport]) -> Html:
 
 
 def comparable_with(first: RunReport, other: RunReport) -> str | None:
-    """Why the numbers of two evaluated runs cannot be compared; None if they can."""
+    """Why the metrics of two evaluated runs cannot be compared; None if they can."""
     one, two = first.evaluation, other.evaluation
     if one is None or two is None:
         return "one of them is not evaluated"
@@ -76,7 +76,7 @@ def comparable_with(first: RunReport, other: RunReport) -> str | None:
 def parted(
     first: tuple[float, float] | None, other: tuple[float, float] | None, better: str
 ) -> str | None:
-    """better, worse or different if two intervals have no number in common; None if they have."""
+    """better, worse or different if two intervals do not overlap; None if they do."""
     if first is None or other is None:
         return None
     if first[0] <= other[1] and other[0] <= first[1]:

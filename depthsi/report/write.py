@@ -14,27 +14,30 @@ from depthsi.viz.depth_maps import require_matplotlib
 
 
 def write_report(runs: Sequence[str], out: str = "", split: str = "test") -> Path:
-    """Writes the page of one run, or of several side by side, and says where it is.
+    """Writes the page of one or several runs and prints its path.
 
     Args:
-      runs: their directories.
-      out: the file; report.html in the directory of a single run, or else here, if none is given.
-      split: whose images are predicted.
+      runs: directories of the runs.
+      out: the file to write. Default: report.html in the directory of a single run, or in the
+        working directory for several runs.
+      split: split whose images are predicted.
 
     Raises:
-      DepthsiError: no run is named, a directory holds none, or `out` cannot be written.
+      DepthsiError: no run is given, a directory is not a run, or `out` cannot be written.
       OSError: the file cannot be written.
     """
     if not runs:
         raise DepthsiError(
-            "No run is named: give the directory of one or more, depthsi report RUN."
+            "No run was given: give the directory of one or more, as in depthsi report RUN."
         )
     for run in runs:
         if not is_run(run):
-            raise DepthsiError(f"{run} holds no run: there is no {Path(run) / 'config.json'}.")
+            raise DepthsiError(f"{run} is not a run: there is no {Path(run) / 'config.json'}.")
     path = Path(out) if out else Path(runs[0] if len(runs) == 1 else ".") / "report.html"
     if path.is_dir():
-        raise DepthsiError(f"--out {path} is a directory: name a file in it, {path}/report.html.")
+        raise DepthsiError(
+            f"--out {path} is a directory: give a file in it, such as {path}/report.html."
+        )
     if not os.access(path.parent if path.parent.is_dir() else ".", os.W_OK):
         raise DepthsiError(f"{path} cannot be written: choose another place with --out.")
     require_matplotlib()

@@ -1,4 +1,4 @@
-"""A random room, complete: shell, furniture, things, materials and lights, as plain arrays."""
+"""A complete random room: shell, furniture, things, materials and lights, as plain arrays."""
 
 from typing import NamedTuple
 
@@ -60,7 +60,7 @@ class Scene(NamedTuple):
       surface: per surface a row of `room_materials.materials`, then the light it emits.
       lamp: position of the point light, the centre of the first sphere.
       lamp_colour, window_colour, ambient: strengths of the lights, RGB.
-      response: how the camera shows it.
+      response: response of the camera.
     """
 
     eye: Float[Array, "3"]
@@ -84,10 +84,10 @@ class Scene(NamedTuple):
 
 
 class CameraResponse(NamedTuple):
-    """The camera's way of showing light.
+    """The response of the camera to light.
 
     Attributes:
-      exposure: what the mean of the square root of the light is brought to.
+      exposure: target of the mean of the square root of the light.
       contrast: strength of the S-shaped tone curve, 0..1.
       balance: white balance, RGB.
       vignette: darkening of the corners, a share.

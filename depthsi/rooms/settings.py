@@ -1,6 +1,6 @@
 """The settings of procedural rooms as training data.
 
-The comments below the fields are the help of the command line. Nothing here imports an array
+The docstrings below the fields are the help of the command line. Nothing here imports an array
 library before the rooms are opened.
 """
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rooms:
-    """Procedural rooms: nothing to download, and exact depth at every pixel."""
+    """Procedural rooms, with exact depth at every pixel and nothing to download."""
 
     kind: Literal["rooms"] = "rooms"
-    """rooms, folder, prepared or custom; each kind has settings of its own."""
+    """Kind of data: rooms, folder, prepared or custom; each kind has its own settings."""
     seed: int = 0
     """Seed of the rooms."""
     train: int = 2000
     """Number of rooms to train on."""
     val: int = 64
-    """Number of rooms to validate on during training."""
+    """Number of rooms for validation during training."""
     test: int = 256
-    """Number of rooms to evaluate on; none of them is ever trained on."""
+    """Number of rooms for evaluation; none of them is used for training."""
     scale_range: tuple[float, float] = (1.0, 1.0)
-    """Enlarge each room as a whole by a log-uniform factor from this range."""
+    """Range of the log-uniform factor by which each whole room is enlarged."""
     resident: bool = False
-    """Keep the training pairs in device memory, depth in 16 bits, and sample them there."""
+    """Keep the training pairs in device memory, with depth in 16 bits, and sample them there."""
     endless: bool = False
     """Render a new room on the devices for every sample, instead of training on `train` rooms."""
 
@@ -41,7 +41,8 @@ class Rooms:
         require_at_least("data", self, train=1, val=1, test=1)
         if self.endless and self.resident:
             raise DepthsiError(
-                "data.endless keeps no samples that data.resident could apply to: set one of them."
+                "data.endless keeps no samples, so data.resident does not apply: set only one of"
+                " them."
             )
 
     def open(self, split: str, size: tuple[int, int] | None = None) -> "Source":
@@ -49,7 +50,7 @@ class Rooms:
 
         Args:
           split: "train", "val" or "test".
-          size: (H, W) in pixels; rooms have 240x320 and no other.
+          size: (H, W) in pixels; rooms are always 240x320.
 
         Raises:
           DepthsiError: an unknown split, or another size.
@@ -59,7 +60,7 @@ class Rooms:
         if size not in (None, SIZE):
             raise DepthsiError(
                 f"Rooms are rendered at {SIZE} pixels (H, W), not {size}: choose a geometry of that"
-                " size, or data.kind folder."
+                " size, or --data.kind folder."
             )
         counts = {"train": self.train, "val": self.val, "test": self.test}
         return RoomsSource(split, counts.get(split, 0), self.seed, self.scale_range)

@@ -1,4 +1,4 @@
-"""From what the rays meet to an 8-bit picture: texture, light, shadow, exposure."""
+"""Shading: from the surfaces that rays meet to an 8-bit image, with light, shadow and exposure."""
 
 import jax
 import jax.numpy as jnp
@@ -102,7 +102,7 @@ def _develop(scene: Scene, light: Float[Array, "3 h w"]) -> UInt8[Array, "h w 3"
 
 
 def shade(scene: Scene, hits: Hits) -> UInt8[Array, "h w 3"]:
-    """The picture of what `room_trace.trace` found."""
+    """The image of the result of `room_trace.trace`."""
     height, width = hits.depth.shape
     ray = room_trace.rays(scene, (height, width))
     point = tuple(scene.eye[k] + hits.depth * ray[k] for k in range(3))

@@ -16,7 +16,7 @@ SIZE_DRAWS, CAMERA_DRAWS, HOLE_DRAWS = 3, 9, 13
 
 
 class Camera(NamedTuple):
-    """Where the picture is taken from.
+    """The camera in the room.
 
     Attributes:
       eye: position, metres.
@@ -50,7 +50,7 @@ class Hole(NamedTuple):
 
 
 def between(draws: Float[Array, " n"], *ranges: tuple[float, float]) -> tuple[Array, ...]:
-    """Uniform numbers brought from [0, 1) to each (low, high)."""
+    """Uniform numbers scaled from [0, 1) to each (low, high)."""
     low, high = np.array(ranges, np.float32).T
     return tuple(low + draws * (high - low))
 

@@ -1,4 +1,4 @@
-"""Procedural indoor scenes: pictures with exact depth, unlimited in number, nothing to download.
+"""Procedural indoor scenes: images with exact depth, unlimited in number, nothing to download.
 
 A scene is drawn from a random key (`room_scene`), found by casting one ray per pixel
 (`room_trace`) and shaded (`room_shade`); all of it is pure, and jit and vmap apply.
@@ -63,9 +63,9 @@ def room(
 
     Args:
       key: random key, for instance of `room_key`.
-      scale_range: the whole scene (geometry, camera, texture, light) is made larger by one
-        log-uniform factor from this range. That leaves the picture as it is and multiplies the
-        depth, so absolute scale cannot be read from the picture.
+      scale_range: range of a log-uniform factor by which the whole scene (geometry, camera,
+        texture, light) is enlarged. This multiplies the depth without changing the image, so the
+        absolute scale cannot be read from the image.
       size: (H, W) in pixels; the horizontal field of view does not depend on it.
 
     Returns:
@@ -81,7 +81,7 @@ def room(
 def _scaled_room(
     key: PRNGKeyArray, low: ArrayLike, high: ArrayLike, size: tuple[int, int]
 ) -> tuple[UInt8[Array, "h w 3"], Float32[Array, "h w"]]:
-    """`room` with a scale range that need not be known when it is compiled."""
+    """`room` with a scale range that need not be known at compile time."""
     scene = room_scene.scene(key)
     hits = room_trace.trace(scene, size)
     factor = low * jnp.power(high / low, jax.random.uniform(jax.random.fold_in(key, 1)))
@@ -108,7 +108,7 @@ def _render(
 
 
 class RoomsSource:
-    """A fixed number of rooms of one split; every scene depends on (seed, split, index) alone."""
+    """A fixed number of rooms of one split; every scene only depends on (seed, split, index)."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class RoomsSource:
         Args:
           split: "train", "val" or "test".
           count: number of scenes.
-          seed: of the scenes.
+          seed: seed of the scenes.
           scale_range: see `room`.
 
         Raises:
@@ -160,7 +160,7 @@ class RoomsSource:
     def arrays(
         self, progress: Callable[[int], object] | None = None
     ) -> tuple[UInt8[np.ndarray, "n h w 3"], Float32[np.ndarray, "n h w"]]:
-        """All images and all depths (metres), in order; equal to the samples bit by bit.
+        """All images and all depth maps (metres), in order; bit-identical to the samples.
 
         Args:
           progress: called with the number of scenes finished since its last call.

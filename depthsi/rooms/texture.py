@@ -37,7 +37,7 @@ def texture(
       material: columns 6.. of `room_materials.materials`, as maps.
       u, v: position on the surface, metres.
       footprint: width of a pixel there, metres; what is finer fades out instead of aliasing.
-      seed: of the surface's random numbers.
+      seed: seed of the surface's random numbers.
 
     Returns:
       A factor for the albedo, and the share of the second colour in it.

@@ -1,4 +1,4 @@
-"""Which surface each camera ray meets first: exact ray casting against boxes, spheres, cylinders.
+"""Exact ray casting against boxes, spheres and cylinders: the first surface of each camera ray.
 
 Rays are eye + t d where the component of d along the optical axis is 1, so that t itself is the
 depth. All maps are (H, W); a vector is a tuple of three maps, which keeps every operation
@@ -24,7 +24,7 @@ Near = tuple[Array, Array]  # depth so far, and surface * _FACES + face
 
 
 class Hits(NamedTuple):
-    """What each pixel sees.
+    """The surface that each pixel sees.
 
     Attributes:
       depth: camera z, metres.

@@ -1,7 +1,7 @@
 """Training in stages: pure steps, the optimiser, checkpoints, and the loop on the host.
 
-`depthsi.train` does all of it; the names below, which are loaded when they are first used, are for
-a loop of one's own.
+`depthsi.train` does all of this; the names below are for writing your own training loop. They are
+loaded on first use.
 """
 
 from typing import TYPE_CHECKING

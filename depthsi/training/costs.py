@@ -1,4 +1,4 @@
-"""What a run will cost, from shapes and compiled programs; no array is ever made."""
+"""Estimates the cost of a run from shapes and compiled programs, without creating arrays."""
 
 import dataclasses
 import math
@@ -23,11 +23,11 @@ class StepMemory:
     """Bytes that one device needs for a step.
 
     Attributes:
-      parameters: of all networks.
-      optimiser: what the optimiser keeps of the networks that the stage trains.
-      batch: pictures and depth, as they come from the host.
-      temporaries: activations and whatever else the compiled step needs on the way; None where the
-        compiler does not say.
+      parameters: parameters of all networks.
+      optimiser: optimiser state of the networks that the stage trains.
+      batch: images and depth as they arrive from the host.
+      temporaries: activations and other temporary arrays of the compiled step; None if the compiler
+        does not report them.
     """
 
     parameters: int
@@ -37,12 +37,12 @@ class StepMemory:
 
 
 def count_parameters(tree: Any) -> int:
-    """Numbers in all arrays of a pytree."""
+    """Total number of elements in the arrays of a pytree."""
     return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
 def forward_flops(config: Config, stage: Stage) -> int:
-    """FLOPs of predicting one picture with what `stage` trains, see `count_flops`."""
+    """FLOPs of predicting one image with the network that `stage` trains, see `count_flops`."""
     model, params = make_model(config.model), abstract_state(config, stage).params
     image = jax.ShapeDtypeStruct((1, *config.model.sizes.input, 3), jnp.float32)
     return count_flops(
@@ -53,17 +53,17 @@ def forward_flops(config: Config, stage: Stage) -> int:
 
 
 def step_flops(config: Config, stage: Stage) -> float:
-    """FLOPs of a training step for each image in its batch, on however many devices."""
+    """FLOPs of a training step per image of the batch, for any number of devices."""
     whole = dataclasses.replace(config, compute=ComputeConfig(remat=config.compute.remat))
     arguments = abstract_state(whole, stage), *_batch(whole)
     return count_flops(make_train_step(whole, stage), *arguments) / config.schedule.batch_size
 
 
 def step_memory(config: Config, stage: Stage, mesh: Mesh) -> StepMemory:
-    """Compiles the step of `stage` for the devices of `mesh` and asks what it takes there.
+    """Compiles the step of `stage` for the devices of `mesh` and reports its memory.
 
-    That is exact for these devices and this compiler, but for what the runtime keeps for itself and
-    the allocator loses between arrays.
+    The result is exact for these devices and this compiler, apart from memory that the runtime
+    reserves and fragmentation.
     """
     state, batch = abstract_state(config, stage), _batch(config)
     places = state_sharding(state, mesh)
@@ -103,13 +103,13 @@ def _bytes(tree: Any) -> int:
 def count_flops(function: Callable[..., Any], *arguments: Any) -> int:
     """FLOPs of the convolutions and matrix products in one call of `function`.
 
-    A multiply-add is 2 FLOPs. Each output of a convolution counts with its whole window, padding
-    included; the zeros that the gradient of a strided convolution puts between its inputs do not
-    count. Element-wise work, sums and pools are left out. Loops count as often as they run, those
-    of unknown length once; of several branches the most expensive counts.
+    A multiply-add counts as 2 FLOPs. Each output of a convolution counts with its whole window,
+    including padding; the zeros that the gradient of a strided convolution inserts between its
+    inputs do not count. Element-wise operations, sums and pools are ignored. Loops count as often
+    as they run, or once if their length is unknown; of several branches the most expensive counts.
 
     Args:
-      function: what `jax.make_jaxpr` can trace.
+      function: a function that `jax.make_jaxpr` can trace.
       *arguments: its arguments, or `jax.ShapeDtypeStruct`s like them.
     """
     return _count(jax.make_jaxpr(function)(*arguments).jaxpr)

@@ -1,8 +1,8 @@
-"""Where the training steps get their batches, and how many steps one call takes.
+"""Supplies training steps with batches, and decides how many steps one call takes.
 
-A feed turns the pure step of a stage into an `Update` for the loop. Batches come from the host, one
-step a call; or from the devices' own memory or the renderer there, as many steps as lie before the
-loop next has to look at the state.
+A feed turns the pure step of a stage into an `Update` for the loop. Batches come from the host,
+with one step per call, or from device memory or the renderer on the devices, with as many steps per
+call as there are until the loop next needs the state.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ ManySteps = Callable[
 
 @runtime_checkable
 class Feed(Protocol):
-    """Batches for a run from some step on.
+    """Batches of a run, starting at some step.
 
     Attributes:
       waited: seconds that updates have waited for data so far.
@@ -52,12 +52,12 @@ class Feed(Protocol):
     waited: float
 
     def update(self, train_step: TrainStep, stage: Stage, sharding: Any) -> Update:
-        """The compiled update of `stage`; donates its state, which lies as `sharding` says."""
+        """The compiled update of `stage`; it donates its state, sharded like `sharding`."""
         ...
 
 
 def check_feed(config: Config, pairs: Samples | None, mesh: Mesh) -> None:
-    """Raises what `open_feed` would find wrong before it reads a sample."""
+    """Raises the errors that `open_feed` would raise before reading a sample."""
     if pairs is None or config.data.endless:
         return
     _order(config, pairs)
@@ -67,16 +67,16 @@ def check_feed(config: Config, pairs: Samples | None, mesh: Mesh) -> None:
 
 @contextlib.contextmanager
 def open_feed(config: Config, pairs: Samples | None, mesh: Mesh, step: int) -> Iterator[Feed]:
-    """The feed that `config.data` asks for, beginning with the batch after global step `step`.
+    """The feed for `config.data`, starting with the batch after global step `step`.
 
     Args:
-      config: of the run.
+      config: settings of the run.
       pairs: samples to train on; not needed for endless rooms.
       mesh: the devices.
-      step: steps done.
+      step: number of steps already taken.
 
     Raises:
-      DepthsiError: scenes that are not known, or samples that do not fit on the devices.
+      DepthsiError: scenes are unknown, or samples do not fit on the devices.
     """
     data = config.data
     if data.endless:
@@ -214,9 +214,9 @@ def make_many_steps(step: DrawnStep) -> ManySteps:
     """(state, data, numbers, count) -> the state `count` steps later, metrics of each step.
 
     Row i of `numbers` is the batch of step i; rows from `count` on are not used, and the metrics
-    there are 0. How many steps to take is no part of the program: it is compiled once, and however
-    a run is cut into calls, each step is the same machine code and gives the same bits. (A
-    `lax.scan` would be another program for each length.)
+    there are 0. The number of steps is not part of the program. It is compiled once, so however a
+    run is divided into calls, each step runs the same machine code and gives bit-identical results.
+    (A `lax.scan` would be a different program for each length.)
     """
 
     def dispatch(

@@ -1,4 +1,4 @@
-"""The host's part of training: stages in turn, with logs, evaluations and checkpoints."""
+"""The training loop on the host: stages in turn, with logs, evaluations and checkpoints."""
 
 from collections.abc import Callable
 from typing import Any
@@ -48,26 +48,26 @@ def train(
     own: Own = Own(),  # noqa: B008 (frozen)
     callbacks: Callbacks = Callbacks(),  # noqa: B008 (frozen)
 ) -> dict[str, Any]:
-    """Trains every stage, from the newest checkpoint of `run` on if there is one.
+    """Trains every stage, starting from the newest checkpoint of `run` if there is one.
 
     Args:
-      config: of the run.
-      run: its directory, which exists.
+      config: settings of the run.
+      run: directory of the run, which exists.
       train_samples: samples to train on; None for endless rooms.
-      val_samples: samples to evaluate on along the way; None for no such evaluation.
-      options: what to tell besides metrics.jsonl.
-      own: what settings of the kind custom stand for.
-      callbacks: what to call along the way.
+      val_samples: samples to evaluate on during training; None for no evaluation.
+      options: what to log in addition to metrics.jsonl.
+      own: the objects of settings of the kind custom.
+      callbacks: functions to call during training.
 
     Returns:
       The networks' parameters after the last stage.
 
     Raises:
-      DepthsiError: a loss or an update that is not finite, with the step and the checkpoint to go
-        back to; a batch the devices cannot share; an unusable checkpoint; data that the settings
-        of `config.data` do not allow for.
-      StoppedError: SIGTERM, SIGINT or SIGHUP came; the step in flight was finished and its state
-        saved.
+      DepthsiError: a loss or an update is not finite (the message has the step and the checkpoint
+        to go back to), the devices cannot share a batch, a checkpoint cannot be used, or the data
+        does not suit `config.data`.
+      StoppedError: SIGTERM, SIGINT or SIGHUP was received; the step in flight was finished and its
+        state saved.
     """
     mesh = make_mesh(config.schedule.batch_size, config.compute)
     stages = make_stages(config)
@@ -110,7 +110,7 @@ Evaluate = Callable[[Any], dict[str, float]]  # parameters -> numbers on the spl
 
 
 class _BetweenSteps:
-    """What the host does between two steps: it logs, evaluates, saves, and stops when asked to."""
+    """The host's work between two steps: logging, evaluating, saving, and stopping on a signal."""
 
     def __init__(
         self,
@@ -129,7 +129,7 @@ class _BetweenSteps:
     def run(
         self, step: int, stage: Stage, state: State, metrics: Any, evaluate: Evaluate | None
     ) -> None:
-        """To be called after each update; raises StoppedError if a signal came."""
+        """Must be called after each update; raises StoppedError if a signal was received."""
         self._log.after(step, stage, metrics)
         self._hang.alive(f"step {step}")
         signal = self._stop.due()

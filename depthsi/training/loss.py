@@ -54,18 +54,18 @@ _TERMS: dict[str, LossConfig] = {  # of a sum
 
 
 def make_loss(settings: LossConfig, custom: Loss | None = None) -> ImageLosses:
-    """The loss that `settings` describe; without their reduction and multiplier.
+    """The loss that `settings` describe, without reduction and multiplier.
 
     Args:
-      settings: of the run.
-      custom: a function in place of the one that they describe, which settings of the kind custom
-        need.
+      settings: settings of the run.
+      custom: a function to use instead of the one that they describe; required for settings of the
+        kind custom.
 
     Returns:
       (predictions, targets, where, a key for each image) -> (b,), of log metres (b, h, w).
 
     Raises:
-      DepthsiError: the kind is custom and no function is given.
+      DepthsiError: the kind is custom and no function was passed.
 
     Example:
       >>> import jax
@@ -74,7 +74,7 @@ def make_loss(settings: LossConfig, custom: Loss | None = None) -> ImageLosses:
       >>> from depthsi.training import make_loss
       >>> loss = make_loss(ScaleInvariantConfig(lam=1.0))
       >>> logs, keys = jnp.zeros((2, 3, 4)), jax.random.split(jax.random.key(0), 2)
-      >>> loss(logs + 0.5, logs, jnp.ones(logs.shape, bool), keys).tolist()  # blind to a factor
+      >>> loss(logs + 0.5, logs, jnp.ones(logs.shape, bool), keys).tolist()  # ignores a factor
       [0.0, 0.0]
     """
     if custom is not None:
@@ -169,7 +169,7 @@ def _without_keys(loss: Loss) -> ImageLosses:
         values = jnp.asarray(loss(predictions, targets, where=where))
         if values.shape != predictions.shape[:1]:
             raise DepthsiError(
-                f"The loss must give one value per image, {predictions.shape[:1]}, but gave"
+                f"The loss must return one value per image, {predictions.shape[:1]}, but returned"
                 f" {values.shape}."
             )
         return values

@@ -1,4 +1,4 @@
-"""How large gradients, updates and parameters are, for each group of layers."""
+"""Norms of gradients, updates and parameters, in total and per layer."""
 
 from collections import defaultdict
 from typing import Any
@@ -9,15 +9,15 @@ from jaxtyping import Array, Float
 
 
 def norm_metrics(gradients: Any, updates: Any, params: Any) -> dict[str, Float[Array, ""]]:
-    """Euclidean norms, summed up in float32: one of everything, and one of each group of layers.
+    """Euclidean norms, accumulated in float32: of everything, and of each group of layers.
 
-    A group is a network's outermost layer, kernel and bias together. A few reductions of what a
-    step has at hand: they wait for nothing and keep no copies.
+    A group is a network's outermost layer with its kernel and bias. The norms are a few reductions
+    of arrays that a step has anyway, without waiting or copies.
 
     Args:
-      gradients: pytree of the parameters that are trained, its leaves' paths such as
+      gradients: pytree of the trained parameters' gradients, with paths such as
         "coarse/conv1/kernel".
-      updates: like `gradients`; what is added to the parameters.
+      updates: like `gradients`; the values added to the parameters.
       params: like `gradients`; the parameters before the update.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Which rate and which weight decay each layer has, and which layers a stage trains."""
+"""Learning rates and weight decays of the layers, and the layers that a stage trains."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -41,7 +41,7 @@ def layer_group(path: str) -> str:
     """The row of `RATES` for a parameter path such as "coarse/conv1/kernel".
 
     Raises:
-      KeyError: a layer the table does not name; it would train at a rate nobody chose.
+      KeyError: the table does not have the layer, whose rate would be undefined.
     """
     for group in RATES:
         if path.startswith(group):
@@ -64,13 +64,13 @@ def rate_schedule(config: SgdConfig | AdamWConfig | MuonConfig, steps: int) -> o
 
 
 class Averaged(NamedTuple):
-    """The optimiser's state of a stage whose parameters are averaged over its steps.
+    """The optimiser state of a stage whose parameters are averaged over its steps.
 
-    The average itself is what the state of the run has as its parameters.
+    The average itself is stored as the parameters in the state of the run.
 
     Attributes:
-      trained: the parameters that gradients are taken at.
-      inner: the optimiser's own state.
+      trained: the parameters at which gradients are computed.
+      inner: the state of the actual optimiser.
     """
 
     trained: Any
@@ -80,8 +80,8 @@ class Averaged(NamedTuple):
 def average_weight(decay: float, step: Any) -> Any:
     """Weight of the parameters after the first `step` + 1 steps in their moving average.
 
-    It is 1 - `decay` in the long run. Early on it is 9 / (10 + step), so that the average soon
-    leaves the initial parameters behind.
+    It approaches 1 - `decay`. Early on it is 9 / (10 + step), so that the average quickly forgets
+    the initial parameters.
     """
     return jnp.maximum(1 - decay, 9 / (10 + step))
 
@@ -89,16 +89,16 @@ def average_weight(decay: float, step: Any) -> Any:
 def make_optimizer(
     config: OptimConfig, steps: int, custom: optax.GradientTransformation | None = None
 ) -> optax.GradientTransformation:
-    """The optimiser of one stage, for the parameters that stage trains.
+    """The optimiser of one stage, for the parameters that the stage trains.
 
     Args:
-      config: of the run.
-      steps: of the stage.
-      custom: an optimiser in place of the one that `config` describes, which settings of the kind
-        custom need.
+      config: settings of the run.
+      steps: number of steps of the stage.
+      custom: an optimiser to use instead of the one that `config` describes; required for settings
+        of the kind custom.
 
     Raises:
-      DepthsiError: the kind is custom and no optimiser is given.
+      DepthsiError: the kind is custom and no optimiser was passed.
 
     Example:
       >>> import jax.numpy as jnp
@@ -152,7 +152,7 @@ def _adamw(
 
 
 def _muon(config: MuonConfig, schedule: optax.Schedule) -> optax.GradientTransformation:
-    """Momentum whose matrix (inputs of a filter x filters) is made orthogonal before each update.
+    """Momentum whose matrix (inputs of a filter x filters) is orthogonalised before each update.
 
     K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024.
     """
@@ -165,9 +165,9 @@ def _muon(config: MuonConfig, schedule: optax.Schedule) -> optax.GradientTransfo
 
 
 def _muon_group(path: str, leaf: Any) -> str:
-    """Full layers are too large to be made orthogonal at every step."""
+    """Fully connected layers are too large to orthogonalise at every step."""
     group = layer_group(path)  # refuses what nobody thought of
-    # the layers of a network of one's own may have any names
+    # the layers of your own network may have any names
     convolution = jnp.ndim(leaf) == 4 if group == "custom/" else "/conv" in path
     return "convolution" if convolution and path.endswith("kernel") else "rest"
 

@@ -1,4 +1,4 @@
-"""What a program gives in place of settings: a loss, a network, an optimiser of its own."""
+"""Objects that a program passes instead of settings: its own loss, network and optimiser."""
 
 import dataclasses
 from typing import Any
@@ -17,7 +17,7 @@ from depthsi.training.stages import make_stages
 
 @dataclasses.dataclass(frozen=True)
 class Own:
-    """Objects in place of sections of the settings; None for what the settings describe.
+    """Objects instead of sections of the settings; None for what the settings describe.
 
     Attributes:
       loss: `f(predictions, targets, *, where) -> (b,)` of log metres (b, h, w).
@@ -56,17 +56,17 @@ class Own:
         """Raises DepthsiError if something is missing or does not go with `config`.
 
         Args:
-          config: of the run, see `settings`.
+          config: settings of the run, see `settings`.
         """
         make_loss(config.loss, self.loss)
         make_optimizer(config.optim, make_stages(config)[0].steps, self.optimiser)
         self._model(config)
 
     def check_network(self, config: Config) -> None:
-        """Lets a network of one's own predict once; nothing for the others.
+        """Lets your own network predict once; nothing for the others.
 
         Args:
-          config: of a run that begins.
+          config: settings of a new run.
 
         Raises:
           DepthsiError: it does not do as it should.

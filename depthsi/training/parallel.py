@@ -1,4 +1,4 @@
-"""Where things live: a mesh over all devices, batches split over it, and states.
+"""A mesh over all devices, and how batches and states are divided over it.
 
 The mesh has two axes, "data" and "model". Batches are divided over both: to everything but the full
 layers fc6 and fc7 the devices are alike. Each of these two may be split over "model", fc6 by its
@@ -39,24 +39,24 @@ def make_mesh(
     that share layers are of one process where their number allows it.
 
     Raises:
-      DepthsiError: more devices wanted than there are, a batch that they cannot share, or a binding
-        that cannot use them.
+      DepthsiError: there are too few devices, they cannot share the batch equally, or the binding
+        cannot use them.
     """
     devices = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
     count, shared = len(devices), compute.model_devices
     if count % shared:
         raise DepthsiError(
-            f"compute.model_devices is {shared}, but there are {count} devices, which groups of"
-            f" {shared} cannot use up: choose a divisor of {count}."
+            f"compute.model_devices is {shared}, but there are {count} devices, which cannot be"
+            f" divided into groups of {shared}: choose a divisor of {count}."
         )
     if compute.binding == "pmap" and jax.process_count() > 1:
         raise DepthsiError(
-            f"compute.binding pmap works in one process, and there are {jax.process_count()}: set"
+            f"compute.binding pmap needs a single process, but there are {jax.process_count()}: set"
             " compute.binding jit."
         )
     parts = count * compute.accumulate
     if batch_size % parts:
-        turns = f" in {compute.accumulate} turns" if compute.accumulate > 1 else ""
+        turns = f" in {compute.accumulate} parts" if compute.accumulate > 1 else ""
         raise DepthsiError(
             f"schedule.batch_size is {batch_size}, which {count} devices cannot share"
             f" equally{turns}: use a multiple of {parts}."
@@ -75,9 +75,9 @@ def split(mesh: Mesh) -> NamedSharding:
 
 
 def place_batch(batch: np.ndarray, mesh: Mesh) -> jax.Array:
-    """A batch that every process has whole: divided among all devices, or on each if it cannot be.
+    """A batch that every process has: divided among all devices, or replicated if it cannot be.
 
-    So all processes compute the same with it, each its share of the work.
+    All processes then compute the same result, each with its share of the work.
     """
     sharding = replicated(mesh) if len(batch) % mesh.size else split(mesh)
     return jax.make_array_from_callback(batch.shape, sharding, lambda part: batch[part])
@@ -91,8 +91,8 @@ def state_sharding(abstract: Any, mesh: Mesh) -> Any:
       mesh: made by `make_mesh`.
 
     Returns:
-      For fc6 and fc7 and the optimiser's arrays that belong to them parts of the mesh's axis
-      "model", for all others copies on every device.
+      Shards over the mesh's axis "model" for fc6, fc7 and their optimiser arrays; copies on every
+      device for all other arrays.
 
     Raises:
       DepthsiError: fc6 or fc7 cannot be divided equally.
@@ -158,6 +158,7 @@ def compile_step(step: Callable[..., Any], mesh: Mesh, sharding: Any) -> jax.sta
     Args:
       step: from `bind`, or something around it.
       mesh: the devices.
-      sharding: of the state, before and after, see `state_sharding`; metrics are everywhere.
+      sharding: sharding of the state, before and after, see `state_sharding`; metrics are
+        everywhere.
     """
     return compilation.jit(step, donate_argnums=0, out_shardings=(sharding, replicated(mesh)))

@@ -1,4 +1,4 @@
-"""A whole training: data opened, settings checked, every stage trained into a run directory."""
+"""A complete training: opens the data, checks the settings, and trains all stages of a run."""
 
 import contextlib
 import shlex
@@ -47,21 +47,21 @@ def train_run(
     data: Mapping[str, Source] | None = None,
     callbacks: Callbacks = Callbacks(),  # noqa: B008 (frozen)
 ) -> RunDirectory:
-    """Trains all stages into the run directory `path`.
+    """Trains all stages of the run in the directory `path`.
 
     Args:
-      config: of the run.
-      path: the directory; made, or continued from its newest checkpoint with `resume`.
-      resume: whether to continue; everything but `config.compute` must then be as it was.
-      options: what to write besides metrics.jsonl.
+      config: settings of the run.
+      path: the directory; created, or continued from its newest checkpoint with `resume`.
+      resume: whether to continue; everything except `config.compute` must then be the same.
+      options: what to log in addition to metrics.jsonl.
       cluster: the processes that train together.
-      own: loss, network and optimiser in place of those that `config` describes.
-      data: samples by split, in place of what `config.data` opens.
-      callbacks: what to call along the way.
+      own: loss, network and optimiser to use instead of those that `config` describes.
+      data: samples by split, instead of those of `config.data`.
+      callbacks: functions to call during training.
 
     Raises:
-      DepthsiError: settings, data or a directory that cannot be used, in one sentence.
-      StoppedError: a signal came; the state is saved.
+      DepthsiError: the settings, the data or the directory cannot be used.
+      StoppedError: a signal was received; the state is saved.
     """
     config = own.settings(config)
     own.check(config)  # refuses what cannot be
@@ -127,14 +127,15 @@ def train_run(
             if own.network is not None:  # no command has its code
                 command = f"in Python, depthsi.load({str(path)!r}, network=...)"
             say(f"Trained {steps} steps. Next: {command}")
-            say(f"For a page about the run: depthsi report {where}")
+            say(f"For a report on the run: depthsi report {where}")
     return run
 
 
 def _last_evaluation(run: RunDirectory, step: int) -> dict[str, Any]:
     """The metrics on val of the network after `step`, if it was evaluated.
 
-    From metrics.jsonl: checkpoints are read by all processes together, or by none.
+    They are read from metrics.jsonl, because all processes would have to read a checkpoint
+    together.
     """
     rows = [row for row in run.rows() if (row.get("split"), row["step"]) == ("val", step)]
     return rows[-1] if rows else {}
@@ -143,7 +144,7 @@ def _last_evaluation(run: RunDirectory, step: int) -> dict[str, Any]:
 def _open(
     config: Config, run: RunDirectory, given: Mapping[str, Source]
 ) -> tuple[dict[str, Source], dict[str, Samples]]:
-    """The splits that this run still needs, by name, and what was read of them."""
+    """The splits that this run still needs, by name, and the files read from them."""
     # a run on endless rooms takes no more than the mean predictor from `data.train` of them
     train = not config.data.endless or not run.mean_depth_file.exists()
     needed = {"train": train, "val": config.schedule.eval_every > 0}
@@ -159,6 +160,6 @@ def _source(config: Config, split: str) -> Source:
         return config.data.open(split, config.model.sizes.image)
     except DepthsiError as error:
         if split == "val" and config.data.kind != "rooms":
-            remedy = "to train without looking at a split 'val', set --schedule.eval-every 0."
+            remedy = "to train without evaluating on a split 'val', set --schedule.eval-every 0."
             raise DepthsiError(f"{error} Or {remedy}") from error
         raise

@@ -1,7 +1,7 @@
 """The stages of a run as data.
 
-The paper's networks have two: coarse first, then fine on top of the fixed coarse network. The
-comparison networks have one, of as many samples as those two together.
+The paper's networks have two stages: coarse first, then fine on top of the fixed coarse network.
+The comparison networks have one stage, with as many samples as those two together.
 """
 
 import dataclasses
@@ -12,13 +12,13 @@ from depthsi.errors import DepthsiError
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """A stretch of training with its own trained subtree, output and optimiser.
+    """A part of the training with its own trained parameters, output and optimiser.
 
     Attributes:
-      name: what logs call it, and the key of the parameters it trains.
-      output: the map its loss looks at.
-      start: global step before its first.
-      steps: how many steps it has.
+      name: name of the stage in logs, and key of the parameters it trains.
+      output: network output that its loss uses.
+      start: global step before its first step.
+      steps: number of steps.
 
     Example:
       >>> from depthsi.training import Stage
@@ -33,7 +33,7 @@ class Stage:
 
     @property
     def end(self) -> int:
-        """Global step after its last."""
+        """Global step of its last step."""
         return self.start + self.steps
 
 
@@ -41,7 +41,7 @@ def make_stages(config: Config) -> tuple[Stage, ...]:
     """The stages of a run; samples are rounded up to whole steps.
 
     Args:
-      config: of the run.
+      config: settings of the run.
 
     Example:
       >>> from depthsi.config import Config, ScheduleConfig
@@ -62,7 +62,7 @@ def make_stages(config: Config) -> tuple[Stage, ...]:
 
 
 def stage_of(stages: tuple[Stage, ...], step: int) -> Stage:
-    """The stage whose optimiser state belongs to global step `step`: the one that made it.
+    """The stage that produced the state of global step `step`, including its optimiser state.
 
     Raises:
       DepthsiError: the step lies beyond the last stage.
@@ -84,5 +84,5 @@ def check_warmup(config: Config) -> None:
             samples = f"--schedule.{stage.name if several else 'coarse'}-samples"
             raise DepthsiError(
                 f"--optim.warmup is {warmup} steps, but the stage {stage.name} has {stage.steps}"
-                f" in all: set it below {stage.steps}, or raise {samples}."
+                f" in total: set it below {stage.steps}, or raise {samples}."
             )

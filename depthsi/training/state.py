@@ -1,4 +1,4 @@
-"""What changes in training, and how it begins."""
+"""The state of a training, and its initialisation."""
 
 from typing import Any
 
@@ -18,13 +18,13 @@ from depthsi.training.stages import Stage
 
 
 class State(flax.struct.PyTreeNode):
-    """All of a run that a checkpoint has to hold.
+    """The complete state of a training, as stored in a checkpoint.
 
     Attributes:
-      step: int32 scalar, steps done over all stages.
-      params: dict of both networks' parameters, as they are evaluated.
-      opt_state: of the subtree the current stage trains; `Averaged` with `optim.average`.
-      key: typed key, the run's randomness; never changes, the step is folded into it.
+      step: int32 scalar, number of steps taken over all stages.
+      params: dict of the networks' parameters, as they are evaluated.
+      opt_state: optimiser state of the current stage; `Averaged` with `optim.average`.
+      key: typed random key of the run; it never changes, the step is folded into it.
 
     Example:
       >>> import jax
@@ -52,17 +52,17 @@ def initial_state(
     network: nn.Module | None = None,
     optimiser: optax.GradientTransformation | None = None,
 ) -> State:
-    """The state before the first step; not to be jitted.
+    """The state before the first step; this function must not be jitted.
 
     Args:
-      config: of the run; its seed decides all random numbers.
-      stage: the first one.
-      shardings: of each array, as a State; on the default device if not given.
-      network: the module that settings of the kind custom stand for.
-      optimiser: one's own, in place of `config.optim`.
+      config: settings of the run; its seed determines all random numbers.
+      stage: the first stage.
+      shardings: sharding of each array, as a State. Default: the default device.
+      network: the module of settings of the kind custom.
+      optimiser: your own, instead of `config.optim`.
 
     Raises:
-      DepthsiError: settings of the kind custom, without what they stand for.
+      DepthsiError: settings of the kind custom without the object they need.
 
     Example:
       >>> import jax
@@ -94,13 +94,13 @@ def abstract_state(
     """Shapes and types of the states of `stage`.
 
     Args:
-      config: of the run.
+      config: settings of the run.
       stage: one of its stages.
-      network: the module that settings of the kind custom stand for.
-      optimiser: one's own, in place of `config.optim`.
+      network: the module of settings of the kind custom.
+      optimiser: your own, instead of `config.optim`.
 
     Raises:
-      DepthsiError: settings of the kind custom, without what they stand for.
+      DepthsiError: settings of the kind custom without the object they need.
     """
     model = make_model(config.model, network=network)
 
@@ -118,13 +118,13 @@ def enter_stage(
     stage: Stage,
     optimiser: optax.GradientTransformation | None = None,
 ) -> State:
-    """The same state with a fresh optimiser for the parameters `stage` trains.
+    """The same state with a fresh optimiser for the parameters that `stage` trains.
 
     Args:
-      state: at the end of the stage before.
-      config: of the run.
-      stage: that begins.
-      optimiser: one's own, in place of `config.optim`.
+      state: state at the end of the previous stage.
+      config: settings of the run.
+      stage: the stage that starts.
+      optimiser: your own, instead of `config.optim`.
 
     Example:
       >>> import jax
@@ -134,7 +134,7 @@ def enter_stage(
       >>> config = Config(model=TwoScaleConfig(width=0.02))
       >>> coarse, fine = make_stages(config)
       >>> state = enter_stage(initial_state(config, coarse), config, fine)
-      >>> int(state.step)  # the steps done stay
+      >>> int(state.step)  # the step is kept
       0
     """
     trained = {stage.name: state.params[stage.name]}
@@ -145,7 +145,7 @@ def enter_stage(
 
 
 def with_params(state: State, params: Any) -> State:
-    """The state before the first step with other parameters, which are also those trained on."""
+    """The state before the first step with other parameters, from which training starts."""
     old = state.opt_state
     if isinstance(old, Averaged):
         trained = {name: jax.tree.map(jnp.copy, params[name]) for name in old.trained}

@@ -34,7 +34,7 @@ TrainStep = Callable[
 
 
 class _Sums(NamedTuple):
-    """What adds up over parts of a batch, whoever computes them."""
+    """Sums that are added over the parts of a batch."""
 
     gradients: Any  # of `loss`
     loss: Array  # of the images, each times its weight
@@ -53,31 +53,31 @@ def make_train_step(
 ) -> TrainStep:
     """The step of `stage`: (state, uint8 images, depth in metres) -> (state, metrics).
 
-    The pictures are raw samples: augmentation is part of the step. Everything random in it depends
-    on the run's key, the step and the example's place in the global batch alone.
+    The images are raw samples: augmentation is part of the step. Its randomness depends only on the
+    run's key, the step and the example's position in the global batch.
 
-    However the batch is divided, among devices or into the `compute.accumulate` parts that are
-    computed one after the other, weighted sums of its images are what is added up, and divided once
-    by the weight of all: images count as in one piece also where the parts have unequal numbers of
-    valid pixels. With the binding pmap the step runs on one device's part and must be mapped over
-    the axis "data"; with jit it sees the whole batch.
+    A batch may be divided among devices, or into the `compute.accumulate` parts that are computed
+    one after the other. In either case, weighted sums over images are added and divided once by the
+    total weight, so the result is that of the undivided batch even if the parts have different
+    numbers of valid pixels. With the binding pmap, the step runs on one device's part and must be
+    mapped over the axis "data"; with jit, it sees the whole batch.
 
     Args:
-      config: of the run.
+      config: settings of the run.
       stage: one of `make_stages(config)`.
-      loss: one's own, in place of `config.loss`, of which reduction and multiplier stay:
-        `f(predictions, targets, *, where) -> (b,)`, of log metres (b, h, w).
-      network: the module that settings of the kind custom stand for, see
+      loss: your own loss, instead of that of `config.loss`, whose reduction and multiplier still
+        apply: `f(predictions, targets, *, where) -> (b,)` of log metres (b, h, w).
+      network: the module of settings of the kind custom, see
         `depthsi.models.make_model`.
-      optimiser: one's own, in place of `config.optim`; the state must be made with it, too.
+      optimiser: your own, instead of `config.optim`; the state must be created with it, too.
 
     Returns:
-      A pure function, to be jitted. Its metrics are scalars: loss, valid_share (of the pixels), the
-      norms of gradient, update and parameters, and, unless the optimiser is one's own, the
-      learning_rate.
+      A pure function, to be jitted. Its metrics are scalars: loss, valid_share (share of valid
+      pixels), norms of the gradient, the update and the parameters and, unless you pass your own
+      optimiser, learning_rate.
 
     Raises:
-      DepthsiError: settings of the kind custom, without what they stand for.
+      DepthsiError: settings of the kind custom without the object they need.
 
     Example:
       >>> import jax
@@ -136,7 +136,7 @@ def make_train_step(
 def _rate(
     config: Config, stage: Stage, optimiser: optax.GradientTransformation | None
 ) -> Callable[[Any], Metrics]:
-    """Step of the stage -> the learning rate, where it is known."""
+    """Maps the step of the stage to the learning rate, if it is known."""
     if optimiser is not None or isinstance(config.optim, CustomOptimConfig):
         return lambda step: {}
     schedule = rate_schedule(config.optim, stage.steps)
@@ -195,7 +195,7 @@ def _image_losses(
     loss: ImageLosses,
     keys: Key[Array, " b"],
 ) -> Float[Array, " b"]:
-    """The loss of each image: of its one map, or the mean over the maps that are supervised."""
+    """The loss of each image; for networks with several supervised maps, the mean over them."""
     maps = jnp.reshape(predictions, (-1, *batch.log_depth.shape))
     values = [loss(one, batch.log_depth, batch.valid, keys) for one in maps]
     return sum(values[1:], values[0]) / len(values)
@@ -204,8 +204,8 @@ def _image_losses(
 def _accumulate(function: Callable[..., _Sums], batch: tuple[Any, ...], parts: int) -> _Sums:
     """Sum of `function` over `parts` equal parts of the batch, one after the other.
 
-    Part k has the examples k, k + parts, ...: a batch divided among devices in contiguous pieces
-    then has an equal share of every part on each of them, and nothing has to move.
+    Part k has the examples k, k + parts, ..., so that a batch divided among devices in contiguous
+    pieces has an equal share of every part on each device, and no data has to move.
     """
     if parts == 1:
         return function(*batch)

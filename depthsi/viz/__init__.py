@@ -1,6 +1,6 @@
-"""Depth as colour, error maps, grids of images, points in space.
+"""Coloured depth, error maps, grids of images, and point clouds (`depthsi.viz.point_cloud`).
 
-The names below are loaded when they are first used. `depthsi.viz.point_cloud` has the points.
+The names below are loaded on first use.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Pictures of a data set: samples with their depth, and how its depths are distributed.
+"""Images that describe a data set: samples with their depth, and a histogram of depths.
 
 Colours and missing depth are as in `depthsi.viz.depth_maps`.
 """
@@ -21,7 +21,7 @@ from depthsi.viz.depth_maps import (
 )
 from depthsi.viz.grid import Cell, draw_histogram, save_grid
 
-SHEET, WIDE_SHEET = (1.9, 3), (3.0, 2)  # inches of a picture's width, pairs in a row
+SHEET, WIDE_SHEET = (1.9, 3), (3.0, 2)  # inches of an image's width, pairs in a row
 
 
 def save_data_sheet(
@@ -30,12 +30,12 @@ def save_data_sheet(
     *,
     title: str = "",
 ) -> None:
-    """Writes a PNG of pictures with their depth, two or three pairs in a row of one scale.
+    """Writes a PNG of images with their depth, two or three pairs in a row of one scale.
 
     Args:
-      path: of the PNG file, in an existing directory.
-      splits: by heading: picture (H, W, 3), 0..255, and depth (H, W) in metres of each sample.
-      title: a line over the sheet.
+      path: path of the PNG file, in an existing directory.
+      splits: by heading: image (H, W, 3), 0..255, and depth (H, W) in metres of each sample.
+      title: heading of the sheet.
 
     Raises:
       ValueError: no samples, or an array has another shape.
@@ -88,10 +88,10 @@ def save_histogram(
     """Writes a PNG of depth histograms over a logarithmic axis.
 
     Args:
-      path: of the PNG file, in an existing directory.
+      path: path of the PNG file, in an existing directory.
       edges: (bins + 1) depths in metres, rising.
       shares: by name: (bins) share of the pixels in each bin, 0..1.
-      title: a line over the axes.
+      title: heading of the figure.
 
     Raises:
       DepthsiError: matplotlib is not installed.

@@ -1,9 +1,10 @@
-"""Pictures of depth maps: coloured depth, a panel for one picture, a contact sheet for several.
+"""Images of depth maps: coloured depth, a panel for one image, a contact sheet for several.
 
-Depth is in metres; 0, negative, NaN and inf are missing and drawn grey. Colour runs with log depth,
-as the network and the loss do, so that a step of 10 % looks the same at 1 m and at 8 m. The map is
-turbo, near red to far blue: it is not perceptually uniform, but the eye parts far more of its steps
-than of a single ramp of lightness, which is what shows a flat wall from a slanted one.
+Depth is in metres; 0, negative, NaN and inf are missing and drawn grey. Colour is linear in log
+depth, like the network and the loss, so that a step of 10 % looks the same at 1 m and at 8 m. The
+colour map is turbo, from near (red) to far (blue). It is not perceptually uniform, but the eye
+distinguishes far more of its steps than of a single ramp of lightness, which makes the difference
+between a flat and a slanted wall visible.
 """
 
 import dataclasses
@@ -20,8 +21,8 @@ from depthsi.valid import valid_depth
 from depthsi.viz.grid import Cell, Scale, save_grid
 
 GREY = (128, 128, 128)  # of missing pixels; neither turbo nor the error's map comes near it
-WIDE = 2.0  # pictures wider than this times their height are stacked, not set side by side
-PANEL_INCHES, STACK_INCHES, SHEET_INCHES = 3.6, 7.0, 3.0  # width of a picture
+WIDE = 2.0  # images wider than this times their height are stacked, not set side by side
+PANEL_INCHES, STACK_INCHES, SHEET_INCHES = 3.6, 7.0, 3.0  # width of an image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,8 +30,8 @@ class Colours:
     """How depth is shown.
 
     Attributes:
-      limits: metres of the first and the last colour, as `colour_depth` takes them; None for those
-        that suit each map.
+      limits: metres of the first and the last colour, as `colour_depth` takes them; None to choose
+        them for each map.
       cmap: the name of a matplotlib colour map, from near to far.
     """
 
@@ -41,8 +42,8 @@ class Colours:
 def depth_limits(*depths: ArrayLike) -> tuple[float, float]:
     """Nearest and farthest depth of a colour scale that suits all the maps, in metres.
 
-    It spans the 1st to 99th percentile of every map, so that a few stray pixels do not wash out the
-    rest, and at least a range of 10 %; (1, 10) if nothing is known.
+    It spans the 1st to 99th percentile of every map, so that a few outliers do not wash out the
+    rest, and at least a range of 10 %; it is (1, 10) if no depth is known.
 
     Args:
       depths: maps (h, w) in metres, of any sizes.
@@ -73,8 +74,8 @@ def colour_depth(
 
     Args:
       depth: (h, w) metres.
-      limits: the depths in metres of the first and the last colour, beyond which colour stays the
-        same; `depth_limits(depth)` by default. Give the same limits to maps to be compared.
+      limits: depths in metres of the first and the last colour, beyond which the colour does not
+        change. Default: `depth_limits(depth)`. Use the same limits for maps to be compared.
       cmap: the name of a matplotlib colour map, from near to far.
 
     Returns:
@@ -120,7 +121,7 @@ def error_limit(depth: ArrayLike, target: ArrayLike) -> float:
 def colour_error(
     depth: ArrayLike, target: ArrayLike, *, limit: float | int | None = None
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """ln(depth / target) as colour: white = right, blue = predicted too far, red = too near.
+    """ln(depth / target) as colour: white is correct, blue is too far, red is too near.
 
     Args:
       depth: (h, w) predicted metres.
@@ -158,18 +159,18 @@ def save_panel(
     title: str = "",
     colours: Colours = Colours(),
 ) -> None:
-    """Writes a PNG: picture, predicted depth and, with a target, true depth and the log error.
+    """Writes a PNG: image, predicted depth and, with a target, true depth and the log error.
 
-    Both depths share one colour scale. Wide pictures are stacked, others set side by side. The file
-    appears whole or not at all.
+    Both depth maps share one colour scale. Wide images are stacked, others are placed side by side.
+    The file is written atomically.
 
     Args:
-      path: of the PNG file, in an existing directory.
+      path: path of the PNG file, in an existing directory.
       image: (H, W, 3) RGB, 0..255.
       depth: (h, w) predicted metres, of any size, covering the same field of view as `image`.
       target: (h, w) true metres, of the size of `depth`.
-      title: a line over the panel.
-      colours: of the depths.
+      title: heading of the panel.
+      colours: how depth is coloured.
 
     Raises:
       ValueError: an array has another shape.
@@ -209,14 +210,14 @@ def save_contact_sheet(
     columns: tuple[str, str, str] = ("image", "predicted depth", "true depth"),
     title: str = "",
 ) -> None:
-    """Writes a PNG with one sample per row; both depths of a row share its colour scale.
+    """Writes a PNG with one sample per row; both depth maps of a row share a colour scale.
 
     Args:
-      path: of the PNG file, in an existing directory.
-      rows: picture, predicted and true depth of each sample, as `save_panel` takes them; the true
-        depth may have another size than the predicted one.
-      columns: headings.
-      title: a line over the sheet.
+      path: path of the PNG file, in an existing directory.
+      rows: image, predicted and true depth of each sample, as `save_panel` takes them; the true
+        depth may differ in size from the predicted one.
+      columns: headings of the columns.
+      title: heading of the sheet.
 
     Raises:
       ValueError: no rows, or an array has another shape.
@@ -248,7 +249,7 @@ def save_contact_sheet(
 
 
 def relative_height(picture: np.ndarray, width: float) -> float:
-    """Height at which a picture (H, W, 3) of this width keeps its proportions."""
+    """Height at which an image (H, W, 3) of this width keeps its proportions."""
     return width * picture.shape[0] / picture.shape[1]
 
 
@@ -295,7 +296,7 @@ def require_matplotlib() -> None:
         raise DepthsiError(f"matplotlib does not start ({reason}): correct MPLBACKEND.") from error
     except ImportError as error:
         raise DepthsiError(
-            "Pictures of depth need matplotlib: run pip install 'depthsi[plot]'."
+            "Drawing depth needs matplotlib: run pip install 'depthsi[plot]'."
         ) from error
 
 
@@ -311,7 +312,7 @@ def check_colour_map(name: str) -> None:
             "magma",
         ]
         raise DepthsiError(
-            f"There is no colour map {name!r}: choose one such as {', '.join(near)}."
+            f"There is no colour map {name!r}: choose another, such as {', '.join(near)}."
         )
 
 
@@ -349,5 +350,5 @@ def as_picture(image: ArrayLike) -> UInt8[np.ndarray, "h w 3"]:
     """
     picture = np.asarray(image)
     if picture.ndim != 3 or picture.shape[2] != 3:
-        raise ValueError(f"a picture must have shape (H, W, 3), got {picture.shape}")
+        raise ValueError(f"an image must have shape (H, W, 3), got {picture.shape}")
     return np.rint(picture.clip(0, 255)).astype(np.uint8)

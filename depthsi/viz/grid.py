@@ -1,4 +1,4 @@
-"""A grid of pictures with headings and colour bars, written as PNG.
+"""A grid of images with headings and colour bars, written as PNG.
 
 Figures are drawn on their own Agg canvas: no display is needed and pyplot is left alone. matplotlib
 is imported only here in functions; `depthsi.viz.depth_maps` says how to install it.
@@ -39,7 +39,7 @@ class Scale:
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One picture of a grid.
+    """One image of a grid.
 
     Attributes:
       picture: uint8 (H, W, 3).
@@ -65,11 +65,11 @@ def save_grid(
     """Draws rows of cells, replacing the file at `path` in one move.
 
     Args:
-      path: of the PNG file, in an existing directory.
+      path: path of the PNG file, in an existing directory.
       rows: of equal length.
       title: a line over everything, wrapped if it is long; may be empty.
-      width: of every picture, in inches; whatever its own proportions, it is stretched to that.
-      heights: of the pictures of each row, in inches.
+      width: of every image, in inches; whatever its own proportions, it is stretched to that.
+      heights: heights of the images of each row, in inches.
     """
     lefts, total_width = _columns(rows, width)
     heads = [HEAD if any(cell.heading for cell in row) else GAP for row in rows]

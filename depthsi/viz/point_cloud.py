@@ -1,4 +1,4 @@
-"""A depth map as points in space, and as a PLY file of them.
+"""Point clouds of depth maps, and PLY files.
 
 Axes are those of the camera: x to the right, y down, z forward along the optical axis, which is
 right-handed; the camera is at the origin. Units are metres.
@@ -19,12 +19,12 @@ VERTEX = np.dtype(
 
 
 class PointCloud(NamedTuple):
-    """Points with their colours, and how densely the camera saw them.
+    """Points with their colours and their spacing.
 
     Attributes:
       positions: x, y, z in metres.
       colours: RGB.
-      spacing: of neighbouring points at 1 m distance, in metres; it grows with distance.
+      spacing: distance of neighbouring points at a depth of 1 m, in metres; it grows with depth.
     """
 
     positions: Float32[np.ndarray, "n 3"]
@@ -38,24 +38,24 @@ def point_cloud(
     focal: float,
     centre: tuple[float, float] | None = None,
 ) -> PointCloud:
-    """The points that the pixels of an image show, by the pinhole camera.
+    """The points of an image's pixels under the pinhole camera model.
 
     The pixel in row r and column c with depth z is the point (z (c - c0) / f, z (r - r0) / f, z).
     Source: Hartley and Zisserman, Multiple View Geometry, section 6.1,
     https://doi.org/10.1017/CBO9780511811685.
 
     Args:
-      depth: along the optical axis, metres; pixels where it is not finite are left out.
+      depth: depth along the optical axis, metres; pixels where it is not finite are left out.
       image: RGB.
-      focal: focal length in pixels of this image, such as `sizes.focal_length((H, W))` has it.
-      centre: (row, column) where the optical axis meets the image, in pixels, the centre of the
-        first one at (0, 0); the middle of the image if not given.
+      focal: focal length in pixels of this image, such as `sizes.focal_length((H, W))`.
+      centre: (row, column) in pixels where the optical axis meets the image; the centre of the
+        first pixel is (0, 0). Default: the centre of the image.
 
     Returns:
       A point for each pixel of known depth, row by row.
 
     Raises:
-      ValueError: depth and image of different size, or a focal length that is not positive.
+      ValueError: depth and image differ in size, or the focal length is not positive.
 
     Example:
       >>> import numpy as np
@@ -78,7 +78,7 @@ def point_cloud(
 
 
 def write_ply(path: Path, cloud: PointCloud) -> None:
-    """Writes the points as a binary PLY file, whole or not at all.
+    """Writes the points as a binary PLY file, atomically.
 
     Source of the format: http://paulbourke.net/dataformats/ply/.
 

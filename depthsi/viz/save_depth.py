@@ -1,4 +1,4 @@
-"""Writing one predicted depth map in the formats people use."""
+"""Writes a predicted depth map in common formats."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -19,13 +19,13 @@ MOST_MILLIMETRES = 65_534  # 65535 is what others write for missing depth
 
 
 class DepthMap(NamedTuple):
-    """A depth map with what belongs to it.
+    """A depth map with its image and camera.
 
     Attributes:
       image: RGB.
       depth: metres, NaN where unknown.
-      focal: focal length in pixels of this image, by which the pixels are points in space.
-      colours: how depth is shown.
+      focal: focal length in pixels of this image, for point clouds.
+      colours: how depth is coloured.
     """
 
     image: UInt8[np.ndarray, "H W 3"]
@@ -35,19 +35,19 @@ class DepthMap(NamedTuple):
 
 
 def save_depth(directory: Path, name: str, depth_map: DepthMap, kinds: Sequence[str]) -> list[Path]:
-    """Writes a depth map in each of `kinds`, whole or not at all.
+    """Writes a depth map in each of `kinds`, atomically.
 
     Args:
-      directory: an existing one.
-      name: of the photo, from which those of the files are made.
-      depth_map: what to write.
-      kinds: of `FORMATS`.
+      directory: an existing directory.
+      name: name of the photo, from which the file names are made.
+      depth_map: depth map to write.
+      kinds: some of `FORMATS`.
 
     Returns:
-      The files.
+      The paths of the files.
 
     Raises:
-      DepthsiError: a package is missing that one of the formats needs.
+      DepthsiError: a package that one of the formats needs is missing.
       OSError: a file cannot be written.
     """
     written = []

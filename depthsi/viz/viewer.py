@@ -1,4 +1,4 @@
-"""A point cloud as one page of HTML that turns it, from a file and without network."""
+"""A point cloud as a single HTML page with an interactive viewer that works offline."""
 
 import base64
 import html
@@ -25,14 +25,14 @@ def write_viewer(
     focal: float,
     title: str,
 ) -> None:
-    """Writes a page that shows the points of a depth map, whole or not at all.
+    """Writes a page that shows the point cloud of a depth map, atomically.
 
     Args:
-      path: of the page.
-      depth: along the optical axis, metres; pixels where it is not finite are left out.
+      path: path of the page.
+      depth: depth along the optical axis, metres; pixels where it is not finite are left out.
       image: RGB.
       focal: focal length in pixels of this image.
-      title: of the page.
+      title: title of the page.
 
     Raises:
       OSError: the file cannot be written.
@@ -51,14 +51,14 @@ def viewer_page(
 ) -> str:
     """The text of the page.
 
-    Of a large image it has the pixels of every second row and column, every third, and so on, so
-    that they are at most `MOST_POINTS`.
+    Large images are reduced to every second row and column, every third, and so on, so that there
+    are at most `MOST_POINTS` points.
 
     Args:
-      depth: along the optical axis, metres; pixels where it is not finite are left out.
+      depth: depth along the optical axis, metres; pixels where it is not finite are left out.
       image: RGB.
       focal: focal length in pixels of this image.
-      title: of the page.
+      title: title of the page.
     """
     step = _step(np.isfinite(depth))
     height, width = depth.shape

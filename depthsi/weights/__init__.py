@@ -1,1 +1,1 @@
-"""Trained networks as files: named arrays in safetensors, with the settings of their network."""
+"""Trained networks as safetensors files with named arrays and the settings of the network."""

@@ -1,4 +1,4 @@
-"""Named arrays in files of weights, `.safetensors` and `.npz`, read without unpickling anything."""
+"""Reads named arrays from weights files, `.safetensors` and `.npz`, without unpickling."""
 
 import io
 import math
@@ -35,16 +35,16 @@ def read_arrays(
     """The arrays of a file whose names are `wanted`.
 
     Args:
-      path: of one of `SUFFIXES`.
-      wanted: says of each name whether to read it; what it does not want is not looked at.
-      max_bytes: of one array.
+      path: path of the file, with one of `SUFFIXES`.
+      wanted: returns whether to read the array of a name; other arrays are ignored.
+      max_bytes: maximum size of an array.
 
     Returns:
       Floats by name; float32 where the file has bfloat16.
 
     Raises:
-      DepthsiError: another kind of file; missing, damaged or cut short; a wanted array that is not
-        of floats or takes more than `max_bytes`.
+      DepthsiError: the file has another format, or is missing, damaged or cut short, or a wanted
+        array does not have floats or takes more than `max_bytes`.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
@@ -115,7 +115,7 @@ def _read_npz(
                     unpacked = member.read(max_bytes + 2**16)
                     member.read(1)
                 if name in arrays:
-                    raise ValueError(f"{name} is there twice")
+                    raise ValueError(f"{name} appears twice")
                 arrays[name] = npy_array(
                     path,
                     unpacked,

@@ -1,8 +1,8 @@
-"""A trained network as one safetensors file, which says itself what network it is.
+"""A trained network as a self-describing safetensors file.
 
-The arrays are the parameters, named by their path, such as "coarse/conv1/kernel". One entry of the
-metadata, "depthsi", is a JSON object with the settings of the network, the outputs that have been
-trained, the step, a checksum of the arrays, and whatever else is worth knowing about it.
+The arrays are the parameters, named by their path, such as "coarse/conv1/kernel". The metadata
+entry "depthsi" is a JSON object with the settings of the network, its trained outputs, the step, a
+checksum of the arrays, and further information.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from depthsi.weights.arrays import read_arrays, read_metadata, write_safetensors
 SUFFIX = ".safetensors"
 ENTRY = "depthsi"  # of the metadata
 MAX_PARAMETER_BYTES = 2**31  # of one array: fc6 of the paper takes 0.2 GB
-ADVICE = "it is not a network that depthsi saved"
+ADVICE = "it is not a network saved by depthsi"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,12 +30,12 @@ class TrainedNetwork:
     """A network with its parameters.
 
     Attributes:
-      settings: of the network.
+      settings: settings of the network.
       params: nested dictionaries of float32 arrays.
-      outputs: those of `settings.outputs` that have been trained, the best trained last.
-      step: steps of training done.
-      about: what else is known, as plain values: licence, recipe, metrics.
-      module: the one that `settings` of the kind custom stand for; no file holds it.
+      outputs: the trained ones of `settings.outputs`, with the best trained last.
+      step: number of training steps.
+      about: further metadata, as plain values: licence, recipe, metrics.
+      module: the module of `settings` of the kind custom, which is not stored in files.
 
     Example:
       >>> import numpy as np
@@ -57,12 +57,12 @@ class TrainedNetwork:
 def write_network(
     path: PathLike, network: TrainedNetwork, dtype: Literal["float32", "bfloat16"] = "float32"
 ) -> None:
-    """Writes a network, whole or not at all.
+    """Writes a network to a file, atomically.
 
     Args:
-      path: of the file, which should end in .safetensors.
-      network: what to write.
-      dtype: of the numbers in the file; bfloat16 halves its size and keeps 8 bits of each.
+      path: path of the file, which should end in .safetensors.
+      network: network to write.
+      dtype: data type in the file; bfloat16 halves its size and keeps 8 bits of precision.
 
     Raises:
       OSError: the file cannot be written.
@@ -99,10 +99,10 @@ def write_network(
 
 
 def read_network(path: PathLike) -> TrainedNetwork:
-    """The network that `write_network` wrote.
+    """Reads a network that `write_network` wrote.
 
     Args:
-      path: of the file.
+      path: path of the file.
 
     Raises:
       DepthsiError: the file is missing, damaged, or was not written by `write_network`.
@@ -132,15 +132,15 @@ def read_network(path: PathLike) -> TrainedNetwork:
 
 
 def read_description(path: PathLike) -> TrainedNetwork:
-    """Like `read_network`, but without the parameters, which are not read."""
+    """Like `read_network`, but without reading the parameters."""
     return _described(path)[0]
 
 
 def network_settings(path: PathLike, stored: Mapping[str, Any]) -> ModelConfig:
-    """The settings of a network out of what a file has under "format" and "model".
+    """The settings of a network from the entries "format" and "model" of a file.
 
     Raises:
-      DepthsiError: they are not such settings, or of a later format; names the file.
+      DepthsiError: the settings cannot be used, or have a later format; the message has the file.
     """
     try:
         return config_from_dict({name: stored.get(name) for name in ("format", "model")}).model
@@ -151,7 +151,7 @@ def network_settings(path: PathLike, stored: Mapping[str, Any]) -> ModelConfig:
 def _described(path: PathLike) -> tuple[TrainedNetwork, int]:
     metadata = read_metadata(path)
     if ENTRY not in metadata:
-        raise DepthsiError(f"{path} holds arrays without the settings of a network: {ADVICE}.")
+        raise DepthsiError(f"{path} has arrays without the settings of a network: {ADVICE}.")
     with decoding(path):
         entry = json.loads(metadata[ENTRY])
         stored = {"format": entry["format"], "model": entry["model"]}

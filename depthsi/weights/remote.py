@@ -1,6 +1,6 @@
-"""Files of weights from the Hugging Face hub or another web server, kept in its cache or ours.
+"""Downloads weights files from the Hugging Face Hub or a web server, and caches them.
 
-What comes from there is read as any file of weights is: numbers and settings, never code.
+These files are read like any weights file: as arrays and settings, never as code.
 """
 
 import hashlib
@@ -28,19 +28,20 @@ _NAME = re.compile(
 
 
 def is_remote(model: str | os.PathLike[str]) -> bool:
-    """Whether `fetch` is to be asked for it, rather than the disk."""
+    """Whether `model` is an address for `fetch` rather than a path."""
     return str(model).startswith((HUB, "https://", "http://"))
 
 
 def fetch(model: str) -> Path:
-    """The local copy of a file of weights, which is downloaded once.
+    """The local copy of a weights file, which is downloaded once.
 
     Args:
       model: `hf://USER/REPOSITORY`, with `@REVISION` and `/FILE.safetensors` if they are not main
         and weights.safetensors; or the address of a file that ends in .safetensors, over https.
 
     Raises:
-      DepthsiError: another address, no such file, no network, or huggingface_hub is not installed.
+      DepthsiError: the address is not supported, there is no such file or no network, or
+        huggingface_hub is not installed.
     """
     return _from_hub(model) if model.startswith(HUB) else _from_server(model)
 
@@ -50,7 +51,7 @@ def _from_hub(model: str) -> Path:
     file = (found and found["file"]) or DEFAULT_FILE
     if found is None or not file.endswith(SUFFIX) or ".." in file.split("/"):
         raise DepthsiError(
-            f"{model} is no address of weights on the hub: write hf://USER/REPOSITORY or"
+            f"{model} is not an address of weights on the hub: write hf://USER/REPOSITORY or"
             " hf://USER/REPOSITORY@REVISION/FILE.safetensors."
         )
     try:
@@ -76,9 +77,9 @@ def _from_hub(model: str) -> Path:
 def _from_server(url: str) -> Path:
     parts = urlsplit(url)
     if not parts.path.endswith(SUFFIX):
-        raise DepthsiError(f"{url} does not end in {SUFFIX}; nothing else is loaded from there.")
+        raise DepthsiError(f"{url} does not end in {SUFFIX}; other files are not loaded.")
     if parts.scheme != "https" and not _is_loopback(parts.hostname or ""):
-        raise DepthsiError(f"{url}: weights are downloaded over https only.")
+        raise DepthsiError(f"{url}: weights are only downloaded over https.")
     path = (
         cache_home()
         / "depthsi"

@@ -1,4 +1,4 @@
-"""The trained networks that come with the package, by name."""
+"""The pretrained networks that ship with the package, by name."""
 
 import os
 from pathlib import Path
@@ -18,10 +18,10 @@ def shipped_names() -> tuple[str, ...]:
 
 
 def shipped_network(name: str) -> TrainedNetwork:
-    """What is known of a network of the package; its parameters are not read.
+    """The metadata of a pretrained network; its parameters are not read.
 
     Raises:
-      DepthsiError: there is none of that name, or its file is damaged.
+      DepthsiError: there is no network of that name, or its file is damaged.
     """
     names = shipped_names()
     if name not in names:
@@ -30,12 +30,12 @@ def shipped_network(name: str) -> TrainedNetwork:
 
 
 def named_file(model: str | os.PathLike[str]) -> Path:
-    """The file of a network of the package or of a server; `model` itself if it is a path.
+    """The file of a pretrained network or of one on a server; `model` itself if it is a path.
 
-    A file or directory of the user's goes before a network of the package with the same name.
+    A file or directory of the user takes precedence over a pretrained network of the same name.
 
     Raises:
-      DepthsiError: it is on a server and cannot be had.
+      DepthsiError: the model is on a server and cannot be downloaded.
     """
     if is_remote(model):
         return fetch(str(model))

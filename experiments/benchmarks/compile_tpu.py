@@ -86,7 +86,7 @@ class Arguments:
     only: str = ""
     """Compile nothing but missing rows that begin with this, such as v5e:16x16."""
     out: str = str(RESULTS / "compile_tpu")
-    """Where the .json and the .md go."""
+    """Path of the .json and .md files to write, without extension."""
 
 
 def compile_case(case: Case) -> dict[str, Any]:
@@ -205,7 +205,7 @@ def report(result: dict[str, Any]) -> str:
         "",
         f"`{result['command']}`, jax {versions['jax']}, libtpu"
         f" {versions['libtpu']}, on a machine without a TPU. The paper's NYU networks at full"
-        " width, arithmetic in bfloat16, batches of 240 x 320 pictures from the host, state"
+        " width, arithmetic in bfloat16, batches of 240 x 320 images from the host, state"
         " donated. All numbers are per device; MB and GB are 10^6 and 10^9 bytes. Needed:"
         " arguments, temporaries, outputs that reuse no argument, and the program. Sent: the least"
         " that the exchanges listed below need, all groups being rings.",

@@ -60,19 +60,19 @@ class Arguments:
     root: str = ""
     """A data folder whose depth is 16-bit PNG; none: rooms are written to a temporary one."""
     split: str = "train"
-    """Its split."""
+    """Split of the folder."""
     images: int = 256
-    """Samples used."""
+    """Number of samples."""
     batch: int = 32
-    """Images in a batch."""
+    """Images per batch."""
     calls: int = 8
     """Batches a contestant makes in each round; more than any of them reads ahead."""
     rounds: int = 7
-    """Rounds."""
+    """Number of rounds."""
     width: float = 0.5
-    """Of the networks whose step resident mode is compared with."""
+    """Width of the networks whose step resident mode is compared with."""
     out: str = str(RESULTS / "benchmark_data")
-    """Where the .json and the .md go."""
+    """Path of the .json and .md files to write, without extension."""
 
 
 class Data:

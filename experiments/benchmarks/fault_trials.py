@@ -1,4 +1,4 @@
-"""Trainings in processes of their own, killed at random moments, compared with one left alone."""
+"""Trainings in separate processes, killed at random and compared with an uninterrupted one."""
 
 import dataclasses
 import json
@@ -62,7 +62,7 @@ class Outcome:
     Attributes:
       kills: in order.
       resumes: how often it was started again.
-      same_state: whether its last state has the bits of the undisturbed run's.
+      same_state: whether its last state is bit-identical to that of the uninterrupted run.
       same_log: whether metrics.jsonl has the same lines, apart from timing.
       leftovers: temporary directories that are left in the end.
     """

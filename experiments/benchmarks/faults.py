@@ -1,8 +1,8 @@
-"""Trainings killed again and again, which have to end as if nothing had happened.
+"""Kills trainings again and again, which must finish bit-identical to uninterrupted ones.
 
-Question:  does a run that SIGKILL ends at random moments, also while it saves, and that is resumed
-           until it is done, end in the same bits as one that is left alone? How many steps does a
-           kill cost? And if two processes share a run and one is killed?
+Question:  if SIGKILL ends a run at random moments, even while it saves, and the run is resumed
+           until it is done, does it finish bit-identical to an uninterrupted run? How many steps
+           does a kill cost? And what happens if two processes share a run and one is killed?
 Command:   python -m experiments.benchmarks.faults
 Time:      about 50 minutes of 2 cores.
 Result:    experiments/results/faults.md; every kill is in the .json beside it.
@@ -44,20 +44,20 @@ STEPS = 40
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """Kills trainings."""
+    """Kills and resumes trainings."""
 
     runs: int = 100
-    """Runs of one process, of stand-in networks."""
+    """Number of runs of one process with stand-in networks."""
     pairs: int = 20
-    """Runs of two processes, of the same."""
+    """Number of runs of two processes with stand-in networks."""
     tiny: int = 10
-    """Runs of one process, of the paper's networks at a hundredth of their width."""
+    """Number of runs of one process with the paper's networks at a hundredth of their width."""
     kills: int = 2
-    """The most kills in a run, each of which has one at least if it does not end before."""
+    """Maximum number of kills in a run; every run has at least one unless it ends before."""
     seed: int = 0
-    """Of the moments."""
+    """Seed of the moments."""
     out: str = str(RESULTS / "faults")
-    """Where the .json and the .md go."""
+    """Path of the .json and .md files to write, without extension."""
 
     def trainings(self, directory: Path, pairs: Path) -> dict[str, tuple[int, Program]]:
         """How many runs of which programs; both compile for all their starts once."""
@@ -107,7 +107,7 @@ def main(arguments: Arguments) -> None:
 
 
 def write_pairs(folder: Path, count: int = 5) -> Path:
-    """A folder of pictures with depth, the last one of the split val: cheaper than rooms."""
+    """A folder of images with depth, the last one of the split val: cheaper than rooms."""
     folder.mkdir()
     rng = np.random.default_rng(0)
     rows = [["rgb", "depth", "split", "depth_units_per_metre"]]
@@ -169,11 +169,11 @@ def report(result: dict[str, Any]) -> str:
         "# Faults\n",
         f"`{result['command']}`, {machine['processor']}, jax {machine['jax']},"
         f" Python {machine['python']}.\n",
-        f"Each run is of {STEPS} steps with a checkpoint every 4, on five made-up pictures. The"
+        f"Each run is of {STEPS} steps with a checkpoint every 4, on five made-up images. The"
         " paper's networks at a hundredth of their width are `depthsi train tiny"
         f" {TINY}`, with more checkpoints where the evaluation is the best so far. The other runs"
         " are of the same program, whose networks and step were replaced by a random walk of 8192"
-        " numbers that depends on state, seed, step and pictures, without evaluations, so that"
+        " numbers that depends on state, seed, step and images, without evaluations, so that"
         " there can be many.\n",
         *table,
         "\nOf two processes the other one ends within a second once they have met; if one is killed"

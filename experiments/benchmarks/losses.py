@@ -41,13 +41,13 @@ class Arguments:
     """Times the losses."""
 
     frames: int = 8
-    """Images of 480x640 in the large batch."""
+    """Number of images of 480x640 in the large batch."""
     rounds: int = 60
     """Timed runs of each contestant."""
     seed: int = 0
-    """Of the random images."""
+    """Seed of the random images."""
     out: str = str(RESULTS / "benchmark_losses")
-    """Where the .json and the .md go."""
+    """Path of the .json and .md files to write, without extension."""
 
 
 @dataclasses.dataclass(frozen=True)

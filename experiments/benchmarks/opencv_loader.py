@@ -1,6 +1,6 @@
 """The rival of `data.py`: the same samples, augmented the same way, by OpenCV and a DataLoader.
 
-Written as one would without depthsi: every worker decodes and warps one picture after the other on
+Written as one would without depthsi: every worker decodes and warps one image after the other on
 one thread, and the loader stacks them. Needs the extra `bench`.
 """
 

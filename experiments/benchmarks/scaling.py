@@ -1,4 +1,4 @@
-"""What it costs to spread a training over devices, to save it, and to start it.
+"""Measures the cost of several devices, of checkpoints, and of startup.
 
 Question:  how long is a step on 1, 2, 4 and 8 virtual devices under jit and pmap, and on a mesh of
            one device beside plain `jax.jit`? What do asynchronous checkpoints add? How long is the
@@ -43,21 +43,21 @@ class Arguments:
     """Times bindings, checkpoints, the start, and on an accelerator the throughput."""
 
     width: float = 0.25
-    """Of the networks, except in the throughput, where it is 1."""
+    """Width of the networks, except for the throughput, where it is 1."""
     batch: int = 16
-    """Images in a step, over all devices."""
+    """Images per step, over all devices."""
     devices: tuple[int, ...] = (1, 2, 4, 8)
     """Numbers of virtual devices."""
     rounds: int = 40
-    """Turns of every binding."""
+    """Number of rounds for every binding."""
     saves: int = 7
-    """Checkpoints."""
+    """Number of checkpoints."""
     starts: int = 3
-    """Starts of every kind."""
+    """Number of starts of every kind."""
     batches: tuple[int, ...] = (32, 256, 1024)
-    """Images in a step on an accelerator."""
+    """Images per step on an accelerator."""
     out: str = str(RESULTS / "benchmark_scaling")
-    """Where the .json and the .md go."""
+    """Path of the .json and .md files to write, without extension."""
 
 
 def binding_times(arguments: Arguments) -> dict[str, Times]:

@@ -41,7 +41,7 @@ def enter_stage(state: State, config: Config, stage: Stage) -> State:
 
 
 def make_train_step(config: Config, stage: Stage, loss: Any = None) -> Callable[..., Any]:
-    """A walk that depends on everything a step may depend on: state, randomness and pictures."""
+    """A walk that depends on everything a step may depend on: state, randomness and images."""
 
     def step(state: State, image: Any, depth: Any) -> tuple[State, dict[str, Any]]:
         noise = jax.random.normal(jax.random.fold_in(state.key, state.step), (4096,))

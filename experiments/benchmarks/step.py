@@ -40,11 +40,11 @@ class Arguments:
     width: float = 0.5
     """Width of the networks."""
     batch: int = 16
-    """Images in a step."""
+    """Images per step."""
     rounds: int = 7
     """Timed runs of each variant."""
     out: str = str(RESULTS / "benchmark_step")
-    """Where the .json and the .md go."""
+    """Path of the .json and .md files to write, without extension."""
 
 
 def library_pool(x: jax.Array, window: Window) -> jax.Array:

@@ -1,4 +1,4 @@
-"""Damages valid files in many ways and looks at what every reader makes of them.
+"""Damages valid files in many ways and checks how every reader handles them.
 
 A damaged file must be refused with one sentence (DepthsiError), or give a value that keeps the
 contract of a sample: never another exception, a warning, a crash, a hang, or gigabytes of memory.
@@ -45,11 +45,11 @@ class Arguments:
     """Fuzzes every reader."""
 
     cases: int = 200
-    """Damaged files for each reader."""
+    """Number of damaged files for each reader."""
     seed: int = 0
-    """Of the damage."""
+    """Seed of the damage."""
     reader: str = ""
-    """Only this one, and no result is written."""
+    """Fuzz only this reader, without writing a result."""
 
 
 class CaseTimeout(BaseException):

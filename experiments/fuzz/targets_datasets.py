@@ -26,7 +26,7 @@ from experiments.fuzz.targets import (
 
 
 def check_record(record: Record, file: Path) -> None:
-    """Fails, or refuses the file, unless picture and depth make a sample."""
+    """Fails, or refuses the file, unless image and depth make a sample."""
     for depth in record.depth.values():
         validate_sample(Sample(record.image, depth, str(file)))
 

@@ -18,7 +18,7 @@ from experiments.nyu_row.settings import Settings
 from experiments.script import named_without_place
 
 NAME = "row.json"
-QUESTION = "How far do 719 labelled pictures and procedural rooms carry the network?"
+QUESTION = "How far do 719 labelled images and procedural rooms carry the network?"
 RUNS = ("rooms", "nyu", "final")
 
 

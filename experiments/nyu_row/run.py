@@ -1,6 +1,6 @@
 """The rows of the README's table: networks trained on procedural rooms, then on labelled pairs.
 
-Question:  how far do 719 labelled NYU pictures and any number of procedural rooms carry the paper's
+Question:  how far do 719 labelled NYU images and any number of procedural rooms carry the paper's
            networks, and a U-Net beside them, without any other weights or data?
 Command:   python -m experiments.nyu_row.run --root FOLDER --test
            the U-Net: --run runs/nyu_row/unet --kind unet --size small --batch 16
@@ -110,7 +110,7 @@ def evaluate_all(settings: Settings) -> None:
 def with_val_for_training(root: Path, made: Path) -> Path:
     """Makes the folder `made`, whose split `train` has the pairs of `root` in train and val.
 
-    Its pictures are links to those of `root`; done again, it is as before.
+    Its images are links to those of `root`; done again, it is as before.
 
     Args:
       root: folder with index.csv.

@@ -50,13 +50,13 @@ class Settings:
     kind: Literal["two_scale", "unet", "hourglass"] = "two_scale"
     """The network."""
     width: float = 0.25
-    """Of two_scale."""
+    """Width of two_scale."""
     size: Literal["small", "medium", "large"] = "medium"
-    """Of unet and hourglass."""
+    """Size of unet and hourglass."""
     batch: int = 32
-    """Images in a step."""
+    """Images per step."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the networks' arithmetic."""
+    """Precision of the networks' arithmetic."""
     optimiser: Literal["muon", "adamw"] = "muon"
     """Of the training on pairs."""
     rooms_rate: float = 0.012
@@ -84,7 +84,7 @@ class Settings:
     warmup: int = 0
     """Steps over which the rate rises, on pairs; 0 for 20 with muon and 100 with adamw."""
     seed: int = 0
-    """Of everything random."""
+    """Random seed."""
     start: str = ""
     """Run whose weights the first training begins with."""
     final: bool = False

@@ -1,8 +1,8 @@
-"""Draws every evaluation crop on a picture, to see which pixels a table is about.
+"""Draws every evaluation crop on an image, to see which pixels a table is about.
 
-Question:  which part of a picture does each named crop keep?
-Command:   python -m experiments.pictures.crop_pictures PICTURE --out DIRECTORY
-Result:    DIRECTORY/crops.png; a crop that is not defined for the picture's size is named.
+Question:  which part of an image does each named crop keep?
+Command:   python -m experiments.pictures.crop_pictures IMAGE --out DIRECTORY
+Result:    DIRECTORY/crops.png; a crop that is not defined for the image's size is named.
 """
 
 import dataclasses
@@ -19,12 +19,12 @@ from depthsi.metrics.protocols import PROTOCOLS
 from depthsi.viz.grid import Cell, save_grid
 from experiments.script import run_script
 
-WIDTH, DIM = 3.4, 0.35  # inches of a picture; brightness outside the crop
+WIDTH, DIM = 3.4, 0.35  # inches of an image; brightness outside the crop
 
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """Draws every crop that is defined for the picture."""
+    """Draws every crop that is defined for the image."""
 
     picture: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="PICTURE")]
     """JPEG or PNG."""
@@ -59,7 +59,7 @@ def main(arguments: Arguments) -> None:
 
 
 def outlined(picture: np.ndarray, box: Crop) -> np.ndarray:
-    """The picture with what lies outside the box darkened."""
+    """The image with what lies outside the box darkened."""
     inside = np.s_[box.top : box.bottom, box.left : box.right]
     shown = (picture * DIM).astype(np.uint8)
     shown[inside] = picture[inside]

@@ -1,11 +1,11 @@
-"""Laser points of a real KITTI scan over the picture taken with it, to check the projection by eye.
+"""Laser points of a real KITTI scan over the image taken with it, to check the projection by eye.
 
 Question:  do the points lie on the things they measured: on cars, poles and the road's edge?
 Command:   python -m experiments.pictures.kitti_projection_picture \\
                --source ../shared/data/kitti_velodyne --scan 000003 --out projection.png
 Hardware:  any.
 Time:      a second or two.
-Result:    a picture to look at: above, the points at full size; below, the depth map at the paper's
+Result:    an image to look at: above, the points at full size; below, the depth map at the paper's
            half size, where the conflict rule matters more. KITTI's licence keeps it out of here.
            It prints how much of both maps is hit, and where the two conflict rules differ.
 """
@@ -37,11 +37,11 @@ class Arguments:
     scan: str = "000003"
     """Name of the scan."""
     kind: str = "z"
-    """Of depth: z or lidar_x."""
+    """Kind of depth: z or lidar_x."""
 
 
 def dotted(image: np.ndarray, depth: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-    """The picture with a dot of the depth's colour at each measured pixel, near over far."""
+    """The image with a dot of the depth's colour at each measured pixel, near over far."""
     rows, columns = np.nonzero(depth)
     order = np.argsort(-depth[rows, columns])
     rows, columns = rows[order], columns[order]

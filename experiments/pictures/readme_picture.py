@@ -1,6 +1,6 @@
-"""The picture at the top of the README: rooms not trained on, and their depth.
+"""The image at the top of the README: rooms not trained on, and their depth.
 
-Question:  what does the network of the package that knows only rooms make of new ones?
+Question:  what does the pretrained network that was only trained on rooms predict for unseen ones?
 Command:   python -m experiments.pictures.readme_picture
 Time:      10 seconds.
 Result:    docs/_static/rooms.png; the first rooms of the split test, none left out.
@@ -19,7 +19,7 @@ OUT = Path(__file__).parents[2] / "docs" / "_static" / "rooms.png"
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """Draws the picture."""
+    """Draws the image."""
 
     model: str = "unet_rooms"
     """A network as `depthsi.load` takes it."""
@@ -30,7 +30,7 @@ class Arguments:
 
 
 def main(arguments: Arguments) -> None:
-    """Writes the picture."""
+    """Writes the image."""
     predictor = depthsi.load(arguments.model)
     source = Rooms(test=arguments.rooms).open("test")
     samples = [source[i] for i in range(arguments.rooms)]

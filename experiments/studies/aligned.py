@@ -1,4 +1,4 @@
-"""What the studies share that compare losses which do not see a factor or an offset of a map."""
+"""Code shared by the studies of losses that ignore a factor or an offset of a map."""
 
 import dataclasses
 from collections.abc import Sequence

@@ -1,11 +1,11 @@
-"""What a photo's focal length is worth.
+"""What knowing a photo's focal length gains.
 
-Question:  a network knows metres of the camera it was trained with. How wrong are they on photos of
-           wider and narrower views of the same rooms, and how much of that is mended by scaling the
-           photo to the training camera's angle per pixel (--focal, --fov, EXIF), or by scaling the
-           depth of the whole photo by the ratio of the focal lengths?
+Question:  a network predicts metres for the camera it was trained with. How wrong are they on
+           photos with wider and narrower views of the same rooms, and how much of this error is
+           removed by scaling the photo to the training camera's angle per pixel (--focal, --fov,
+           EXIF), or by scaling the depth of the whole photo by the ratio of the focal lengths?
 Command:   python -m experiments.studies.camera
-Hardware:  2 CPU cores; --width and --samples raise it to a GPU.
+Hardware:  2 CPU cores; on a GPU, raise --width and --samples.
 Time:      one training of about two minutes of one core for each seed, and as long for the rooms.
 Result:    experiments/results/studies/camera.md, .json and .png.
 """

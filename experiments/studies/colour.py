@@ -1,15 +1,15 @@
-"""What the random colour gain of the training teaches.
+"""The effect of the random colour gain in training.
 
 Question:  the paper multiplies red, green and blue by random factors in [0.8, 1.2]. Does that make
            a network robust to tints, also beyond that range? And does the network still notice a
-           tint: can a linear probe of its frozen features tell a tinted picture from a natural one?
+           tint: can a linear probe of its frozen features tell a tinted image from a natural one?
 Command:   python -m experiments.studies.colour --root ../shared/data/nyu_labelled
-Hardware:  2 CPU cores; --width and --samples raise it to a GPU.
+Hardware:  2 CPU cores; on a GPU, raise --width and --samples.
 Time:      four trainings of about two minutes of one core, half of which other studies share.
 Result:    experiments/results/studies/colour.md, .json and .png.
 
-A tint of strength t multiplies the channels of a picture by 1 + t u, where u is drawn for each
-picture from the surface of the cube [-1, 1]^3; what leaves 0..255 is cut off, as in a camera.
+A tint of strength t multiplies the channels of an image by 1 + t u, where u is drawn for each
+image from the surface of the cube [-1, 1]^3; what leaves 0..255 is cut off, as in a camera.
 """
 
 import functools
@@ -33,7 +33,7 @@ GAINS = {"random gain": AugmentConfig(), "no gain": AugmentConfig(colour=(1.0, 1
 def tinted(
     images: UInt8[np.ndarray, "n H W 3"], strength: float, seed: int = 0
 ) -> UInt8[np.ndarray, "n H W 3"]:
-    """Each picture under a tint of its own, the same direction for all strengths."""
+    """Each image under a tint of its own, the same direction for all strengths."""
     directions = np.random.default_rng(seed).uniform(-1, 1, (len(images), 3))
     directions /= np.abs(directions).max(axis=1, keepdims=True)
     gains = (1 + strength * directions).astype(np.float32)[:, None, None]
@@ -52,7 +52,7 @@ def colour_statistics(images: UInt8[np.ndarray, "n H W 3"]) -> Float[np.ndarray,
 
 def measure(lab: Lab) -> dict[str, Any]:
     """ "error": network -> strength -> numbers; "probe": features -> strength -> accuracies."""
-    data = list(lab.data)[-1]  # the real pictures, where they are at hand
+    data = list(lab.data)[-1]  # the real images, where they are at hand
     return {
         "data": data,
         "error": {
@@ -100,7 +100,7 @@ def _probes(lab: Lab, data: str) -> dict[str, Any]:
 def half_tinted(
     images: UInt8[np.ndarray, "n H W 3"], strength: float
 ) -> tuple[UInt8[np.ndarray, "n H W 3"], Bool[np.ndarray, " n"]]:
-    """Every other picture tinted, and which: no picture is there in both states."""
+    """Every other image tinted, and which: no image is there in both states."""
     which = np.arange(len(images)) % 2 == 0
     return np.where(which[:, None, None, None], tinted(images, strength), images), which
 
@@ -131,13 +131,13 @@ def report(found: dict[str, Any]) -> str:
     probed = list(next(iter(probe.values())))
     return "\n\n".join(
         [
-            f"Networks trained on {found['data']}; test pictures under tints; in brackets the"
+            f"Networks trained on {found['data']}; test images under tints; in brackets the"
             " seeds. A tint of strength t multiplies the channels by up to 1 - t or 1 + t; the"
             " random gain of the training reaches 0.2.",
             f"## Error\n\n{markdown(['strength', *headers], rows)}",
-            "## Probe\n\nAccuracy of a linear probe that has to tell tinted from natural pictures,"
-            " half of the test pictures each; it was fitted to training pictures. Chance is 0.5."
-            " For comparison, the same probe of means and deviations of the picture's own colours.",
+            "## Probe\n\nAccuracy of a linear probe that has to tell tinted from natural images,"
+            " half of the test images each; it was fitted to training images. Chance is 0.5."
+            " For comparison, the same probe of means and deviations of the image's own colours.",
             markdown(
                 ["features", *(f"strength {strength}" for strength in probed)],
                 [

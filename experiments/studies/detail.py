@@ -1,10 +1,10 @@
 """What the fine network adds to the coarse one.
 
-Question:  the paper's fine network hardly changes its numbers, and its maps have been called devoid
+Question:  the paper's fine network hardly changes its metrics, and its maps have been called devoid
            of details. Does the refinement make maps sharper, and are its edges where the true ones
            are?
 Command:   python -m experiments.studies.detail --root ../shared/data/nyu_labelled
-Hardware:  2 CPU cores; --width and --samples raise it to a GPU.
+Hardware:  2 CPU cores; on a GPU, raise --width and --samples.
 Time:      four trainings of three minutes of one core, and as much again for the edges.
 Result:    experiments/results/studies/detail.md, .json and .png.
 """
@@ -105,7 +105,7 @@ def _networks(lab: Lab, data: str) -> dict[str, Any]:
 def report(found: dict[str, Any]) -> str:
     """A table for each data set."""
     parts = [
-        "Mean over the test pictures, maps interpolated between the cells' centres; in brackets the"
+        "Mean over the test images, maps interpolated between the cells' centres; in brackets the"
         " seeds. `sharpness`: root mean square difference of neighbouring cells in log depth, over"
         " that of the true maps, so 0 is flat and 1 as steep as the truth, rightly or wrongly."
         " `slope_match`: correlation of these differences with the true ones (about 0)."

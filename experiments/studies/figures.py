@@ -1,4 +1,4 @@
-"""Pictures of the studies' numbers, drawn without a display."""
+"""Figures of the results of studies, drawn without a display."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ def panels(
       x: label of the horizontal axes.
       y: label of each panel's vertical axis.
       logarithmic: whether the horizontal axes are.
-      ticks: names of the positions 0, 1, ... in place of numbers.
+      ticks: names of the positions 0, 1, ... instead of numbers.
       joined: whether lines join the means; without, labels stand side by side.
       width: of a panel, inches.
     """

@@ -1,6 +1,6 @@
-"""What a known distance is worth.
+"""What a known distance gains.
 
-Question:  an image leaves its scale open, and one factor for each picture is half of the squared
+Question:  an image leaves its scale open, and one factor for each image is half of the squared
            log error (scale_share.py). How much of that do 1, 2 or 5 points with a known distance
            win back, if the distances are right to 1, 5 or 20 %?
 Command:   python -m experiments.studies.known_points --model RUN --root ../shared/data/nyu_labelled
@@ -29,22 +29,22 @@ from experiments.studies.lab import Lab, Options, conduct, markdown, spread
 
 POINTS = (1, 2, 5)
 NOISES = (0.01, 0.05, 0.2)
-DRAWS = 10  # of points and noise, for each picture and seed
+DRAWS = 10  # of points and noise, for each image and seed
 METRICS = ("rmse_log", "abs_rel")
 
 
 @dataclasses.dataclass(frozen=True)
 class KnownPoints(Options):
-    """The model, and where its maps are looked at: the split val of the data."""
+    """The model, and the data on whose split val it is studied."""
 
     model: str = ""
-    """A run, a file of weights or an exported network."""
+    """A run, a weights file or an exported network."""
     pictures: int = 0
-    """Pictures of the split, evenly spread; 0 for all."""
+    """Number of images of the split, evenly spaced; 0 for all."""
 
 
 def errors(depth: Float[np.ndarray, " n"], truth: Float[np.ndarray, " n"]) -> dict[str, float]:
-    """Of the valid pixels of one picture."""
+    """Of the valid pixels of one image."""
     d = np.log(depth / truth)
     return {"rmse_log": float(np.sqrt(np.mean(d**2))), "abs_rel": float(np.mean(abs(np.expm1(d))))}
 
@@ -75,7 +75,7 @@ def with_points(
 def picture(
     depth: np.ndarray, truth: np.ndarray, rng: np.random.Generator
 ) -> dict[str, dict[str, float]]:
-    """Case -> metric, of one picture."""
+    """Case -> metric, of one image."""
     where = valid_depth(truth) & np.isfinite(depth)
     predicted, known = depth[where].astype(np.float64), truth[where].astype(np.float64)
     best = np.exp(np.mean(np.log(known / predicted)))
@@ -90,10 +90,10 @@ def picture(
 def of_source(
     predictor: Predictor, source: Source, indices: Iterable[int], seed: int
 ) -> dict[str, dict[str, float]]:
-    """Case -> metric, mean over pictures.
+    """Case -> metric, mean over images.
 
     Raises:
-      DepthsiError: no picture has known depth.
+      DepthsiError: no image has known depth.
     """
     rng, rows = np.random.default_rng(seed), []
     for index in indices:
@@ -102,7 +102,7 @@ def of_source(
         if np.sum(valid_depth(sample.depth) & np.isfinite(depth)) >= max(POINTS):
             rows.append(picture(depth, sample.depth, rng))
     if not rows:
-        raise DepthsiError("No picture of the split val has known depth.")
+        raise DepthsiError("No image of the split val has known depth.")
     return {
         case: {name: float(np.mean([row[case][name] for row in rows])) for name in METRICS}
         for case in rows[0]
@@ -114,9 +114,9 @@ def measure(lab: Lab) -> dict[str, Any]:
     options = lab.options
     assert isinstance(options, KnownPoints)
     if not options.model:
-        raise DepthsiError("Name a run, a file of weights or an exported network: --model RUN.")
+        raise DepthsiError("Name a run, a weights file or an exported network: --model RUN.")
     predictor = load(options.model)
-    name, data = list(lab.data.items())[-1]  # the real pictures, if they are named
+    name, data = list(lab.data.items())[-1]  # the real images, if they are named
     source = data.open("val", predictor.sizes.image)
     count = min(2 if options.fast else options.pictures or len(source), len(source))
     indices = np.linspace(0, len(source) - 1, count).round().astype(int).tolist()
@@ -133,7 +133,7 @@ def report(found: dict[str, Any]) -> str:
     parts = [
         "`2 of 5%`: two random pixels whose distance is known with an error of 5 % (standard"
         " deviation of its logarithm) and the map scaled by the mean of their log ratios, mean over"
-        f" {DRAWS} draws of each picture. `true scale`: by the mean log ratio of all pixels. In"
+        f" {DRAWS} draws of each image. `true scale`: by the mean log ratio of all pixels. In"
         " brackets the seeds."
     ]
     for name, each in found.items():
@@ -141,7 +141,7 @@ def report(found: dict[str, Any]) -> str:
             [case, *(spread(values[metric]) for metric in METRICS)]
             for case, values in each["cases"].items()
         ]
-        title = f"## {name}, {each['pictures']} pictures of the split val"
+        title = f"## {name}, {each['pictures']} images of the split val"
         parts.append(f"{title}\n\n{markdown(['known', 'RMSE log', 'abs rel'], rows)}")
     return "\n\n".join(parts)
 

@@ -1,8 +1,8 @@
-"""What the studies share: data read once, small trainings that are kept and used again, reports.
+"""Code that the studies share: data read once, small trainings that are reused, and reports.
 
-Every study trains coarse networks of a fraction of the paper's width for minutes, always with the
-same settings but for the one it asks about, and with several seeds. A training is known by its
-settings: studies that need the same one share it, and a study that was interrupted goes on.
+Every study trains coarse networks of a fraction of the paper's width for minutes, with several
+seeds, and with the same settings except for the one it studies. Trainings are stored by their
+settings: studies that need the same training share it, and an interrupted study continues.
 """
 
 import dataclasses
@@ -47,21 +47,21 @@ class Options:
     """The options of every study."""
 
     root: str = ""
-    """Folder of the labelled NYU pairs, with index.csv; none leaves the real pictures out."""
+    """Folder of the labelled NYU pairs, with index.csv. Default: no real images."""
     seeds: tuple[int, ...] = (0, 1)
-    """Of each training: of parameters, order, augmentation and dropout."""
+    """Random seeds; each drives initialisation, order, augmentation and dropout."""
     width: float = 0.125
-    """Of the networks."""
+    """Width of the networks."""
     samples: int = 6400
-    """That each network trains on."""
+    """Training samples per network."""
     rooms: int = 2000
-    """Procedural rooms to train on."""
+    """Number of procedural rooms to train on."""
     fast: bool = False
-    """Only try out that everything runs: the smallest networks, a few steps, no results."""
+    """Only check that everything runs: the smallest networks, a few steps, no results."""
     runs: str = "runs/studies"
-    """Where the trainings are kept."""
+    """Directory for the training runs."""
     out: str = str(STUDIES)
-    """Where the tables and pictures go."""
+    """Directory for the tables and figures."""
 
     @property
     def batch(self) -> int:
@@ -143,7 +143,7 @@ class Lab:
         return open_samples(config.data.open(split, size), size, split)
 
     def predict(self, model: ModelConfig, params: Any, output: str = "coarse") -> Predictor:
-        """Pictures, uint8 (B, H, W, 3), to metres at the output cells."""
+        """Images, uint8 (B, H, W, 3), to metres at the output cells."""
         network = self._predictor(model, output)
         return lambda image: network(params, image)
 
@@ -156,7 +156,7 @@ class Lab:
         protocol: Protocol = PROTOCOL,
         edges: bool = False,
     ) -> ImageScores:
-        """The scores of the network that `config` trains on every picture of `pairs`."""
+        """The scores of the network that `config` trains on every image of `pairs`."""
         predict = self.predict(config.model, self.params(config), output)
         batches = ordered_batches(pairs, BATCH)
         return score(
@@ -171,7 +171,7 @@ class Lab:
         protocol: Protocol = PROTOCOL,
         **changes: Any,
     ) -> dict[str, list[float]]:
-        """On the test pictures of `data`, metric -> a number for each seed; see `config`."""
+        """On the test images of `data`, metric -> a number for each seed; see `config`."""
         configs = [self.config(data, seed, **changes) for seed in self.options.seeds]
         found = [
             self.scores(config, self.pairs(config.data, "test"), protocol=protocol).compute()
@@ -181,7 +181,7 @@ class Lab:
 
 
 def changed(pairs: Samples, image: Callable[[Any], Any], depth: Callable[[Any], Any]) -> InMemory:
-    """The same samples with all pictures, uint8, and all depths, metres, changed."""
+    """The same samples with all images, uint8, and all depths, metres, changed."""
     images, depths = pairs.read(slice(0, len(pairs)))
     return InMemory(image(images), depth(depths), pairs.scenes)
 
@@ -200,7 +200,7 @@ def conduct(
       options: of the study.
       measure: what is found, as plain values.
       report: the table of what `measure` found, in Markdown.
-      draw: writes the picture of it.
+      draw: draws its figure.
     """
     kept = dataclasses.asdict(options)
     for place in ("root", "runs", "out"):  # of this machine

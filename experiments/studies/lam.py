@@ -1,9 +1,10 @@
-"""What lambda does to a network that learns depth.
+"""The effect of lambda on training.
 
-Question:  the paper trains with lambda = 0.5 and gives no numbers for any other. How do networks
+Question:  the paper trains with lambda = 0.5 and reports no results for other values. How do
+  networks
            trained with 0, 0.25, 0.5, 0.75 and 1 compare, in error with and without the scale?
 Command:   python -m experiments.studies.lam --root ../shared/data/nyu_labelled
-Hardware:  2 CPU cores; --width and --samples raise it to a GPU.
+Hardware:  2 CPU cores; on a GPU, raise --width and --samples.
 Time:      20 trainings of about two minutes of one core, shared with the other studies.
 Result:    experiments/results/studies/lam.md, .json and .png.
 """
@@ -34,8 +35,8 @@ def measure(lab: Lab) -> dict[str, Any]:
 def report(found: dict[str, Any]) -> str:
     """A table for each data set."""
     parts = [
-        "Mean over the test pictures; in brackets the seeds. `scale_share` is the share of the"
-        " squared log error that one factor for each picture would remove."
+        "Mean over the test images; in brackets the seeds. `scale_share` is the share of the"
+        " squared log error that one factor for each image would remove."
     ]
     for data, by_lam in found.items():
         rows = [

@@ -1,10 +1,10 @@
 """The scale-invariant error of depths or of their logarithms.
 
-Question:  Domain Separation Networks (Bousmalis et al. 2016) took the formula over without the
-           logarithm, which makes it blind to an added constant instead of a factor. What does a
-           depth network lose or gain by that, once each picture's free constant is fitted?
+Question:  Domain Separation Networks (Bousmalis et al. 2016) use the formula without the logarithm,
+           so that it ignores an added constant instead of a factor. What does a depth network lose
+           or gain by this, once each image's free constant is fitted?
 Command:   python -m experiments.studies.linear_space --root ../shared/data/nyu_labelled
-Hardware:  2 CPU cores; --width and --samples raise it to a GPU.
+Hardware:  2 CPU cores; on a GPU, raise --width and --samples.
 Time:      about two minutes of one core for each training, half of which other studies share.
 Result:    experiments/results/studies/linear_space.md, .json and .png.
 """
@@ -44,8 +44,8 @@ def measure(lab: Lab) -> dict[str, Any]:
 def report(found: dict[str, Any]) -> str:
     """A table for each data set and alignment."""
     parts = [
-        "Mean over the test pictures; in brackets the seeds. Predictions are compared as they are,"
-        " with each picture's true mean log depth, and with the scale and shift that fit it best"
+        "Mean over the test images; in brackets the seeds. Predictions are compared as they are,"
+        " with each image's true mean log depth, and with the scale and shift that fit it best"
         " (then kept within 0.1 to 20 m)."
     ]
     return "\n\n".join([*parts, *aligned_tables(found, METRICS)])

@@ -1,14 +1,14 @@
 """Every loss that can train, on the same network, data and protocol.
 
-Question:  which loss gives the best depth maps, as they are predicted and once what the loss cannot
-           see (a factor, or a factor and an offset of each image) is fitted?
+Question:  which loss gives the best depth maps, both as predicted and after fitting what the loss
+           ignores (a factor, or a factor and an offset per image)?
 Command:   python -m experiments.studies.losses
-Hardware:  2 CPU cores; --width and --samples raise it to a GPU, --root adds the NYU pairs.
+Hardware:  2 CPU cores; on a GPU, raise --width and --samples, --root adds the NYU pairs.
 Time:      45 trainings of about a minute and a half of one core each.
 Result:    experiments/results/studies/losses.md, .json and .png.
 
-The optimiser divides by the size of the gradient, so that no loss gains by its units, and nothing
-else is tuned for any of them.
+The optimiser normalises the gradient, so the units of a loss do not matter, and nothing else is
+tuned for any of the losses.
 """
 
 import dataclasses
@@ -60,12 +60,12 @@ MEAN = "mean predictor"
 
 @dataclasses.dataclass(frozen=True)
 class LossOptions(Options):
-    """The options of this study: more seeds than the others, of shorter trainings."""
+    """The options of this study: more seeds than the others, and shorter trainings."""
 
     seeds: tuple[int, ...] = (0, 1, 2)
-    """Of each training: of parameters, order, augmentation and dropout."""
+    """Random seeds; each drives initialisation, order, augmentation and dropout."""
     samples: int = 4800
-    """That each network trains on."""
+    """Training samples per network."""
 
 
 def measure(lab: Lab) -> dict[str, Any]:

@@ -1,10 +1,10 @@
-"""Which optimiser the paper's coarse network wants.
+"""Optimisers for the paper's coarse network.
 
-Question:  with the samples of a small machine, how far do the paper's SGD and its rates per layer
-           get, beside AdamW and muon? Each with its rate varied, as the paper tuned the global
-           scale of its rates "to a factor of 5".
+Question:  with as many samples as a small machine can train on, how do the paper's SGD and its
+           per-layer rates compare with AdamW and muon? The rate of each is varied, as the paper
+           tuned the global scale of its rates "to a factor of 5".
 Command:   python -m experiments.studies.optimisers
-Hardware:  2 CPU cores; --width and --samples raise it to a GPU.
+Hardware:  2 CPU cores; on a GPU, raise --width and --samples.
 Time:      about two minutes of one core for each training.
 Result:    experiments/results/studies/optimisers.md, .json and .png.
 """
@@ -66,7 +66,7 @@ def report(found: dict[str, Any]) -> str:
         for rate, numbers in by_rate.items()
     ]
     return (
-        "Rooms; mean over the test pictures; in brackets the seeds. sgd: the paper's momentum 0.9,"
+        "Rooms; mean over the test images; in brackets the seeds. sgd: the paper's momentum 0.9,"
         " constant rates for each layer times this factor, the authors' weight decay and weighting;"
         " adamw and muon: this rate, falling to 0 as a cosine.\n\n"
         + markdown(["optimiser, rate", *METRICS], rows)

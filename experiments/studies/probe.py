@@ -20,7 +20,7 @@ Labelled = tuple[Float[np.ndarray, "n k"], Bool[np.ndarray, " n"]]
 def fc6_features(
     config: ModelConfig, params: Any, images: UInt8[np.ndarray, "n H W 3"]
 ) -> Float[np.ndarray, "n k"]:
-    """What fc6 of the coarse network says of the centre of each picture, rectified."""
+    """What fc6 of the coarse network says of the centre of each image, rectified."""
     network = _fc6(config)
     parts = [
         np.asarray(network(params, images[i : i + BATCH])) for i in range(0, len(images), BATCH)
@@ -48,9 +48,9 @@ def _fc6(config: ModelConfig) -> Any:
 
 
 def probe_accuracy(train: Labelled, test: Labelled) -> float:
-    """Share of the test pictures whose label ridge regression on the features gets right.
+    """Share of the test images whose label ridge regression on the features gets right.
 
-    Features are standardised; the penalty is the best on a fifth of the training pictures, which
+    Features are standardised; the penalty is the best on a fifth of the training images, which
     the fit that chooses it does not see.
     """
     (features, labels), (others, truth) = train, test

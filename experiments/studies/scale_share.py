@@ -1,10 +1,10 @@
 """How much of a network's error is one global scale.
 
-Question:  the paper reports that the mean predictor would gain a fifth if it knew each picture's
-           mean log depth. How much of the squared log error of a trained network is one factor for
-           each picture, and does that depend on the kind of room?
+Question:  the paper reports that the mean predictor would improve by a fifth if it knew each
+           image's mean log depth. How much of the squared log error of a trained network is one
+           factor per image, and does this depend on the kind of room?
 Command:   python -m experiments.studies.scale_share --root ../shared/data/nyu_labelled
-Hardware:  2 CPU cores; --width and --samples raise it to a GPU.
+Hardware:  2 CPU cores; on a GPU, raise --width and --samples.
 Time:      a minute after lam.py and detail.py, whose trainings it looks at.
 Result:    experiments/results/studies/scale_share.md, .json and .png.
 """
@@ -26,12 +26,12 @@ from experiments.studies.detail import settings
 from experiments.studies.figures import panels
 from experiments.studies.lab import BATCH, PROTOCOL, Lab, conduct, main, markdown, spread
 
-LEAST = 8  # pictures of a kind of room that is told apart
+LEAST = 8  # images of a kind of room that is told apart
 ALL = "all"
 
 
 def shares(scores: ImageScores, kinds: tuple[str, ...]) -> dict[str, float]:
-    """Sum of mean(d)^2 over sum of mean(d^2), of the pictures of each kind and of all."""
+    """Sum of mean(d)^2 over sum of mean(d^2), of the images of each kind and of all."""
     groups = {ALL: np.ones(len(scores), bool)}
     groups |= {
         kind: np.array([each == kind for each in kinds]) for kind in sorted(set(kinds) - {""})
@@ -87,9 +87,9 @@ def _networks(lab: Lab, data: str, pairs: Samples) -> Mapping[str, list[ImageSco
 def report(found: dict[str, Any]) -> str:
     """A table for each data set."""
     parts = [
-        "Share of the squared log error that one factor for each picture would remove,"
-        " sum mean(d)^2 / sum mean(d^2) over the test pictures; in brackets the seeds."
-        f" Kinds of rooms with fewer than {LEAST} pictures count only under {ALL!r}."
+        "Share of the squared log error that one factor for each image would remove,"
+        " sum mean(d)^2 / sum mean(d^2) over the test images; in brackets the seeds."
+        f" Kinds of rooms with fewer than {LEAST} images count only under {ALL!r}."
     ]
     for data, each in found.items():
         names = list(each["shares"])
@@ -97,7 +97,7 @@ def report(found: dict[str, Any]) -> str:
             [kind, str(count), *(spread(each["shares"][name][kind], 2) for name in names)]
             for kind, count in each["pictures"].items()
         ]
-        parts.append(f"## {data}\n\n{markdown(['pictures of', 'count', *names], rows)}")
+        parts.append(f"## {data}\n\n{markdown(['images of', 'count', *names], rows)}")
     return "\n\n".join(parts)
 
 

@@ -1,11 +1,11 @@
 """Is scale learnt as a rule, or by enumeration?
 
-Question:  a picture enlarged by s shows a world s times nearer. A network trained on a narrow range
+Question:  an image enlarged by s shows a world s times nearer. A network trained on a narrow range
            of s could learn the rule, or only the distances it has seen. What does it predict
            outside that range, trained with the scale (lambda 0) and without (1)? And what happens
-           to rooms that are larger as a whole, which no picture shows?
+           to rooms that are larger as a whole, which no image shows?
 Command:   python -m experiments.studies.scales
-Hardware:  2 CPU cores; --width and --samples raise it to a GPU.
+Hardware:  2 CPU cores; on a GPU, raise --width and --samples.
 Time:      four trainings of about two minutes of one core.
 Result:    experiments/results/studies/scales.md, .json and .png.
 """
@@ -34,7 +34,7 @@ LAMBDAS = (0.0, 1.0)
 def zoomed_pictures(
     images: UInt8[np.ndarray, "n H W 3"], zoom: float
 ) -> UInt8[np.ndarray, "n H W 3"]:
-    """The middle of each picture, enlarged to the whole picture's size."""
+    """The middle of each image, enlarged to the whole image's size."""
     height, width = images.shape[1:3]
     box = _middle(height, width, zoom)
     size = (width, height)
@@ -63,7 +63,7 @@ def _middle(height: int, width: int, zoom: float) -> tuple[float, float, float, 
 
 
 def offset(lab: Lab, config: Config, pairs: Samples) -> float:
-    """Mean over pictures of mean(d): 0.1 is a prediction 10 % too far."""
+    """Mean over images of mean(d): 0.1 is a prediction 10 % too far."""
     predict = lab.predict(config.model, lab.params(config))
     found = []
     for image, depth in ordered_batches(pairs, BATCH):
@@ -112,9 +112,9 @@ def _numbers(lab: Lab, lam: float, pairs: Samples) -> dict[str, list[float]]:
 def report(found: dict[str, Any]) -> str:
     """A table for each kind of change."""
     titles = {
-        "enlarged": "Pictures enlarged, which shows: depth is divided by as much. Trained on"
+        "enlarged": "Images enlarged, which shows: depth is divided by as much. Trained on"
         f" {TRAINED[0]:g} to {TRAINED[1]:g}",
-        "larger rooms": "Rooms larger as a whole, which does not show: the pictures are the same",
+        "larger rooms": "Rooms larger as a whole, which does not show: the images are the same",
     }
     parts = [
         "Rooms never seen. `offset`: mean of d = log(prediction / truth). A network that has the"

@@ -1,7 +1,8 @@
-"""Which way back from cells of 4x4 pixels to pixels loses least.
+"""Which upsampling from cells of 4x4 pixels to pixels loses least.
 
-Question:  the networks predict one depth for 4x4 pixels. If these were all true, how far from the
-           truth would the map be at its own size, repeated, interpolated, and guided by the image?
+Question:  the networks predict one depth for 4x4 pixels. If all of these were correct, how far from
+           the ground truth would the full-size map be when cells are repeated, interpolated, or
+           upsampled guided by the image?
 Command:   python -m experiments.studies.upsampling --root ../shared/data/nyu_labelled
 Hardware:  one CPU core.
 Time:      half a minute; nothing is trained.
@@ -71,7 +72,7 @@ def ways(lab: Lab) -> dict[str, Any]:
 
 
 def errors(way: Any, image: np.ndarray, depth: np.ndarray) -> dict[str, float]:
-    """The metrics of one picture; NaN for those that it has not."""
+    """The metrics of one image; NaN for those that it has not."""
     found = way(cells_of(depth), image).astype(np.float64)
     known, near = valid_depth(depth) & np.isfinite(found), near_edges(depth)
     d = np.where(known, found - np.log(np.where(known, depth, 1)), 0)
@@ -86,7 +87,7 @@ def errors(way: Any, image: np.ndarray, depth: np.ndarray) -> dict[str, float]:
 
 
 def measure(lab: Lab) -> dict[str, Any]:
-    """Data set -> way -> metric -> mean over pictures."""
+    """Data set -> way -> metric -> mean over images."""
     found: dict[str, Any] = {}
     for name, data in lab.data.items():
         pairs: Samples = lab.pairs(data, "val" if lab.options.root else "test")
@@ -104,7 +105,7 @@ def measure(lab: Lab) -> dict[str, Any]:
 def report(found: dict[str, Any]) -> str:
     """A table for each data set."""
     parts = [
-        f"True maps of up to {PICTURES} pictures, brought to cells by the mean log depth and back."
+        f"True maps of up to {PICTURES} images, brought to cells by the mean log depth and back."
         f" Near edges: up to {REACH} pixels from a step of {STEP:.0%}. depthsi uses sigma"
         f" {SIGMA:g}."
     ]

@@ -1,4 +1,4 @@
-"""The networks that come with the package: trained from nothing, evaluated, and written as files.
+"""Makes the pretrained networks of the package: trains them from scratch and evaluates them.
 
 Question:  none; this makes `depthsi/weights/files/NAME.safetensors`.
 Command:   python -m experiments.weights.make --name unet_nyu --root FOLDER

@@ -18,7 +18,7 @@ TEXTS = (".txt", ".md", ".rst", ".csv", ".json", ".yaml", ".yml", ".toml", ".xml
 
 
 def existing(rows: Iterable[IndexRow], root: Path, index: Path) -> Iterator[IndexRow]:
-    """The rows with the paths of their files as they are spelt in the folder.
+    """The rows with the paths of their files as they are spelled in the folder.
 
     A name that has its accents composed where the file's has not, or the other way round, is
     taken for the file's.
@@ -43,7 +43,7 @@ def _spelt(listing: Listing, path: str, column: str) -> str:
     file = listing.root / path
     if listing.is_file(path):
         return path
-    what = "is a link that leads to no file" if os.path.islink(file) else "does not exist"
+    what = "is a broken link" if os.path.islink(file) else "does not exist"
     try:
         found = listing.find(path)
     except DepthsiError:  # nothing there, or several: as good as missing

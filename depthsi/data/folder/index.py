@@ -29,12 +29,12 @@ class IndexRow(NamedTuple):
     """One pair.
 
     Attributes:
-      line: where its record ends in the index, counted from 1; 0 for a pair that is in none.
-      rgb: path of the picture relative to the folder.
+      line: line of the index on which its record ends, counted from 1; 0 without an index.
+      rgb: path of the image relative to the folder.
       depth: path of the depth map relative to the folder.
       split: the split it belongs to, "" for none.
       units_per_metre: value in the depth file for one metre; None if not given.
-      scene: what was pictured, "" if not known.
+      scene: the scene it shows, "" if unknown.
     """
 
     line: int
@@ -51,10 +51,12 @@ def read_index(path: Path) -> tuple[IndexRow, ...]:
     Raises:
       DepthsiError: file or folder missing or unreadable, not a CSV in UTF-8, a column missing or
         doubled, no rows, or, naming the line: an empty or unusable field, a path that is absolute
-        or holds `..`, a picture listed twice, a scene in two splits.
+        or holds `..`, an image listed twice, a scene in two splits.
     """
     if not path.parent.is_dir():
-        raise DepthsiError(f"{path.parent} is not a folder; give the one that holds {path.name}.")
+        raise DepthsiError(
+            f"{path.parent} is not a folder; give the one that contains {path.name}."
+        )
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = tuple(_rows(file, path))

@@ -1,4 +1,4 @@
-"""Samples images with depth maps by a pattern of their names, for folders without an index.
+"""Pairs images with depth maps by a pattern of their names, for folders without an index.
 
 A pattern is two paths inside the folder, such as
 `{split}/{scene}/rgb/{name}.jpg -> {split}/{scene}/depth/{name}.png`. `{split}`, `{scene}` and
@@ -27,7 +27,7 @@ class Pattern(NamedTuple):
 
     Attributes:
       picture: path of the images, with fields.
-      endings: of the images, any of which may follow `picture`.
+      endings: file extensions of the images, any of which may follow `picture`.
       depth: path of the depth map, with fields.
     """
 
@@ -49,12 +49,12 @@ def find_pairs(root: Path, pattern: str = "") -> tuple[IndexRow, ...]:
         two images of one name, names that fit several endings, or a scene in two splits.
     """
     if not root.is_dir():
-        raise DepthsiError(f"{root} is not a folder; give the one that holds the pictures.")
+        raise DepthsiError(f"{root} is not a folder; give the one that contains the images.")
     listing = Listing(root)
     if pattern:
         rows = _pairs(listing, _parse(pattern))
         if not rows:
-            raise DepthsiError(f"{root} holds no picture named as in the pattern {pattern!r}.")
+            raise DepthsiError(f"{root} has no image that matches the pattern {pattern!r}.")
     else:
         rows = _usual_pairs(listing)
     check_scenes(rows, root)
@@ -75,7 +75,7 @@ def _usual_pairs(listing: Listing) -> tuple[IndexRow, ...]:
     if len(fitting) > 1:
         first, second = (f"{each.picture}.jpg -> {each.depth}" for each in fitting[:2])
         raise DepthsiError(
-            f"{listing.root} holds pairs named {first} and {second}; choose one pattern."
+            f"{listing.root} has pairs named {first} and {second}; choose one with --data.pattern."
         )
     return _pairs(listing, fitting[0]) if fitting else ()
 
@@ -88,7 +88,7 @@ def _pairs(listing: Listing, pattern: Pattern) -> tuple[IndexRow, ...]:
         depth = listing.find(wanted)
         image = listing.root / path
         if depth is None:
-            raise DepthsiError(f"{image} has no depth {wanted}; add it or move the picture.")
+            raise DepthsiError(f"{image} has no depth {wanted}; add it or move the image.")
         other = seen.setdefault(tuple(fields.values()), path)
         if other != path:
             raise DepthsiError(
@@ -115,11 +115,11 @@ def _parse(text: str) -> Pattern:
     fields = [set(FIELD.findall(side)) for side in sides]
     wrong = ""
     if len(sides) != 2 or not all(sides):
-        wrong = "has not the form PICTURE -> DEPTH"
+        wrong = "does not have the form IMAGE -> DEPTH"
     elif strange := sorted(set.union(*fields) - set(FIELDS)):
         wrong = f"has the field {{{strange[0]}}}, which is none of {{split}}, {{scene}}, {{name}}"
     elif not fields[1] <= fields[0] or "name" not in fields[1]:
-        wrong = "must have {name} on both sides, and at the right no field missing at the left"
+        wrong = "must have {name} on both sides, and on the right no field missing on the left"
     elif any(PurePosixPath(side).anchor or ".." in PurePosixPath(side).parts for side in sides):
         wrong = "leaves the folder"
     elif PurePosixPath(sides[1]).suffix.lower() not in DEPTH_SUFFIXES:

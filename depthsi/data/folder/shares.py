@@ -46,21 +46,21 @@ def share_out(rows: Sequence[IndexRow], shares: Shares, index: Path) -> tuple[In
     """
     if given := sorted({row.split for row in rows} - {""}):
         raise DepthsiError(
-            f"{index} has splits of its own ({first_few(given)}): leave out --data.val-share and"
-            " --data.test-share (of depthsi info: --val-share and --test-share)."
+            f"{index} already has splits ({first_few(given)}): leave out --data.val-share and"
+            " --data.test-share (--val-share and --test-share of depthsi info)."
         )
     groups = [group_of(row) for row in rows]
     if len(rows) > 1 and len(set(groups)) == 1:
         raise DepthsiError(
             f"{index}: all pairs are of one scene, {groups[0]}, which cannot be in two splits; name"
-            " the scenes in a column scene, or give --data.pattern with {name} alone."
+            " the scenes in a column scene, or give --data.pattern with {name} only."
         )
     splits = {group: shares.split_of(group) for group in set(groups)}
     return tuple(row._replace(split=splits[group]) for row, group in zip(rows, groups, strict=True))
 
 
 def group_of(row: IndexRow) -> str:
-    """What must not be torn apart.
+    """The group to which a pair belongs, which is never split.
 
     The scene; in an index without scenes the directory of the image, as long as it has a name that
     may be a scene's; else the image itself, since a pattern would name the scene if there were one.

@@ -1,4 +1,4 @@
-"""A directory of pictures with depth, listed in its `index.csv` or paired by their names.
+"""A directory of images with depth, listed in an `index.csv` or paired by name.
 
 See `depthsi.data.folder.index` and `depthsi.data.folder.names`.
 """
@@ -44,11 +44,11 @@ class FolderSource:
     from another disk or a cache; paths written in the index stay inside the folder.
 
     Attributes:
-      names: the pictures' paths relative to the folder, unique, in the order of the index.
-      scenes: what each picture shows, "" if not known.
-      assumed_units: per metre, of files of whole numbers where no index says; None for none.
-      coding: of whole numbers, as it was given.
-      assumed_coding: of the files of `assumed_units`.
+      names: the images' paths relative to the folder, unique, in the order of the index.
+      scenes: what each image shows, "" if not known.
+      assumed_units: per metre, of files of integers where no index says; None for none.
+      coding: of integers, as it was given.
+      assumed_coding: coding of the files of `assumed_units`.
       splits: the splits of the folder with their numbers of pairs, "" for pairs without one.
       pairs: those of all splits; not sent along to other processes.
 
@@ -72,7 +72,7 @@ class FolderSource:
     ) -> None:
         """Reads and checks the index, or lists the folder.
 
-        Where files hold whole numbers and nobody gives their unit, it is guessed from some of them,
+        Where files hold integers and nobody gives their unit, it is guessed from some of them,
         with a warning that says what was assumed.
 
         Args:
@@ -81,9 +81,9 @@ class FolderSource:
           size: (H, W) every pair is brought to by `fit_to`; None leaves each as it is.
           pattern: how the files are named, as `find_pairs` takes it; "" for the index or, without
             one, for the usual names.
-          units_per_metre: of depth files that hold whole numbers, where the index does not say.
+          units_per_metre: of depth files that hold integers, where the index does not say.
           limits: which numbers of the files are depth.
-          coding: of 16-bit whole numbers: "sunrgbd" for that of SUN RGB-D, in millimetres unless a
+          coding: of 16-bit integers: "sunrgbd" for that of SUN RGB-D, in millimetres unless a
             unit is given; "auto" for what the guess of the unit finds, else "plain".
           shares: how much of a folder without splits goes into "val" and "test".
 
@@ -93,7 +93,9 @@ class FolderSource:
         """
         low, high = UNITS_PER_METRE
         if not (units_per_metre is None or low <= units_per_metre <= high):
-            raise DepthsiError(f"{units_per_metre:g} units per metre make no sense; correct them.")
+            raise DepthsiError(
+                f"--data.units-per-metre is {units_per_metre:g}; it must be positive."
+            )
         self.root, self.size, self.limits = Path(root), size, limits
         self.index, self.pairs = _list_pairs(self.root, pattern)
         self.shares = shares
@@ -129,8 +131,8 @@ class FolderSource:
         groups = {group_of(row) for row in self.pairs}
         what = "scenes" if len(groups) < len(self.pairs) else "images"
         return [
-            f"{self.root}: {len(groups)} {what} are split by a hash of their names, {what} that are"
-            f" added move no other: val {self.shares.val:g}, test {self.shares.test:g} of them"
+            f"{self.root}: {len(groups)} {what} are split by a hash of their names, so that adding"
+            f" {what} moves no others: val {self.shares.val:g}, test {self.shares.test:g} of them"
         ]
 
     def _note_on_files(self) -> list[str]:
@@ -181,7 +183,7 @@ class FolderSource:
         """The depth of pair `index` as it stands in its file; raises as `stored_depth`.
 
         Args:
-          index: of the pair.
+          index: index of the pair.
         """
         return stored_depth(self.root / self._rows[index].depth)
 
@@ -208,9 +210,12 @@ class FolderSource:
     def _remedy(self) -> str:
         if self.shares != NO_SHARES:
             count = len({group_of(row) for row in self.pairs})
-            return f"; raise --data.val-share or --data.test-share, as {count} scenes are few"
+            return (
+                f"; raise --data.val-share or --data.test-share, since there are only {count}"
+                " scenes"
+            )
         if set(self.splits) == {""}:
-            return "; share them out by --data.val-share 0.1 and --data.test-share 0.1"
+            return "; split them with --data.val-share 0.1 and --data.test-share 0.1"
         return ""
 
     def _guess(self) -> Guess | None:

@@ -1,4 +1,4 @@
-"""Guesses what whole numbers in depth files count, where nobody says it.
+"""Guesses the unit of integers in depth files if it is not given.
 
 The same median can be millimetres of a room and 1/256 m of a street, so the guess also asks how far
 the depths reach and how many pixels have one. It is refused unless exactly one unit makes sense.
@@ -19,7 +19,7 @@ from depthsi.errors import DepthsiError
 FILES = 16  # looked at in each group, spread evenly
 ADVICE = (
     "give the units per metre, in the column depth_units_per_metre of the index or by"
-    " --data.units-per-metre (of depthsi info: --units-per-metre)"
+    " --data.units-per-metre (--units-per-metre of depthsi info)"
 )
 Range = tuple[float, float]
 Coding = Literal["plain", "sunrgbd"]
@@ -29,7 +29,7 @@ class Habit(NamedTuple):
     """A unit in use, and what depth in it usually looks like.
 
     Attributes:
-      units_per_metre: of the files.
+      units_per_metre: unit of the files.
       name: for messages.
       median: range of the median depth, metres.
       far: range of the 99th percentile, metres.
@@ -77,7 +77,7 @@ def guess_units(
     *,
     coding: Literal[Coding, "auto"] = "auto",
 ) -> Guess | None:
-    """The unit of depth files that hold whole numbers; None if they hold floats, that is metres.
+    """The unit of depth files that hold integers; None if they hold floats, that is metres.
 
     Files that cannot be read are passed over: whoever reads them in earnest will say so.
 
@@ -93,7 +93,8 @@ def guess_units(
     guesses = [guess for guess in found if guess is not None]
     if len({(guess.units_per_metre, guess.coding) for guess in guesses}) > 1:
         raise DepthsiError(
-            " But: ".join(guess.sentence for guess in guesses) + f" Both cannot be: {ADVICE}."
+            " But: ".join(guess.sentence for guess in guesses)
+            + f" These contradict each other: {ADVICE}."
         )
     return guesses[0] if guesses else None
 
@@ -112,21 +113,21 @@ def _guess(
         what = [f"{names[habit.coding]}{habit.units_per_metre:g}" for habit in fitting]
         makes = " or ".join(f"{depth:.2f} m" for depth in depths)
         raise DepthsiError(
-            f"{files[0]} and its like hold whole numbers without a unit, whose median {median:g} "
-            f"suggests {' or '.join(what) or 'nothing usual'} per metre"
+            f"{files[0]} and similar files have integers without a unit, whose median {median:g} "
+            f"suggests {' or '.join(what) or 'no common unit'} per metre"
             f"{f', that is a median depth of {makes}' if makes else ''}; {ADVICE}."
         )
     (habit,), (depth,) = fitting, depths
     units = habit.units_per_metre
     sentence = (
-        f"The unit of {files[0]} and its like is not given: {units:g} per metre assumed "
+        f"The unit of {files[0]} and similar files is not given; assuming {units:g} per metre "
         f"({habit.name}), which makes the median depth {depth:.2f} m."
     )
     return Guess(units, sentence, habit.coding)
 
 
 def _look(files: Sequence[Path], missing: Sequence[float | int]) -> tuple[np.ndarray, int]:
-    """The whole numbers that are depth in some of the files, and the pixels those files have."""
+    """The integers that are depth in some of the files, and the pixels those files have."""
     chosen = sorted({round(i) for i in np.linspace(0, len(files) - 1, FILES)})
     counted, pixels = [np.empty(0, np.uint16)], 0
     for index in chosen:

@@ -1,4 +1,4 @@
-"""Reads depth files; pictures are read by `depthsi.data.formats.images`.
+"""Reads depth files; images are read by `depthsi.data.formats.images`.
 
 Safe to call from several threads: nothing global, such as the list of warning filters, is touched.
 """
@@ -43,14 +43,14 @@ def read_depth(
         metres.
       units_per_metre: the value for one metre, for instance 1000 if a file counts millimetres;
         None for a file of floats.
-      assumed: the same for a file of whole numbers if `units_per_metre` is None.
+      assumed: the same for a file of integers if `units_per_metre` is None.
       limits: which numbers are depth, by what the user says.
-      sun_rgbd: 16-bit whole numbers are in the coding of SUN RGB-D.
+      sun_rgbd: 16-bit integers are in the coding of SUN RGB-D.
 
     Raises:
       DepthsiError: the file is missing, unreadable, damaged or cut short, too large, of another
-        kind, or does not hold one channel of a type named above; whole numbers without a unit, or
-        floats with one.
+        kind, or does not have a single channel of a type named above; or it has integers without a
+        unit, or floats with one.
       ValueError: a unit outside `UNITS_PER_METRE`, or none for a PNG.
 
     Example:
@@ -69,10 +69,12 @@ def read_depth(
     whole_numbers = stored.dtype.kind != "f"
     units = assumed if units_per_metre is None and whole_numbers else units_per_metre
     if whole_numbers and units is None:
-        raise DepthsiError(f"{path} holds {stored.dtype}, not metres; say how many are one metre.")
+        raise DepthsiError(
+            f"{path} has {stored.dtype} values, not metres; give the value of one metre."
+        )
     if not whole_numbers and units not in (None, 1):
         raise DepthsiError(
-            f"{path} holds {stored.dtype}, which is read as metres, but its unit is given as "
+            f"{path} has {stored.dtype} values, which are read as metres, but its unit is given as "
             f"{units:g} per metre; leave the unit empty, or convert the file."
         )
     with np.errstate(all="ignore"):  # overflow to inf, and odd NaN, are missing depth

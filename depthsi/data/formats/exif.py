@@ -1,4 +1,4 @@
-"""Single whole numbers out of EXIF, which is a small TIFF file inside a photo.
+"""Single integers out of EXIF, which is a small TIFF file inside a photo.
 
 Pillow would parse all of it, where a small block can refer to itself thousands of times.
 Source of the layout: CIPA DC-008 (Exif 2.32), sections 4.5 and 4.6.

@@ -46,9 +46,9 @@ def parse_exr(path: PathLike, data: bytes) -> np.ndarray:
 
     Raises:
       DepthsiError: OpenEXR is not installed; not an EXR file; deep pixels; a compression outside
-        `COMPRESSIONS`; a data window that is not the whole picture; no such channel, or a
+        `COMPRESSIONS`; a data window that is not the whole image; no such channel, or a
         subsampled one, or not a float one; too large.
-      Exception: of any kind, where the bytes are damaged; the library also prints what it finds.
+      Exception: any exception, if the bytes are damaged; the library also prints what it finds.
     """
     if not data.startswith(SIGNATURE):
         raise DepthsiError(f"{path} is not an EXR file; convert it or correct its name.")
@@ -70,7 +70,7 @@ def parse_exr(path: PathLike, data: bytes) -> np.ndarray:
             raise ValueError("pixels that cannot be decoded")
         depth = file.channels(channel.part)[channel.name].pixels
     if depth.dtype.kind != "f":
-        raise DepthsiError(f"{path} holds whole numbers; save float metres.")
+        raise DepthsiError(f"{path} has integers; save float metres.")
     nothing = NOTHING_IN_HALF if depth.dtype == np.float16 else NOTHING
     return np.where(depth < nothing, depth, 0).astype(np.float32)
 
@@ -101,7 +101,7 @@ def _check_parts(path: PathLike, headers: list[dict[str, Any]], stored: int) -> 
         compression = header["compression"].name.removesuffix("_COMPRESSION")
         if compression not in COMPRESSIONS:
             raise DepthsiError(
-                f"{path} is compressed by {compression}, which is not read; use ZIP."
+                f"{path} is compressed with {compression}, which is not supported; use ZIP."
             )
         low, high = (corner.tolist() for corner in header["dataWindow"])
         width, height = (last - first + 1 for first, last in zip(low, high, strict=True))
@@ -154,5 +154,5 @@ def _depth_channel(path: PathLike, headers: list[dict[str, Any]]) -> Channel:
         raise DepthsiError(f"{path} has a subsampled {chosen.full_name}; save it in full.")
     window, whole = (headers[chosen.part][name] for name in ("dataWindow", "displayWindow"))
     if not np.array_equal(window, whole):
-        raise DepthsiError(f"{path} holds only a part of the picture; save all of it.")
+        raise DepthsiError(f"{path} has only a part of the image; save all of it.")
     return chosen

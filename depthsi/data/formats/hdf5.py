@@ -77,8 +77,8 @@ def check_extent(path: PathLike, name: str, array: Any) -> None:
     """Refuses an array by what it declares, before memory is taken for it.
 
     Args:
-      path: of the file.
-      name: of the array.
+      path: path of the file.
+      name: name of the array.
       array: a dataset of h5py's.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Reads photos of all usual kinds as RGB of 8 bits.
+"""Reads photos in all common formats as 8-bit RGB.
 
 Safe to call from several threads: nothing global, such as the list of warning filters, is touched.
 """
@@ -28,7 +28,7 @@ BMP_PLAIN = (0, 3)  # kinds of compression: none, and none with other masks
 
 
 class Opened(NamedTuple):
-    """A picture that is not decoded yet, which way up it is, as EXIF counts, and that EXIF."""
+    """An image that is not decoded yet, which way up it is, as EXIF counts, and that EXIF."""
 
     image: Image.Image
     orientation: int = UPRIGHT
@@ -37,15 +37,15 @@ class Opened(NamedTuple):
 
 
 def read_image(path: PathLike, *, exif: bool = False) -> UInt8[np.ndarray, "h w 3"]:
-    """Decodes a JPEG, PNG, WebP, BMP, TIFF or HEIC picture to RGB.
+    """Decodes a JPEG, PNG, WebP, BMP, TIFF or HEIC image to RGB.
 
     Greyscale becomes three equal channels, 16 bits are scaled to 8, a palette is looked up, CMYK
-    is converted without a colour profile, transparency is dropped, and of several pictures the
+    is converted without a colour profile, transparency is dropped, and of several images the
     first is taken. What is lost by that is said by one warning of each kind in a process.
 
     Args:
       path: the file; its content, not its name, decides what it is.
-      exif: turn the picture upright as its EXIF orientation says. Not for training pairs: their
+      exif: turn the image upright as its EXIF orientation says. Not for training pairs: their
         depth maps have no such tag and would stay as they are. TIFF and HEIC are always upright.
 
     Raises:
@@ -94,7 +94,7 @@ def _decoded(data: bytes, path: PathLike) -> tuple[np.ndarray, Opened]:
             )
         pixels, lost = _converted(opened)
     for what in lost:
-        warn_once(what, f"{path}: {what} (said for the first such picture only).")
+        warn_once(what, f"{path}: {what} (shown for the first such image only).")
     return pixels, opened
 
 
@@ -156,20 +156,20 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     elif kind == b"VP8 ":
         width, height = (int.from_bytes(data[at : at + 2], "little") & 0x3FFF for at in (26, 28))
     else:
-        raise ValueError("no picture at its start")
+        raise ValueError("no image at its start")
     return height, width
 
 
 def as_rgb(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
-    """A picture that Pillow has opened or made, converted as `read_image` converts."""
+    """An image that Pillow has opened or made, converted as `read_image` converts."""
     return _converted(Opened(image))[0]
 
 
 def _converted(opened: Opened) -> tuple[np.ndarray, list[str]]:
-    """The picture as RGB of 8 bits, and words for what that leaves out."""
+    """The image as 8-bit RGB, and a description of what this drops."""
     image, lost = opened.image, []
     if getattr(image, "n_frames", 1) > 1:
-        lost.append("only the first of its pictures is read")
+        lost.append("only the first of its images is read")
     if image.mode.startswith("I;16") or opened.deep:
         lost.append("its 16 bits are scaled to 8")
     if image.mode == "CMYK":
@@ -200,7 +200,7 @@ def image_uint8(array: np.ndarray) -> UInt8[np.ndarray, "H W 3"]:
         raise DepthsiError(f"An image must be uint8 (0..255) or floats (0..1), not {array.dtype}.")
     if not (array.min() >= 0 and array.max() <= 1):  # NaN fails too
         raise DepthsiError(
-            f"An image of floats must lie in 0..1, but this one spans {array.min():g} to"
+            f"An image of floats must be in 0..1, but this one ranges from {array.min():g} to"
             f" {array.max():g}: convert 0..255 to uint8, and undo any other normalisation."
         )
     return np.round(array * 255).astype(np.uint8)

@@ -21,7 +21,7 @@ ALONE = (0x01, 0xD8)  # markers that no segment follows
 SCAN, END, EXIF = 0xDA, 0xD9, 0xE1
 METADATA = frozenset({*range(0xE1, 0xF0), 0xFE} - {0xEE})  # not what JFIF and Adobe say of colours
 MAX_SEGMENTS = 2**12  # real photos have up to some hundreds
-MAX_SCANNED = 2**31  # pixels times scans: a progressive picture goes over them again and again
+MAX_SCANNED = 2**31  # pixels times scans: a progressive image goes over them again and again
 
 
 class Segments(NamedTuple):
@@ -39,14 +39,14 @@ class Segments(NamedTuple):
 
 
 def open_jpeg(path: PathLike, data: bytes) -> tuple[Image.Image, bytes]:
-    """The picture, not decoded yet, and its EXIF block.
+    """The image, not decoded yet, and its EXIF block.
 
     Raises:
-      DepthsiError: too large, or more segments or scans than any real picture has.
-      Exception: of any kind, where the bytes are damaged.
+      DepthsiError: too large, or more segments or scans than any real image has.
+      Exception: any exception, if the bytes are damaged.
     """
     found = without_metadata(path, data)
-    # Not by Image.open, which warns of large pictures and of extras after the first one.
+    # Not by Image.open, which warns of large images and of extras after the first one.
     image = JpegImageFile(io.BytesIO(found.data))
     check_pixels(path, image.height, image.width, stored=len(found.data))
     if found.scans * image.height * image.width > MAX_SCANNED:
@@ -58,7 +58,7 @@ def open_jpeg(path: PathLike, data: bytes) -> tuple[Image.Image, bytes]:
 
 
 def without_metadata(path: PathLike, data: bytes) -> Segments:
-    """Leaves out metadata, and whatever follows the end of the picture."""
+    """Leaves out metadata, and whatever follows the end of the image."""
     kept, exif, scans, at = [data[:2]], b"", 0, 2
     for _ in range(MAX_SEGMENTS):
         found = MARKER.search(data, at)

@@ -63,6 +63,6 @@ def _choose(path: str | os.PathLike[str], names: list[str], variable: str) -> st
         raise DepthsiError(f"{path} has no array {variable!r} of numbers; it has {there[:500]}.")
     if not variable and len(names) != 1:
         raise DepthsiError(
-            f"{path} must hold one array of depth; it has {there[:500]}: name one with --variable."
+            f"{path} must have one depth array; it has {there[:500]}: select one with --variable."
         )
     return variable or names[0]

@@ -42,10 +42,10 @@ class StoredArray(NamedTuple):
     """An array of numbers that is not read yet.
 
     Attributes:
-      name: of the variable.
+      name: name of the variable.
       shape: in MATLAB's order.
       dtype: of its values.
-      order: of the file's bytes, "<" or ">".
+      order: byte order of the file, "<" or ">".
       part: where its values are; of a version 5 file, its whole element.
       kind: type of that: of version 4 that of the values, of version 5 `MATRIX` or `PACKED`.
     """
@@ -78,7 +78,7 @@ def read_stored(
     """The values of an array.
 
     Args:
-      path: of its file.
+      path: path of its file.
       array: one of `stored_arrays`.
       stored: bytes of the file.
       limit: bytes that the array may take, less than so small a file can be meant to hold.

@@ -56,7 +56,7 @@ NO_LIMITS = DepthLimits()
 def unmeasured(stored: np.ndarray) -> Bool[np.ndarray, "h w"]:
     """Where a stored number is known to mark missing depth, without anybody saying so.
 
-    Whole numbers: the greatest of their type, if no other number of the file is in the upper
+    Integers: the greatest of their type, if no other number of the file is in the upper
     quarter of the range. There is no doubt then: either it is a mark, or whatever was there lay
     beyond the range and was cut off, and neither is a depth. Where depth runs on up to the end of
     the range, as on a surface that leads there, the greatest number may be measured and is kept.
@@ -78,10 +78,10 @@ def unmeasured(stored: np.ndarray) -> Bool[np.ndarray, "h w"]:
 
 
 def say_if_doubtful(path: PathLike, stored: np.ndarray, marked: np.ndarray) -> None:
-    """Warns, once in a run, of many pixels at the greatest whole number that are kept as depth.
+    """Warns, once in a run, of many pixels at the greatest integer that are kept as depth.
 
     Args:
-      path: of the file.
+      path: path of the file.
       stored: (h, w), its numbers.
       marked: (h, w), what `unmeasured` says of them.
     """

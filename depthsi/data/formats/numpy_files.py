@@ -54,7 +54,7 @@ def parse_npy(path: PathLike, data: bytes) -> np.ndarray:
 
     Raises:
       DepthsiError: not a `.npy` file, or another shape or type.
-      Exception: of any kind, where the bytes are damaged.
+      Exception: any exception, if the bytes are damaged.
     """
     if not data.startswith(SIGNATURE):
         raise DepthsiError(f"{path} is not a .npy file; convert it or correct its name.")
@@ -70,14 +70,14 @@ def parse_npz(path: PathLike, data: bytes) -> np.ndarray:
     Raises:
       DepthsiError: no such array, one that unpacks to more than any depth map, or whatever
         `parse_npy` refuses.
-      Exception: of any kind, where the bytes are damaged.
+      Exception: any exception, if the bytes are damaged.
     """
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         chosen = next(iter(members)) if len(members) == 1 else MEMBER
         if chosen not in members or len(archive.infolist()) != len(members):
             raise DepthsiError(
-                f"{path} holds the arrays {', '.join(sorted(members))[:500] or 'none'}; "
+                f"{path} has the arrays {', '.join(sorted(members))[:500] or 'none'}; "
                 f"call the depth {MEMBER!r} or save it alone."
             )
         # The widest type, and a header.
@@ -97,7 +97,7 @@ def array_in_npz(path: PathLike, name: str) -> np.ndarray:
 
     Raises:
       DepthsiError: another type or number of axes, or more than the archive can be meant to hold.
-      Exception: of any kind, where the bytes are damaged.
+      Exception: any exception, if the bytes are damaged.
     """
     stored = os.path.getsize(path)
     with zipfile.ZipFile(path) as archive:
@@ -141,11 +141,11 @@ def npy_array(
 
     Raises:
       DepthsiError: another type or number of axes, or too large.
-      Exception: of any kind, where the bytes are damaged.
+      Exception: any exception, if the bytes are damaged.
     """
     what = name or "it"
     if not data.startswith(SIGNATURE):
-        raise ValueError(f"{what} is no array of NumPy's")
+        raise ValueError(f"{what} is not a NumPy array")
     start = 10 if data[6] == 1 else 12  # version 1 has the shorter length field
     end = start + int.from_bytes(data[8:start], "little")
     header = HEADER.fullmatch(data[start:end].decode("latin1")) if end <= MAX_HEADER else None

@@ -16,11 +16,11 @@ BITS_AT = 24  # where the bits per channel stand
 
 
 def open_png(path: PathLike, data: bytes) -> Image.Image:
-    """The picture, not decoded yet.
+    """The image, not decoded yet.
 
     Raises:
       DepthsiError: not a PNG file, or too large.
-      Exception: of any kind, where the bytes are damaged.
+      Exception: any exception, if the bytes are damaged.
     """
     if not data.startswith(SIGNATURE):
         raise DepthsiError(f"{path} is not a PNG file; convert it or correct its name.")

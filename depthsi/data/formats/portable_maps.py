@@ -22,8 +22,8 @@ PGM_HEADER = re.compile(rb"P5" + _SIZE + rb"(\d{1,9})(\r\n|\s)")
 OTHERS = {
     b"PF": "is a PFM of three colours; save the depth alone, as one channel (Pf)",
     b"P2": "is a PGM of text; save it as binary PGM (P5)",
-    b"P3": "is a colour picture; save the depth as 16-bit PGM or PFM",
-    b"P6": "is a colour picture; save the depth as 16-bit PGM or PFM",
+    b"P3": "is a colour image; save the depth as 16-bit PGM or PFM",
+    b"P6": "is a colour image; save the depth as 16-bit PGM or PFM",
 }
 
 

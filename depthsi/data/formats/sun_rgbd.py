@@ -25,7 +25,7 @@ def unrotated_map(path: PathLike, stored: np.ndarray) -> np.ndarray:
     """The same of a depth file's numbers; floats are metres and stay as they are.
 
     Raises:
-      DepthsiError: whole numbers of another type than uint16.
+      DepthsiError: integers of another type than uint16.
     """
     if stored.dtype.kind == "f":
         return stored

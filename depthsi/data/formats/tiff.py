@@ -30,7 +30,7 @@ def parse_tiff(path: PathLike, data: bytes) -> np.ndarray:
 
     Raises:
       DepthsiError: not a TIFF file, several pages, too large, or values of another type.
-      Exception: of any kind, where the bytes are damaged.
+      Exception: any exception, if the bytes are damaged.
     """
     image = open_tiff(path, data, depth=True)
     if image.mode not in MODES:
@@ -51,7 +51,7 @@ def open_tiff(path: PathLike, data: bytes, *, depth: bool = False) -> TiffImageF
 
     Raises:
       DepthsiError: not a TIFF file, too large, or of a kind that is not read.
-      Exception: of any kind, where the bytes are damaged.
+      Exception: any exception, if the bytes are damaged.
     """
     if data[:4] not in SIGNATURES:
         raise DepthsiError(f"{path} is not a TIFF file; convert it or correct its name.")
@@ -119,7 +119,7 @@ def _checked(data: bytes) -> tuple[bytes, int, int]:
 
 
 def _entry(data: bytes, at: int, order: str, big: bool) -> tuple[int, int, tuple[int, ...]]:
-    """A tag, its bytes and, where whole numbers of it are needed, its values."""
+    """A tag, its bytes and, where integers of it are needed, its values."""
     tag, kind, count = struct.unpack_from(order + ("HHQ" if big else "HHI"), data, at)
     if kind not in TYPE_BYTES:
         raise ValueError(f"tag {tag} of unknown type {kind}")

@@ -43,7 +43,7 @@ class DataSet:
     """All frames of a data set and how they are stored.
 
     Attributes:
-      name: of the builder, for instance "nyu_depth_v2_labeled".
+      name: name of the builder, for instance "nyu_depth_v2_labeled".
       description: one paragraph: what it is, and what its depth means.
       citation: BibTeX, or "".
       size: (H, W) if every frame has it, None if sizes vary.

@@ -79,7 +79,8 @@ def read_metadata(directory: Path) -> tuple[dict[str, Any], list[dict[str, str]]
         csv.Error,
     ) as error:
         raise DepthsiError(
-            f"{file} cannot be used ({error}); it is damaged or was changed: prepare again."
+            f"{file} cannot be used ({error}); it is damaged or was changed: prepare the data"
+            " again."
         ) from error
     return summary, rows
 

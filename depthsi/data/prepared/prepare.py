@@ -56,7 +56,7 @@ def prepare(
       data_dir: the directory of all prepared data sets; made if need be.
       on_bad: "strict" stops at the first bad frame; "skip" leaves bad frames out, lists them in
         the summary, and stops if more than 1 % are bad.
-      report: is told in words what happens.
+      report: called with a sentence about each event.
 
     Returns:
       The directory with the result, which may have been there before.
@@ -74,7 +74,7 @@ def prepare(
         shutil.rmtree(work, ignore_errors=True)  # left by a kill between the last two steps
         report(f"{target} is already prepared; nothing to do.")
         return target
-    in_use = f"Another process is at work in {work}"
+    in_use = f"Another process is using {work}"
     with _writing(work), locked(work / "lock", in_use, "wait for it"):
         _begin(work, fingerprint, report)
         notes = _write_shards(data_set, work, BadSamples(on_bad, len(data_set.frames)))
@@ -88,7 +88,7 @@ def prepare(
 
 def _check(data_set: DataSet) -> None:
     if not data_set.frames:
-        raise DepthsiError(f"{data_set.name}: the source holds no frames.")
+        raise DepthsiError(f"{data_set.name}: the source has no frames.")
     for frame in data_set.frames:
         try:
             f"{frame.key}{frame.scene}".encode()
@@ -132,7 +132,11 @@ def _writing(work: Path) -> Iterator[None]:
         yield
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        remedy = "make room and run it again: it continues" if full else "check the directory"
+        remedy = (
+            "free some space and run the same command again to continue"
+            if full
+            else "check the directory"
+        )
         raise DepthsiError(
             f"{error.filename or work} cannot be written ({error.strerror or error}); {remedy}."
         ) from error

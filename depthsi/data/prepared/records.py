@@ -40,7 +40,7 @@ class StoredRecords:
         """Opens the records; none is read yet.
 
         Args:
-          directory: of the prepared data.
+          directory: directory of the prepared data.
           summary: of `read_metadata`.
           split: which records.
           count: how many the index lists.
@@ -148,7 +148,7 @@ def _check_classes(file: Path) -> None:
                 if isinstance(name, str) and "." in name and not CLASS.fullmatch(name):
                     raise DepthsiError(
                         f"{file} names the class {name[:100]!r}, which depthsi prepare does not "
-                        "write and TFDS would import: use data from somebody you trust, or prepare "
+                        "write and TFDS would import: use data from someone you trust, or prepare "
                         "it yourself."
                     )
         elif isinstance(value, list):

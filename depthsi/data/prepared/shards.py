@@ -77,7 +77,7 @@ def finished_note(records: Path, notes: Path, shard: Shard) -> Note | None:
 
 
 def write_shard(records: Path, notes: Path, shard: Shard, encoded: Iterable[bytes]) -> int:
-    """Writes the records of a shard under its name, whole or not at all.
+    """Writes the records of a shard under its name, atomically.
 
     Returns:
       Their total size in bytes.
@@ -97,10 +97,11 @@ def write_shard(records: Path, notes: Path, shard: Shard, encoded: Iterable[byte
         writer.close()
     except RuntimeError as error:  # all that the writer raises
         raise DepthsiError(
-            f"{path} cannot be written ({_cause(error)}); mend that and run it again: it continues."
+            f"{path} cannot be written ({_cause(error)}); fix this and run the command again to"
+            " continue."
         ) from error
     if record_count(temporary) != count:
-        raise DepthsiError(f"{path} was not written in full; run it again: it continues.")
+        raise DepthsiError(f"{path} was not written completely; run the command again to continue.")
     os.replace(temporary, path)
     return size
 
@@ -146,7 +147,7 @@ def _array_record() -> Any:
         return importlib.import_module("array_record.python.array_record_module")
     except ModuleNotFoundError:
         raise DepthsiError(
-            "prepared data need the package array_record, which exists for Linux only."
+            "prepared data needs the package array_record, which only exists for Linux."
         ) from None
 
 

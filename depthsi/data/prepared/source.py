@@ -25,8 +25,8 @@ class PreparedSource:
     Safe to read from several threads, and to send to other processes, which open it anew.
 
     Attributes:
-      names: of the samples, unique, in order.
-      scenes: of the samples, in the same order; "" where unknown.
+      names: names of the samples, unique, in order.
+      scenes: scenes of the samples, in the same order; "" where unknown.
       splits: the splits with their numbers of samples.
 
     Example:
@@ -99,7 +99,7 @@ class PreparedSource:
         """The depth of sample `index` as it is stored.
 
         Args:
-          index: of the sample.
+          index: index of the sample.
 
         Raises:
           DepthsiError: a damaged file, named.
@@ -144,11 +144,11 @@ def _find(directory: Path) -> Path:
         found = []
     if not found:
         raise DepthsiError(
-            f"{directory} holds no prepared data: there is no {SUMMARY}. Make it with depthsi "
+            f"{directory} has no prepared data: there is no {SUMMARY}. Create it with depthsi "
             "prepare."
         )
     if len(found) > 1:
         raise DepthsiError(
-            f"{directory} holds several prepared data sets; name one: {first_few(map(str, found))}."
+            f"{directory} has several prepared data sets; choose one: {first_few(map(str, found))}."
         )
     return found[0]

@@ -36,7 +36,7 @@ def read_calibration(path: PathLike) -> Entries:
         if not colon or not values:  # a blank line, or the date of the calibration
             continue
         if key in entries:
-            raise DepthsiError(f"{path}, line {line}: {key} stands there twice; replace the file.")
+            raise DepthsiError(f"{path}, line {line}: {key} appears twice; replace the file.")
         if not all(abs(value) < LARGEST for value in values):
             raise DepthsiError(
                 f"{path}, line {line}: {key} has a number that is not finite or over {LARGEST:g}; "
@@ -52,7 +52,7 @@ class Camera:
 
     Attributes:
       matrix: (3, 4), from scanner to pixels.
-      size: (H, W) of its pictures in pixels.
+      size: (H, W) of its images in pixels.
       file: where the size stands.
     """
 
@@ -67,7 +67,7 @@ def read_camera(folder: PathLike, camera: str) -> Camera:
     The matrix is P_rect_0x R_rect_00 (R | T).
 
     Args:
-      folder: of the date, with `calib_cam_to_cam.txt` and `calib_velo_to_cam.txt`.
+      folder: folder of the date, with `calib_cam_to_cam.txt` and `calib_velo_to_cam.txt`.
       camera: "image_00" to "image_03".
 
     Raises:
@@ -84,7 +84,8 @@ def read_camera(folder: PathLike, camera: str) -> Camera:
     width, height = _entry(cameras, f"S_rect_{number}", (2,), camera_file)
     if not (1 <= height <= LARGEST_SIDE and 1 <= width <= LARGEST_SIDE):
         raise DepthsiError(
-            f"{camera_file}: S_rect_{number} is no size, {width:g}x{height:g}; replace the file."
+            f"{camera_file}: S_rect_{number} is not a valid size, {width:g}x{height:g}; replace"
+            " the file."
         )
     matrix = _chained(projection, rectification, np.hstack([rotation, shift]))
     return Camera(matrix, (int(height), int(width)), camera_file)
@@ -140,7 +141,9 @@ def _projection(entries: Entries, key: str, path: PathLike) -> np.ndarray:
         and matrix[2, 2] == 1
         and np.count_nonzero(rest[:, :2]) == 0
     ):
-        raise DepthsiError(f"{path}: {key} is not of a rectified camera; replace the file.")
+        raise DepthsiError(
+            f"{path}: {key} does not belong to a rectified camera; replace the file."
+        )
     return matrix
 
 

@@ -1,4 +1,4 @@
-"""KITTI's raw drives as a data set of pictures with depth."""
+"""KITTI's raw drives as a data set of images with depth."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
@@ -48,12 +48,12 @@ def open_kitti_depth(
     drop_stationary: bool = True,
     val_scenes: int = 0,
 ) -> DataSet:
-    """Lists the pictures of the raw drives that have depth, and checks the layout.
+    """Lists the images of the raw drives that have depth, and checks the layout.
 
     A scene is a drive. Without lists the splits are Eigen's: "train" and "test" take every frame of
-    their drives (categories city, residential and road) that has both a picture and depth; the two
-    cameras' pictures are unrelated ones (paper, KITTI data). Drives that are not there are left
-    out. To even the drives at 800 pictures, as the paper does, is left to the sampling.
+    their drives (categories city, residential and road) that has both an image and depth; the two
+    cameras' images are unrelated ones (paper, KITTI data). Drives that are not there are left
+    out. Balancing the drives at 800 images, as the paper does, is left to the sampling.
 
     Stored are 256 units per metre, those of the annotated maps, which therefore stay exact; scans
     are rounded to 1/512 m.
@@ -66,12 +66,12 @@ def open_kitti_depth(
         "depth_lidar_x" or "depth_annotated".
       conflict: "closest_time" or "nearest", see `project`; only for scans.
       annotated: the folder of the official maps' `train` and `val`; None for `source` itself.
-      split_files: for each split in use ("train", "val", "test") the list of its pictures, see
+      split_files: for each split in use ("train", "val", "test") the list of its images, see
         `depthsi.datasets.kitti_depth.split_lists.read_list`; they are taken as they stand.
       cameras: of "image_02" (left) and "image_03" (right); not for lists.
-      size: (h, w) in pixels all pictures are brought to; None leaves the sizes of the days, around
+      size: (h, w) in pixels to which all images are resized; None keeps the original sizes, around
         375x1242. The paper's is (184, 612).
-      drop_stationary: leave out the pictures of a waiting car, see
+      drop_stationary: leave out images taken while the car stands still, see
         `depthsi.datasets.kitti_depth.oxts.Motion`; not for lists.
 
     Raises:
@@ -154,6 +154,6 @@ def _check_found(frames: tuple[Frame, ...], root: Path) -> None:
     if not frames:
         example = Path("2011_09_26", "2011_09_26_drive_0001_sync", "image_02")
         raise DepthsiError(
-            f"No picture with depth was found in {root}; give the folder that holds {example} "
+            f"No image with depth was found in {root}; give the folder that contains {example} "
             "and so on."
         )

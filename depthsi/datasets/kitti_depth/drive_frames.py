@@ -1,4 +1,4 @@
-"""Finds the pictures of drives that have depth."""
+"""Finds the images of drives that have depth."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ ANNOTATED = "annotated"
 
 @dataclasses.dataclass(frozen=True)
 class DriveFrames:
-    """Makes frames of pictures.
+    """Makes frames of images.
 
     Attributes:
       depth: "z", "lidar_x" or "annotated".
@@ -32,15 +32,15 @@ class DriveFrames:
     def whole(
         self, drive: Drive, cameras: tuple[str, ...], split: str, *, drop_stationary: bool
     ) -> Iterator[Frame]:
-        """All frames of a drive that have picture and depth, camera by camera.
+        """All frames of a drive that have image and depth, camera by camera.
 
         Raises:
-          DepthsiError: a camera has no pictures, the drive no scans or, if they are needed, no
+          DepthsiError: a camera has no images, the drive no scans or, if they are needed, no
             navigation records, or as `_loader`.
         """
         if drop_stationary and not drive.motion_folder.is_dir():
             raise DepthsiError(
-                f"{drive.motion_folder} does not exist; complete the drive, or keep the pictures "
+                f"{drive.motion_folder} does not exist; complete the drive, or keep the images "
                 "of a waiting car."
             )
         motion = cache(drive.motion)
@@ -48,13 +48,13 @@ class DriveFrames:
             pictures, depths = drive.pictures[camera], self._depths(drive, camera)
             if not pictures:
                 raise DepthsiError(
-                    f"{drive.folder / camera / 'data'} holds no pictures; complete the drive, "
-                    "choose the other camera, or take the drive away."
+                    f"{drive.folder / camera / 'data'} has no images; complete the drive, "
+                    "choose the other camera, or remove the drive."
                 )
             if not (depths or self.depth == ANNOTATED):  # some drives have no annotated depth
                 raise DepthsiError(
-                    f"{drive.folder / 'velodyne_points' / 'data'} holds no scans; complete the "
-                    "drive or take it away."
+                    f"{drive.folder / 'velodyne_points' / 'data'} has no scans; complete the "
+                    "drive or remove it."
                 )
             for number in sorted(pictures.keys() & depths.keys()):
                 load = self._loader(drive, camera, number)
@@ -70,22 +70,22 @@ class DriveFrames:
         """The frame of a row; none if the list says that it has no depth of the chosen kind.
 
         Raises:
-          DepthsiError: drive, picture or depth is missing, naming the row, or as `_loader`.
+          DepthsiError: drive, image or depth is missing, naming the row, or as `_loader`.
         """
         if self.depth == ANNOTATED and not row.annotated:
             return
         name = f"{row.frame:010d}"
         if not drive.folder.is_dir():
-            raise DepthsiError(f"{row.place}: {drive.folder} is missing; get it or drop the row.")
+            raise DepthsiError(f"{row.place}: {drive.folder} is missing; add it or remove the row.")
         if row.frame not in drive.pictures[row.camera]:
             folder = drive.folder / row.camera / "data"
             raise DepthsiError(
-                f"{row.place}: there is no picture {name} in {folder}; get it or drop the row."
+                f"{row.place}: there is no image {name} in {folder}; add it or remove the row."
             )
         if row.frame not in self._depths(drive, row.camera):
             what = "annotated depth" if self.depth == ANNOTATED else "scan"
             raise DepthsiError(
-                f"{row.place}: {drive.name} has no {what} {name}; get it or drop the row."
+                f"{row.place}: {drive.name} has no {what} {name}; add it or remove the row."
             )
         load = self._loader(drive, row.camera, row.frame)
         yield _frame(drive, row.camera, row.frame, split, load)

@@ -90,7 +90,7 @@ class Drive:
 
     @cached_property
     def pictures(self) -> dict[str, dict[int, Path]]:
-        """The pictures of each camera by frame; PNG is preferred to JPEG.
+        """The images of each camera by frame; PNG is preferred to JPEG.
 
         Frames count from 0 and are the same in all folders of a drive.
         """

@@ -1,4 +1,4 @@
-"""Reads one picture with its depth."""
+"""Reads one image with its depth."""
 
 from pathlib import Path
 
@@ -29,28 +29,28 @@ def load_scan(
     conflict: str,
     timestamps: Timestamps | None,
 ) -> Record:
-    """A picture with the laser points of its scan; arguments as of `project`.
+    """An image with the laser points of its scan; arguments as of `project`.
 
     Args:
-      picture: of the rectified camera.
-      scan: of the same frame.
-      camera: that took the picture.
+      picture: image of the rectified camera.
+      scan: laser scan of the same frame.
+      camera: that took the image.
       frame: its number.
       size: (h, w) both are brought to as by `fit_to`, None to leave them.
       kind: of depth.
       conflict: rule.
-      timestamps: of the scans; None for a scanner that turns evenly.
+      timestamps: timestamps of the scans; None for a scanner that turns evenly.
 
     Raises:
-      DepthsiError: a file cannot be used, the picture has not the camera's size, the frame has no
-        timestamps, or no point falls into the picture.
+      DepthsiError: a file cannot be used, the image has not the camera's size, the frame has no
+        timestamps, or no point falls into the image.
     """
     image = read_image(picture)
     if image.shape[:2] != camera.size:
         height, width = camera.size
         raise DepthsiError(
             f"{picture} has {size_text(image)} pixels, but {camera.file} says {height}x{width}; "
-            "use the pictures as published."
+            "use the images as published."
         )
     points = read_scan(scan)
     sweep = EVEN if timestamps is None else timestamps.sweep(frame)
@@ -65,11 +65,11 @@ def load_scan(
 
 
 def load_annotated(picture: Path, annotation: Path, *, size: Size | None) -> Record:
-    """A picture with its official depth map.
+    """An image with its official depth map.
 
     Args:
-      picture: of the rectified camera.
-      annotation: of the same camera and frame.
+      picture: image of the rectified camera.
+      annotation: depth map of the same camera and frame.
       size: (h, w) both are brought to by `fit_to`, None to leave them.
 
     Raises:

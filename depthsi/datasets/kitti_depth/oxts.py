@@ -10,7 +10,7 @@ from depthsi.files import PathLike
 FIELDS = 30
 VELOCITY, ACCELERATION = slice(8, 10), slice(14, 16)  # forward and leftward, level with the ground
 
-SLOW = 0.2  # m/s: 2 cm from one picture to the next
+SLOW = 0.2  # m/s: 2 cm from one image to the next
 STEADY = 0.5  # m/s^2: above the noise of a waiting car with its engine running
 
 
@@ -28,9 +28,9 @@ class Motion:
 
     @property
     def stationary(self) -> bool:
-        """Whether pictures like this one would only repeat each other.
+        """Whether images like this one would only repeat each other.
 
-        The paper leaves out stationary pictures by a threshold of the acceleration, whose value
+        The paper leaves out stationary images by a threshold of the acceleration, whose value
         it does not give. Alone, such a threshold would leave out even driving as well, so the
         speed must be small too: below 0.2 m/s, and 0.5 m/s^2.
         """

@@ -24,22 +24,22 @@ def project(
     """Depth in metres at the pixels that some point hits, 0 at all others.
 
     A point at (u, v) falls into column round(u) - 1 and row round(v) - 1, halves to even. This is
-    the convention of monodepth, hence of all results on Eigen's test pictures; it counts pixels
+    the convention of monodepth, hence of all results on Eigen's test images; it counts pixels
     from 1 as KITTI's MATLAB tools do. Points behind the scanner or the camera, and those that miss
-    the picture, are left out.
+    the image, are left out.
 
     Args:
       points: (n, 4), x forward, y left, z up in metres in the scanner's frame, and reflectance.
       matrix: (3, 4), see `depthsi.datasets.kitti_depth.calibration`.
-      camera_size: (H, W) in pixels of the camera's rectified pictures.
+      camera_size: (H, W) in pixels of the camera's rectified images.
       size: (h, w) of the result; None for `camera_size`. It shows what `fit_to` shows at that
         size, but each pixel draws on all points that hit its cell, so that fewer stay empty.
       kind: "z" is the camera's z. "lidar_x" is the scanner's x, 0.27 m more and tilted: an error
-        of the first evaluations on Eigen's test pictures, for comparison with them.
+        of the first evaluations on Eigen's test images, for comparison with them.
       conflict: of several points at one pixel stays, with "closest_time", the one measured closest
         in time to the exposure (paper, KITTI data), of equally close ones the nearest; with
         "nearest", the one of smallest depth (monodepth).
-      sweep: of the scan; for "closest_time", see `depthsi.datasets.kitti_depth.sweeps.times`.
+      sweep: sweep of the scan; for "closest_time", see `depthsi.datasets.kitti_depth.sweeps.times`.
 
     Raises:
       ValueError: `points` or `matrix` of another shape, an unknown `kind` or `conflict`.
@@ -73,7 +73,7 @@ def _check(points: np.ndarray, matrix: np.ndarray, kind: str, conflict: str) -> 
 def _pixels(
     homogeneous: np.ndarray, camera_size: tuple[int, int], size: tuple[int, int]
 ) -> tuple[Int64[np.ndarray, " m"], Int64[np.ndarray, " m"]]:
-    """Which points are seen, and the index into the flat picture of `size` of each of them."""
+    """Which points are seen, and the index into the flat image of `size` of each of them."""
     seen = np.flatnonzero(homogeneous[:, 2] > 0)
     u, v = np.round(homogeneous[seen, :2] / homogeneous[seen, 2:]).T - 1
     inside = (u >= 0) & (u < camera_size[1]) & (v >= 0) & (v < camera_size[0])

@@ -1,4 +1,4 @@
-"""Lists of pictures, one per line, in the forms in which they are passed around."""
+"""Lists of images, one per line, in the forms in which they are passed around."""
 
 import dataclasses
 import re
@@ -19,14 +19,14 @@ SIDES = {"l": "image_02", "r": "image_03"}
 
 @dataclasses.dataclass(frozen=True)
 class ListedImage:
-    """One picture of a list.
+    """One image of a list.
 
     Attributes:
       place: file and line, for messages.
       drive: such as "2011_09_26_drive_0001_sync".
       camera: "image_02" (left) or "image_03" (right).
       frame: its number in the drive, from 0.
-      annotated: False if the list says that the picture has no annotated depth.
+      annotated: False if the list says that the image has no annotated depth.
     """
 
     place: str
@@ -37,29 +37,29 @@ class ListedImage:
 
     @property
     def key(self) -> str:
-        """Names the picture, as the path of its file does."""
+        """Names the image, as the path of its file does."""
         return f"{self.drive}/{self.camera}/{self.frame:010d}"
 
 
 def read_list(path: PathLike) -> tuple[ListedImage, ...]:
-    """The pictures of a list, plain or `.gz`; blank lines are left out.
+    """The images of a list, plain or `.gz`; blank lines are left out.
 
     A line is one of
       2011_09_26/2011_09_26_drive_0022_sync 473 r         (monodepth2; the date may be missing)
       2011_09_26_drive_0002_sync 0000000069 l gt          (with or without annotated depth: nogt)
       2011_09_26/2011_09_26_drive_0022_sync/image_03/data/0000000473.png ...
-    where further paths, the other camera's picture (monodepth) or the depth and the focal length
-    (BTS), are not needed; "None" in place of the depth means the same as nogt.
+    where further paths, the other camera's image (monodepth) or the depth and the focal length
+    (BTS), are not needed; "None" instead of the depth means the same as nogt.
 
     Raises:
       DepthsiError: the file is missing, unreadable or without rows, or, naming the line: another
-        form, or a picture that was listed before.
+        form, or an image that was listed before.
     """
     rows = tuple(
         _row(text, f"{path}, line {line}") for line, text in enumerate(read_lines(path), 1) if text
     )
     if not rows:
-        raise DepthsiError(f"{path} lists no pictures; give one per line.")
+        raise DepthsiError(f"{path} lists no images; give one per line.")
     _check_unique(rows)
     return rows
 
@@ -79,7 +79,7 @@ def read_lists(paths: Mapping[str, PathLike]) -> dict[str, tuple[ListedImage, ..
                 raise DepthsiError(
                     f"{row.place}: drive {row.drive} is in split {split}, but in split "
                     f"{other_split} in {other.place}; a drive must be in one split only, so "
-                    "correct the lists or prepare them apart."
+                    "correct the lists or prepare them separately."
                 )
     return lists
 
@@ -92,7 +92,7 @@ def _row(text: str, place: str) -> ListedImage:
         annotated = (found["rest"] or "").split(" ")[0] != "None"
     else:
         raise DepthsiError(
-            f"{place}: {text[:120]!r} is not of a known form; write drive, number of the picture "
+            f"{place}: {text[:120]!r} does not have a known form; write drive, number of the image "
             "and l or r, such as '2011_09_26/2011_09_26_drive_0022_sync 473 r'."
         )
     return ListedImage(place, found["drive"], camera, int(found["frame"]), annotated)

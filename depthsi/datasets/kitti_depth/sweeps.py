@@ -36,7 +36,7 @@ class Timestamps:
     """The three timestamp files of a drive's scans, one line for each frame.
 
     Attributes:
-      paths: of the start, of the instant the scanner faces forward, and of the end.
+      paths: paths of the start, of the instant the scanner faces forward, and of the end.
       lines: of each file.
     """
 
@@ -78,8 +78,8 @@ def times(points: np.ndarray, sweep: Sweep = EVEN) -> Float64[np.ndarray, " n"]:
 
     The scanner turns counter-clockwise at an even pace and triggers the cameras as it faces
     forward (readme of the raw recordings), so azimuth 0 is the exposure. That trigger is taken,
-    and not the pictures' own timestamps, because those are taken to be the computer's, written
-    when the pictures reached it.
+    and not the images' own timestamps, because those are taken to be the computer's, written
+    when the images reached it.
 
     Args:
       points: (n, 4), x forward, y left.

@@ -22,7 +22,9 @@ def read_lines(path: PathLike) -> list[str]:
             with gzip.open(io.BytesIO(data)) as file:
                 data = file.read(MAX_TEXT + 1)
         if len(data) > MAX_TEXT:
-            raise DepthsiError(f"{path} has over {MAX_TEXT} bytes, more than any text of KITTI's.")
+            raise DepthsiError(
+                f"{path} has over {MAX_TEXT} bytes, more than any text file of KITTI."
+            )
         return [line.strip() for line in data.decode("utf-8-sig").split("\n")]
 
 

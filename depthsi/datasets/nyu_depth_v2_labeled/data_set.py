@@ -20,9 +20,9 @@ PathLike = str | os.PathLike[str]
 
 NAME_LENGTH = 1000  # characters; a longer scene name is damage
 SIDE = 10_000  # pixels; a larger one is damage
-DESCRIPTION = """NYU Depth v2, labelled pairs: Kinect pictures of rooms with depth in metres.
+DESCRIPTION = """NYU Depth v2, labelled pairs: Kinect images of rooms with depth in metres.
 `depth` is the data set's in-painted depth, `depth_raw` what the sensor measured, projected into
-the picture (0 = missing). Official split by scene."""
+the image (0 = missing). Official split by scene."""
 CITATION = """@inproceedings{silberman2012indoor,
   title = {Indoor Segmentation and Support Inference from {RGBD} Images},
   author = {Silberman, Nathan and Hoiem, Derek and Kohli, Pushmeet and Fergus, Rob},
@@ -68,7 +68,7 @@ def open_nyu_depth_v2_labeled(
 
 
 def read_pair(source: PathLike, index: int) -> Record:
-    """Pair `index`, counted from 0: its picture, `depth` and `depth_raw`.
+    """Pair `index`, counted from 0: its image, `depth` and `depth_raw`.
 
     Raises:
       DepthsiError: the file is damaged or of another layout.

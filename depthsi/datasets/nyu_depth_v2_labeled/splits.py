@@ -79,7 +79,7 @@ def _listed(path: Path, data: bytes) -> list[int]:
         values = [int(word) for word in data.decode("ascii").split()]
     except ValueError as error:
         raise DepthsiError(
-            f"{path} is neither a MATLAB 5 file nor a list of whole numbers ({error})."
+            f"{path} is neither a MATLAB 5 file nor a list of integers ({error})."
         ) from error
     if not values:
         raise DepthsiError(f"{path} lists no index.")

@@ -22,7 +22,7 @@ from depthsi.errors import DepthsiError
 PathLike = str | os.PathLike[str]
 
 UNITS_PER_METRE = 5000.0  # steps of 0.2 mm; 16 bits reach 13.1 m, the sensor 10 m
-DESCRIPTION = """NYU Depth v2, raw recordings: Kinect pictures of rooms, undistorted, each with the
+DESCRIPTION = """NYU Depth v2, raw recordings: Kinect images of rooms, undistorted, each with the
 depth map nearest in time projected into it. Metres, depth camera z unless the options say
 otherwise; 0 = missing."""
 
@@ -34,7 +34,7 @@ def open_nyu_depth_v2_raw(
     z_of: CameraName = "depth",
     mask_extremes: bool = True,
 ) -> DataSet:
-    """Lists the pairs of picture and depth; a name is scene/time stamp of the depth.
+    """Lists the pairs of image and depth; a name is scene/time stamp of the depth.
 
     Symbolic links to directories are not followed; links to files are.
 
@@ -59,7 +59,7 @@ def open_nyu_depth_v2_raw(
         for frame in _scene_frames(folder, scene, split[scene], read)
     )
     if not frames:
-        raise DepthsiError(f"{source} has no pair of picture and depth in any listed scene.")
+        raise DepthsiError(f"{source} has no pair of image and depth in any listed scene.")
     return DataSet(
         name="nyu_depth_v2_raw",
         description=DESCRIPTION,
@@ -79,7 +79,7 @@ def open_nyu_depth_v2_raw(
 def read_pair(
     picture: PathLike, disparity: PathLike, *, z_of: CameraName, mask_extremes: bool
 ) -> Record:
-    """The undistorted picture and the depth projected into it.
+    """The undistorted image and the depth projected into it.
 
     Raises:
       DepthsiError: a file is missing, damaged, or of another kind or size.
@@ -108,7 +108,7 @@ def _folders(source: Path) -> dict[str, Path]:
                 )
             found[folder.name] = folder
     if not found:
-        raise DepthsiError(f"{source} holds no directory with d-*.pgm files; check its name.")
+        raise DepthsiError(f"{source} has no directory with d-*.pgm files; check its name.")
     return dict(sorted(found.items()))
 
 
@@ -116,7 +116,7 @@ def _read_scenes(path: Path) -> dict[str, str]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
-        raise DepthsiError(f"{path} cannot be read ({error}); list one scene a line.") from error
+        raise DepthsiError(f"{path} cannot be read ({error}); list one scene per line.") from error
     split: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():

@@ -29,7 +29,7 @@ from depthsi.errors import DepthsiError
 SIZE = (480, 640)  # (H, W), pixels: what the calibration is for
 FARTHEST = 10.0  # metres
 LEAST_DISPARITY = 600
-OUTSIDE = 255  # what the undistorted picture shows beyond its edge: the data set's white frame
+OUTSIDE = 255  # what the undistorted image shows beyond its edge: the data set's white frame
 
 CameraName = Literal["depth", "colour"]
 
@@ -80,7 +80,7 @@ TRANSLATION = (2.5031875059141302e-02, -2.9342312935846411e-04, 6.62387470083301
 
 
 def undistort_picture(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-    """The picture an ideal colour camera would have taken: bilinear, rounded, white outside.
+    """The image an ideal colour camera would have taken: bilinear, rounded, white outside.
 
     Raises:
       DepthsiError: not 480x640 pixels.
@@ -99,7 +99,7 @@ def undistort_picture(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h
 def project_disparity(
     disparity: UInt16[np.ndarray, "h w"], *, z_of: CameraName = "depth", mask_extremes: bool = True
 ) -> Float32[np.ndarray, "h w"]:
-    """Depth in metres at the pixels of the undistorted picture; 0 = missing.
+    """Depth in metres at the pixels of the undistorted image; 0 = missing.
 
     Args:
       disparity: 11-bit values of the depth camera.

@@ -1,4 +1,4 @@
-"""Samples each disparity map of a scene with the picture nearest in time."""
+"""Samples each disparity map of a scene with the image nearest in time."""
 
 import bisect
 import re
@@ -15,10 +15,10 @@ def timestamp(name: str) -> float | None:
 
 
 def pair_nearest(depths: Sequence[float], pictures: Sequence[float]) -> list[tuple[int, int]]:
-    """Indices (depth, picture) of each depth with the picture nearest in time.
+    """Indices (depth, image) of each depth with the image nearest in time.
 
-    Where one picture is nearest to several depths, all of those are dropped (paper,
-    section 4.1). Of two pictures equally near the earlier one is taken.
+    Where one image is nearest to several depths, all of those are dropped (paper,
+    section 4.1). Of two images equally near the earlier one is taken.
 
     Args:
       depths: seconds, in any order.

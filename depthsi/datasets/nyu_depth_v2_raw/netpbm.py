@@ -21,7 +21,7 @@ HEADER = re.compile(
 
 
 def read_ppm(path: PathLike) -> UInt8[np.ndarray, "h w 3"]:
-    """An RGB picture from a binary PPM of 8 bits.
+    """An RGB image from a binary PPM of 8 bits.
 
     Raises:
       DepthsiError: the file is missing, cut short, too long, or of another kind.
@@ -47,7 +47,7 @@ def read_disparity(path: PathLike) -> UInt16[np.ndarray, "h w"]:
         if pixels.max() <= LARGEST_DISPARITY:
             return pixels.astype(np.uint16)
     raise DepthsiError(
-        f"{path} holds values over {LARGEST_DISPARITY}, which are no Kinect disparities."
+        f"{path} has values over {LARGEST_DISPARITY}, which are not Kinect disparities."
     )
 
 

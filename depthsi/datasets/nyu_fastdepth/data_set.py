@@ -45,7 +45,7 @@ def open_nyu_fastdepth(source: PathLike, val_scenes: int = 0) -> DataSet:
                     key = path.relative_to(source).with_suffix("").as_posix()
                     frames.append(Frame(key, split, scene, functools.partial(read_pair, path)))
     if not frames:
-        raise DepthsiError(f"{source} holds neither train/<scene>/*.h5 nor val/official/*.h5.")
+        raise DepthsiError(f"{source} has neither train/<scene>/*.h5 nor val/official/*.h5.")
     return DataSet(
         name="nyu_fastdepth",
         description=DESCRIPTION,

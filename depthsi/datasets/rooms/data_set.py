@@ -22,7 +22,7 @@ def open_rooms(
       train: how many of this split.
       val: how many of this split.
       test: how many of this split.
-      seed: of the scenes.
+      seed: seed of the scenes.
       scale_range: see `depthsi.rooms.source.room`.
 
     Raises:

@@ -1,1 +1,1 @@
-"""Checkpoints, what they say about themselves, and starting from other weights."""
+"""Checkpoints, their metadata, and starting from other weights."""

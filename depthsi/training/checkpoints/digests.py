@@ -1,4 +1,4 @@
-"""Checksums of states: functions of the values alone, however they are spread over devices."""
+"""Checksums of states that depend only on values, not on how they are sharded over devices."""
 
 from typing import Any
 
@@ -19,10 +19,10 @@ def named_leaves(tree: Any) -> dict[str, Any]:
 def digests(tree: Any) -> dict[str, list[int]]:
     """Two 32-bit checksums of every array in `tree`, by path; waits for the devices.
 
-    Each element, together with its place, goes through bijections of 32-bit words, and the results
-    are added modulo 2^32. So a change of one element is always noticed, one of several elements
-    goes unnoticed with probability about 2^-64; and a sum of integers is the same for every
-    sharding. Every process of a run has to call this.
+    Each element, together with its position, passes through bijections of 32-bit words, and the
+    results are added modulo 2^32. A change of one element is therefore always detected, and a
+    change of several elements goes undetected with a probability of about 2^-64; a sum of integers
+    is the same for every sharding. Every process of a run must call this.
     """
     named = named_leaves(tree)
     sums = jax.device_get(_digests(list(named.values()), _SEED))

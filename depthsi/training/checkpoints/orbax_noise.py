@@ -1,4 +1,4 @@
-"""Keeping quiet what Orbax says to nobody in particular."""
+"""Silences irrelevant output of Orbax."""
 
 import functools
 import logging
@@ -13,16 +13,16 @@ _LEFTOVER = re.compile(r"Event loop is closed|coroutine .* was never awaited")
 
 
 def keep_logs_quiet() -> None:
-    """No log lines: it warns of its ordinary work, and its errors are raised as well."""
+    """Silences Orbax's log: it warns about normal operation, and its errors are raised as well."""
     absl_logging.set_verbosity(absl_logging.FATAL)
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 
 @functools.cache
 def keep_leftovers_quiet() -> None:
-    """No complaints of the coroutines that a failed reading leaves half done.
+    """Silences warnings about coroutines that a failed read leaves unfinished.
 
-    They come when the garbage is collected, long after the reason for them was told.
+    They appear when the garbage is collected, long after the actual error was reported.
     """
     warnings.filterwarnings("ignore", _LEFTOVER.pattern, RuntimeWarning)
     others = sys.unraisablehook

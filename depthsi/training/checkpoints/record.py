@@ -1,4 +1,4 @@
-"""What is written beside the arrays of a checkpoint, so that it can be checked and understood."""
+"""The metadata stored with the arrays of a checkpoint, with which it is verified."""
 
 import dataclasses
 import json
@@ -13,22 +13,22 @@ from depthsi.training.checkpoints.digests import digests, named_leaves
 
 
 class DamagedError(DepthsiError):
-    """A checkpoint is not what was saved; the message says in which way."""
+    """A checkpoint differs from what was saved; the message says how."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """A checkpoint in words.
+    """Metadata stored with a checkpoint.
 
     Attributes:
-      step: global steps done. The position in the data is this too: which samples a step sees, in
-        which order and how augmented depends on the seed and the step alone.
-      stage: name of the stage it belongs to.
+      step: number of global steps taken. It is also the position in the data: the samples of a
+        step, their order and their augmentation depend only on the seed and the step.
+      stage: name of the stage that the checkpoint belongs to.
       config: settings of the run, as plain values.
-      val: numbers of the evaluation of this state on the split `val`; empty where there was none.
+      val: metrics of this state on the split `val`; empty if it was not evaluated.
       arrays: shape, type and digests of every array by path.
-      so_far: under "train" the numbers of the step that made this state, under "val" the rows of
-        metrics.jsonl with the evaluations before it; empty in checkpoints of earlier versions.
+      so_far: "train" has the metrics of the step that produced this state, "val" the rows of
+        metrics.jsonl with the evaluations up to it; empty in checkpoints of earlier versions.
     """
 
     step: int
@@ -39,7 +39,7 @@ class Record:
     so_far: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """For Orbax: the record as text, and the checksum of that text."""
+        """The record as text, with a checksum of that text, as Orbax stores it."""
         text = json.dumps(dataclasses.asdict(self))
         return {"record": text, "crc32": zlib.crc32(text.encode())}
 
@@ -48,12 +48,12 @@ class Record:
         """The inverse of `to_json`.
 
         Raises:
-          DamagedError: `values` are not exactly what it made.
+          DamagedError: `values` differ from the output of `to_json`.
         """
         try:
             text = values["record"]
             if zlib.crc32(text.encode()) != values["crc32"]:
-                raise DamagedError("its record does not have the checksum written with it")
+                raise DamagedError("its record does not match its checksum")
             return cls(**json.loads(text))
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise DamagedError(f"its record cannot be read: {error!r}") from error
@@ -87,8 +87,8 @@ def check_same_arrays(saved: dict[str, Any], wanted: Any, where: str) -> None:
 
     Args:
       saved: the record's arrays by path, of the same part of the state as `wanted`.
-      wanted: tree of arrays, or of what has their shapes.
-      where: the checkpoint, for the message.
+      wanted: tree of arrays or of their shapes.
+      where: name of the checkpoint in the message.
     """
     has = {name: tuple(array["shape"]) for name, array in saved.items()}
     needs = {name: tuple(leaf.shape) for name, leaf in named_leaves(wanted).items()}
@@ -108,4 +108,4 @@ def check_same_digests(saved: dict[str, Any], loaded: Any) -> None:
     """Raises DamagedError unless every array of `loaded` has the digests of the record."""
     for name, sums in digests(loaded).items():
         if sums != saved[name]["digests"]:
-            raise DamagedError(f"{name} does not have the checksum it was saved with")
+            raise DamagedError(f"{name} does not match its checksum")

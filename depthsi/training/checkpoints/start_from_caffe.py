@@ -16,7 +16,7 @@ normalisation (`models.layers.local_response_norm`), k = 2 and an alpha that is 
   k, alpha     with a^2 = 0.4, LRN_authors(a y) = a 2^-0.75 LRN_caffe(y): conv1 and conv2 times a,
                the kernel after each divided by a 2^-0.75
 
-That is exact up to rounding wherever conv1 does not reach over the edge of the picture. Variants B
+That is exact up to rounding wherever conv1 does not reach over the edge of the image. Variants B
 and C never do. In variant A it sees two rows and columns more on every side, which are 0 after the
 subtraction: they stand for grey of M, where Caffe's own padding would stand for the mean colour.
 Without `local_response_norm` the layers are those of the file, but the network is not.
@@ -67,13 +67,13 @@ def read_coarse_convs(path: PathLike, config: ModelConfig) -> dict[str, np.ndarr
       float32 kernels and biases by path, such as "coarse/conv1/kernel".
 
     Raises:
-      DepthsiError: a network of another kind or width; an unusable file; an array that is missing,
-        there twice, of another shape, or not finite.
+      DepthsiError: the network has another kind or width, the file cannot be used, or an array is
+        missing, duplicated, of another shape, or not finite.
     """
     if not isinstance(config, TwoScaleConfig):
         raise DepthsiError(
             f"init.coarse_convs has weights for the paper's coarse network, but model.kind is"
-            f" {config.kind}: leave it out or choose two_scale."
+            f" {config.kind}: leave it out or set model.kind two_scale."
         )
     if config.width != 1.0:
         has = scaled_width(SHAPES["conv1"][0], config.width)
@@ -89,7 +89,7 @@ def read_coarse_convs(path: PathLike, config: ModelConfig) -> dict[str, np.ndarr
             raise DepthsiError(f"{path} has two arrays for the {kind} of {layer}: remove one.")
         values = array.astype(np.float64)
         if not np.all(np.abs(values) < LARGEST):
-            raise DepthsiError(f"{path} holds {name} with values that are no numbers or too large.")
+            raise DepthsiError(f"{path} has values in {name} that are not finite or too large.")
         found[layer, kind] = values
     layers = from_caffe({part: _checked(path, part, found) for part in _PARTS}, config)
     return {
@@ -172,7 +172,7 @@ def _checked(path: PathLike, part: tuple[str, str], found: Parts) -> np.ndarray:
         shapes.append((full[0], full[1] // 2, *full[2:]))
     if array.shape not in shapes:
         raise DepthsiError(
-            f"{path} holds the {kind} of {layer} in the shape {array.shape}, not"
+            f"{path} has the {kind} of {layer} in the shape {array.shape}, not"
             f" {' or '.join(map(str, shapes))} as in CaffeNet."
         )
     return array

@@ -1,4 +1,4 @@
-"""Beginning a run with the weights of another run, of a file, or of a network of the package."""
+"""Starting a run from the weights of another run, of a file, or of a pretrained network."""
 
 from pathlib import Path
 from typing import Any
@@ -17,18 +17,18 @@ Weights = dict[str, Any]  # arrays by path, such as "coarse/conv1/kernel"
 
 
 def warm_start(params: Any, init: InitConfig) -> tuple[Any, str]:
-    """`params` of a new run with what `init` names in their place.
+    """Replaces `params` of a new run by the weights that `init` names.
 
     Args:
-      params: as initialised, on the run's devices.
-      init: where weights are to be had.
+      params: initial parameters, on the run's devices.
+      init: names the weights.
 
     Returns:
-      The parameters, each where it was, and a report in words of what was taken and what was not;
-      empty where `init` names nothing.
+      The parameters, on the same devices, and a sentence that says what was and was not loaded;
+      empty if `init` names no weights.
 
     Raises:
-      DepthsiError: what is named cannot be read, or fits no layer.
+      DepthsiError: the weights cannot be read, or match no layer.
     """
     if not init.weights:
         return params, ""
@@ -37,17 +37,17 @@ def warm_start(params: Any, init: InitConfig) -> tuple[Any, str]:
 
 
 def take_coarse_convs(params: Any, config: Config) -> tuple[Any, str]:
-    """`params` with the convolutions of the file `init.coarse_convs` in the coarse network.
+    """Replaces the coarse network's convolutions in `params` by those of `init.coarse_convs`.
 
     Args:
-      params: of the run that begins, on its devices.
-      config: of the run.
+      params: initial parameters, on the run's devices.
+      config: settings of the run.
 
     Returns:
-      The parameters, each where it was, and a report in words; empty where no file is named.
+      The parameters, on the same devices, and a sentence about them; empty if no file is given.
 
     Raises:
-      DepthsiError: the file cannot be used, or not for this network.
+      DepthsiError: the file cannot be used, or does not suit this network.
     """
     file = config.init.coarse_convs
     if not file:
@@ -56,13 +56,13 @@ def take_coarse_convs(params: Any, config: Config) -> tuple[Any, str]:
 
 
 def check_coarse_convs(config: Config) -> None:
-    """Raises what `take_coarse_convs` would, before anything is written; reads the file."""
+    """Raises the errors of `take_coarse_convs` before anything is written; reads the file."""
     if config.init.coarse_convs:
         read_coarse_convs(config.init.coarse_convs, config.model)
 
 
 def check_init(init: InitConfig) -> None:
-    """Raises DepthsiError if what `init` names is not there, before its arrays are read."""
+    """Raises DepthsiError if the weights that `init` names do not exist; reads no arrays."""
     if not init.weights:
         return
     if (file := _weights_file(init.weights)) is None:
@@ -72,14 +72,14 @@ def check_init(init: InitConfig) -> None:
 
 
 def read_weights(path: str) -> tuple[Weights, int]:
-    """The parameters of a trained network, by path of the array, and the step they are of.
+    """The parameters of a trained network, by path of the array, and their step.
 
     Args:
       path: directory of a run, for the newest whole checkpoint, or of one of its checkpoints; a
-        file of weights (.safetensors), or the name of a network that comes with the package.
+        weights file (.safetensors), or the name of a network that comes with the package.
 
     Raises:
-      DepthsiError: nothing is there, or it cannot be used.
+      DepthsiError: the path does not exist or cannot be used.
     """
     if (file := _weights_file(path)) is not None:
         network = read_network(file)
@@ -88,23 +88,23 @@ def read_weights(path: str) -> tuple[Weights, int]:
     with Checkpoints(directory) as checkpoints:
         newest = checkpoints.newest_params(only=step)
     if newest is None:
-        raise DepthsiError(f"init.weights is {path}, where there is no checkpoint yet.")
+        raise DepthsiError(f"init.weights is {path}, which has no checkpoint yet.")
     return named_leaves(newest[0]), newest[1]
 
 
 def take_weights(params: Any, weights: Weights, source: str) -> tuple[Any, str]:
-    """`params` with the arrays of `weights` wherever name and shape are the same.
+    """Replaces `params` by the arrays of `weights` wherever name and shape are the same.
 
     Args:
-      params: of the run that begins, on its devices.
-      weights: what to take.
-      source: where they are from, for the messages.
+      params: initial parameters, on the run's devices.
+      weights: the arrays to use.
+      source: name of their source in messages.
 
     Returns:
-      The parameters, each where it was, and a report in words.
+      The parameters, on the same devices, and a sentence about them.
 
     Raises:
-      DepthsiError: nothing has the same name and shape.
+      DepthsiError: no array has the same name and shape.
     """
     own = named_leaves(params)
     shapes = {name: leaf.shape for name, leaf in own.items()}
@@ -139,14 +139,14 @@ def _weights_file(path: str) -> Path | None:
 
 
 def _find(path: str) -> tuple[Path, int | None]:
-    """The directory of checkpoints, and which of them if one is named."""
+    """The directory of checkpoints, and the step if one is given."""
     given = Path(path)
     if given.parent.name == "checkpoints" and given.name.isdigit() and given.is_dir():
         return given.parent, int(given.name)
     if not (given / "checkpoints").is_dir():
         raise DepthsiError(
             f"init.weights is {path}, which is neither a run nor a checkpoint (there is no"
-            f" {given / 'checkpoints'}), nor a file of weights (.safetensors), nor one of"
+            f" {given / 'checkpoints'}), nor a weights file (.safetensors), nor one of"
             f" {', '.join(shipped_names())}."
         )
     return given / "checkpoints", None

@@ -1,4 +1,4 @@
-"""Saving and restoring states; the only module that knows Orbax."""
+"""Saving and restoring states; the only module that uses Orbax."""
 
 import contextlib
 import math
@@ -34,13 +34,13 @@ T = TypeVar("T")
 class Checkpoints:
     """The checkpoints of one run, numbered by global step; a context manager.
 
-    Saving is atomic and in the background: a checkpoint exists whole or not at all, and leaving
-    the context waits for the last one. What is restored has the checksums of what was saved.
-    In a run of several processes, all of them make the same calls.
+    Saving is atomic and happens in the background: a checkpoint is complete or does not exist, and
+    leaving the context waits for the last one. Restored states are verified by their checksums. In
+    a run of several processes, all of them must make the same calls.
     """
 
     def __init__(self, directory: Path, config: Config | None = None) -> None:
-        """Opens `directory`, to save into it if `config` is given, the settings of the run."""
+        """Opens `directory`; for saving if `config`, the settings of the run, is given."""
         keep_logs_quiet()
         self._directory, self._config = directory.absolute(), config
         self._checkpointer = ocp.training.Checkpointer(
@@ -73,7 +73,7 @@ class Checkpoints:
 
     @property
     def latest(self) -> int | None:
-        """Step of the newest checkpoint, None where there is none."""
+        """Step of the newest checkpoint; None if there is none."""
         return max(self.steps, default=None)
 
     @property
@@ -151,7 +151,8 @@ class Checkpoints:
             gives a tree of them like it.
 
         Raises:
-          DepthsiError: other layers, shapes or settings than this run's, or nothing whole.
+          DepthsiError: layers, shapes or settings differ from those of this run, or every
+            checkpoint is damaged.
         """
 
         def load(step: int) -> State:
@@ -163,7 +164,7 @@ class Checkpoints:
         return self._newest(self.steps, load, self._set_aside)
 
     def restore(self, step: int, abstract: State, shardings: Any) -> State:
-        """The state saved at `step`, on whatever devices there are now.
+        """The state saved at `step`, on the current devices.
 
         Args:
           step: one of the saved steps.
@@ -171,8 +172,8 @@ class Checkpoints:
           shardings: one for all arrays, or a tree like `abstract`.
 
         Raises:
-          DamagedError: it is not what was saved.
-          DepthsiError: other layers, shapes or settings than this run's.
+          DamagedError: the checkpoint is damaged.
+          DepthsiError: layers, shapes or settings differ from those of this run.
         """
         parts = _split(shardings) if isinstance(shardings, State) else shardings
         loaded = self._load(step, _split(abstract), parts)
@@ -181,16 +182,16 @@ class Checkpoints:
     def newest_params(
         self, abstract: Any = None, *, only: int | None = None
     ) -> tuple[Any, int] | None:
-        """The newest whole parameters, on the first device, and their step; None without any.
+        """The newest undamaged parameters, on the first device, and their step; None without any.
 
-        Damage is warned of, but nothing is moved.
+        Damaged checkpoints cause a warning, but are not moved.
 
         Args:
-          abstract: shapes and types they must have; any if None.
-          only: the step to take them from; any if None.
+          abstract: required shapes and types; any if None.
+          only: step of the checkpoint to read; any if None.
 
         Raises:
-          DepthsiError: other layers or shapes, or nothing whole.
+          DepthsiError: layers or shapes differ, or every checkpoint is damaged.
         """
         device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
 
@@ -204,18 +205,24 @@ class Checkpoints:
     def _newest(
         self, steps: list[int], load: Callable[[int], T], handle: Callable[[int], Path]
     ) -> T | None:
-        """`load` of the last of `steps` without damage; `handle` deals with it and says where."""
+        """Calls `load` on the newest undamaged one of `steps`; `handle` deals with damaged ones."""
         for i, step in reversed(list(enumerate(steps))):
             try:
                 return load(step)
             except DamagedError as error:
-                before = f"going back to that of step {steps[i - 1]}" if i else "none is before it"
+                before = (
+                    f"so the one of step {steps[i - 1]} is used"
+                    if i
+                    else "and there is no earlier one"
+                )
                 text = (
                     f"The checkpoint of step {step} is damaged, {before}: {error} ({handle(step)})."
                 )
                 warnings.warn(text, DepthsiWarning, stacklevel=2)
         if steps:
-            raise DepthsiError(f"No checkpoint in {self._directory} is whole: start another run.")
+            raise DepthsiError(
+                f"All checkpoints in {self._directory} are damaged: start another run."
+            )
         return None
 
     def _load(self, step: int, abstract: dict[str, Any], shardings: Any) -> dict[str, Any]:
@@ -246,9 +253,9 @@ class Checkpoints:
             raise DamagedError(f"its arrays cannot be read ({reason_of(error)})") from error
 
     def _check_alone(self, step: int, saved: dict[str, Any], abstract: dict[str, Any]) -> None:
-        """Raises DamagedError on all processes if any of them, reading on its own, finds damage.
+        """Raises DamagedError on all processes if any of them finds damage while reading alone.
 
-        Reading together has barriers, where the others would wait for one that found damage.
+        Reading together has barriers, at which the others would wait for the one that fails.
         """
         own, damage = jax.process_index(), ""
         alone = ocp.options.MultiprocessingOptions(
@@ -276,7 +283,7 @@ class Checkpoints:
         return aside
 
     def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
-        """Orbax's question which of the checkpoints to keep: the newest ones, and the best."""
+        """Tells Orbax which checkpoints to keep: the newest ones and the best one."""
         del context
         if self._config is None:
             return [True] * len(checkpoints)
@@ -288,7 +295,7 @@ class Checkpoints:
             self._scores[step] = score
 
     def _score(self, val: Mapping[str, float]) -> float:
-        """Less is better; infinite where there is no such number."""
+        """The metric such that smaller is better; infinite if it is missing."""
         assert self._config is not None, "opened for reading"
         name = self._config.schedule.best
         score = val.get(name, math.nan) * (-1 if name in HIGHER_IS_BETTER else 1)
@@ -296,13 +303,13 @@ class Checkpoints:
 
     def _not_saved(self, error: Exception) -> DepthsiError:
         whole = [int(path.name) for path in self._directory.iterdir() if path.name.isdigit()]
-        kept = f"that of step {max(whole)} is kept" if whole else "there is none yet"
+        kept = f"the one of step {max(whole)} is kept" if whole else "there is none yet"
         return DepthsiError(
             f"A checkpoint could not be written to {self._directory} ({reason_of(error)});"
-            f" {kept}. Make room or mend that, then continue with --resume."
+            f" {kept}. Free some space or fix the problem, then continue with --resume."
         )
 
 
 def _split(state: State) -> dict[str, Any]:
-    """Parameters apart from the rest, so that they can be read without knowing the optimiser."""
+    """Separates the parameters from the rest, so that they can be read without the optimiser."""
     return {"params": state.params, "progress": state.replace(params={})}

@@ -1,4 +1,4 @@
-"""The network of a trained run, out of its checkpoints."""
+"""Loads the network of a trained run from its checkpoints."""
 
 import dataclasses
 import math
@@ -24,7 +24,7 @@ from depthsi.weights.shipped import named_file
 
 
 def is_model(path: str | os.PathLike[str]) -> bool:
-    """Whether `trained_network` takes `path` for a run, a file of weights or a shipped network."""
+    """Whether `trained_network` takes `path` for a run, a weights file or a shipped network."""
     if is_remote(path):
         return True
     path = named_file(path)
@@ -32,23 +32,25 @@ def is_model(path: str | os.PathLike[str]) -> bool:
 
 
 def trained_network(path: Path, checkpoint: str = "newest", module: Any = None) -> TrainedNetwork:
-    """The network of a file of weights, or of the newest, the best or a certain checkpoint.
+    """The network of a weights file, or of the newest, the best or a specific checkpoint.
 
-    The newest one of a finished run is read from its file of weights, which is quicker than from
-    the checkpoint. Damaged checkpoints are warned of, and the one before is read.
+    The newest network of a finished run is read from its weights file, which is faster than reading
+    the checkpoint. A damaged checkpoint causes a warning, and the one before it is read.
 
     Args:
       path: the file, or the directory of a run.
-      checkpoint: of a run: newest, best, or a step.
-      module: that settings of the kind custom stand for.
+      checkpoint: checkpoint of a run: newest, best, or a step.
+      module: the network of settings of the kind custom.
 
     Raises:
-      DepthsiError: no run there, no such checkpoint, or nothing whole; a module that is missing,
-        not called for, or of other parameters.
+      DepthsiError: there is no run or no such checkpoint, all checkpoints are damaged, or the
+        module is missing, not needed, or has other parameters.
     """
     if path.suffix == SUFFIX:
         if checkpoint != "newest":
-            raise DepthsiError(f"{path} is a file of weights, without checkpoints to choose from.")
+            raise DepthsiError(
+                f"{path} is a weights file without checkpoints: leave out --checkpoint."
+            )
         _check_module(path, read_description(path).settings, module)
         return _with_module(path, read_network(path), module)
     run = RunDirectory(path)
@@ -65,7 +67,7 @@ def trained_network(path: Path, checkpoint: str = "newest", module: Any = None) 
 
 
 def known_about(run: RunDirectory, config: Config, step: int) -> dict[str, Any]:
-    """What the evaluation of a checkpoint says of its network, see `depthsi.scale`."""
+    """The scale interval from the evaluation of a checkpoint, see `depthsi.scale`."""
     from depthsi.training.checkpoints.record import DamagedError
     from depthsi.training.checkpoints.store import Checkpoints
 
@@ -78,7 +80,7 @@ def known_about(run: RunDirectory, config: Config, step: int) -> dict[str, Any]:
 
 
 def _check_module(path: Path, settings: ModelConfig, module: Any) -> None:
-    """Refuses a module that is missing or not called for before any array is read."""
+    """Refuses a missing or unneeded module before any array is read."""
     if isinstance(settings, CustomNetworkConfig):
         if module is None:
             raise settings.missing(f"The network of {path}")
@@ -103,7 +105,7 @@ def latest_step(run: RunDirectory) -> int | None:
 
 
 def trained_outputs(config: Config, step: int) -> tuple[str, ...]:
-    """The outputs whose stage has begun by `step`, the last one the best trained."""
+    """The outputs whose stage has started by `step`; the last one is the best trained."""
     stages = make_stages(config)
     reached = stage_of(stages, step)
     return tuple(stage.output for stage in stages if stage.start <= reached.start)
@@ -154,7 +156,7 @@ def _best(run: RunDirectory, config: Config) -> int:
 
 
 def _from_file(run: RunDirectory, config: Config, step: int) -> TrainedNetwork | None:
-    """The network of the file of weights, if it is that of the checkpoint of `step`."""
+    """The network of the weights file, if it belongs to the checkpoint of `step`."""
     if not run.weights.is_file():
         return None
     try:
@@ -163,7 +165,7 @@ def _from_file(run: RunDirectory, config: Config, step: int) -> TrainedNetwork |
             return None
         return read_network(run.weights)
     except DepthsiError as error:
-        text = f"{error} The checkpoint of step {step} is read in its place."
+        text = f"{error} The checkpoint of step {step} is read instead."
         warnings.warn(text, DepthsiWarning, stacklevel=2)
         return None
 

@@ -1,1 +1,1 @@
-"""What is written while training: metrics, TensorBoard, profiles."""
+"""Logs of a training: metrics, TensorBoard files and profiles."""

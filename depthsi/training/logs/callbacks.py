@@ -1,4 +1,4 @@
-"""What a program wants to hear of a training it has started."""
+"""Callbacks of a training that was started from a program."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -12,12 +12,12 @@ def _nothing(*_: Any) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Callbacks:
-    """Functions that the loop calls, in the first process only; what they raise ends the training.
+    """Functions that the loop calls, in the first process only; an exception ends the training.
 
     Attributes:
       on_step: (step, metrics) after every step: loss, learning_rate, valid_share, norms.
       on_eval: (step, metrics) after every evaluation on the split val.
-      on_checkpoint: (step, directory) when a checkpoint begins to be written into the directory.
+      on_checkpoint: (step, directory) when the writing of a checkpoint to the directory starts.
 
     Example:
       >>> from depthsi.training import Callbacks

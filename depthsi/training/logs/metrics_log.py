@@ -1,6 +1,6 @@
-"""What a run tells of itself while it trains: lines of metrics, a progress bar, refusals.
+"""Logs a run while it trains: lines of metrics, a progress bar, and checks of the metrics.
 
-In a run of several processes only the first one tells anything; all of them check.
+In a run of several processes, all of them check the metrics, and only the first one logs.
 """
 
 import contextlib
@@ -29,14 +29,14 @@ from depthsi.training.stages import Stage, make_stages
 
 @dataclasses.dataclass(frozen=True)
 class LogOptions:
-    """What to tell besides metrics.jsonl; the results do not depend on it.
+    """What to log in addition to metrics.jsonl; the results do not depend on it.
 
     Attributes:
-      tensorboard: write the metrics as TensorBoard's event files, too, into RUN/tensorboard.
-      profile: number of steps to record into RUN/profile; 0 for none.
+      tensorboard: also write the metrics as TensorBoard event files, to RUN/tensorboard.
+      profile: number of steps to profile, to RUN/profile; 0 for none.
 
     Raises:
-      DepthsiError: a negative number of steps, or tensorboardX is missing.
+      DepthsiError: the number of steps is negative, or tensorboardX is missing.
     """
 
     tensorboard: bool = False
@@ -44,15 +44,15 @@ class LogOptions:
 
     def __post_init__(self) -> None:
         if self.profile < 0:
-            raise DepthsiError(f"profile is {self.profile}; it must be at least 0.")
+            raise DepthsiError(f"--profile is {self.profile}; it must be at least 0.")
         if self.tensorboard:
             check_tensorboard()
 
 
 class MetricsLog:
-    """Fetches metrics one call late, so that the device never waits; logs and checks them.
+    """Fetches metrics one call late, so that devices never wait; logs and checks them.
 
-    A context manager, which ends what it has opened.
+    This is a context manager, which closes what it has opened.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class MetricsLog:
         options: LogOptions,
         callbacks: Callbacks = Callbacks(),  # noqa: B008 (frozen)
     ) -> None:
-        """Begins after global step `step`, with what `feed` has waited for until now."""
+        """Starts after global step `step`, with the time that `feed` has waited so far."""
         self._config, self._run, self._checkpoints = config, run, checkpoints
         self._feed, self._options, self._callbacks = feed, options, callbacks
         self._pending: tuple[int, Stage, Any] | None = None
@@ -100,7 +100,7 @@ class MetricsLog:
 
     @property
     def so_far(self) -> dict[str, Any]:
-        """What a checkpoint keeps of the metrics: of the newest step seen, and all evaluations."""
+        """The metrics to store in a checkpoint: those of the newest step, and all evaluations."""
         return {"train": self._train, "val": self._val}
 
     def say(self, text: str) -> None:
@@ -114,17 +114,17 @@ class MetricsLog:
             discard_output()
 
     def wrap(self, update: Update, stage: Stage) -> Update:
-        """The same update, recorded while the profile asked for is not complete."""
+        """The same update, recorded until the requested profile is complete."""
         return self._profile.wrap(update, stage) if self._profile else update
 
     def after(self, step: int, stage: Stage, metrics: Any) -> None:
-        """Notes the steps just started, up to `step`, and looks at those before them."""
+        """Records the steps just started, up to `step`, and checks the ones before them."""
         previous, self._pending = self._pending, (step, stage, metrics)
         if previous:
             self._check_and_log(*previous)
 
     def flush(self) -> None:
-        """Waits for the steps in flight and looks at them."""
+        """Waits for the steps in flight and checks them."""
         previous, self._pending = self._pending, None
         if previous:
             self._check_and_log(*previous)
@@ -199,5 +199,5 @@ class MetricsLog:
 
 
 def _evaluations(run: RunDirectory) -> list[dict[str, Any]]:
-    """The rows of metrics.jsonl that a resumed run does not write again."""
+    """The rows of metrics.jsonl that a resumed run will not write again."""
     return [row for row in run.rows() if row.get("split") == "val"]

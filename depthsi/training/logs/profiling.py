@@ -1,4 +1,4 @@
-"""Traces of a few training steps, for a profiler to show."""
+"""Records traces of a few training steps for a profiler."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,9 +16,9 @@ class Profile:
     """Records the first steps of a run after the warm-up with `jax.profiler`; a context manager.
 
     Args:
-      directory: for the trace.
-      steps: how many to record; a call that takes several at once is recorded whole.
-      say: tells the user a sentence.
+      directory: directory of the trace.
+      steps: number of steps to record; a call that takes several steps is recorded as a whole.
+      say: prints a sentence.
     """
 
     def __init__(self, directory: Path, steps: int, say: Callable[[str], None]) -> None:
@@ -32,10 +32,12 @@ class Profile:
         if self._recording:  # interrupted
             self._stop()
         elif not self._over:
-            self._say(f"No profile: no stage took more than {WARM_UP} calls of its step.")
+            self._say(
+                f"No profile was recorded: no stage took more than {WARM_UP} calls of its step."
+            )
 
     def wrap(self, update: Update, stage: Stage) -> Update:
-        """The same update, recorded while it is this profile's turn, within `stage`."""
+        """The same update, recorded while this profile is active, within `stage`."""
         calls = 0
 
         def run(state: State, step: int) -> tuple[State, int, object]:

@@ -1,4 +1,4 @@
-"""Scalars as TensorBoard's event files; the only module that knows tensorboardX."""
+"""Writes scalars as TensorBoard event files; the only module that uses tensorboardX."""
 
 import importlib.util
 from pathlib import Path
@@ -7,7 +7,7 @@ from depthsi.errors import DepthsiError
 
 
 def check_tensorboard() -> None:
-    """Raises DepthsiError where the optional package is missing."""
+    """Raises DepthsiError if the optional package is missing."""
     if importlib.util.find_spec("tensorboardX") is None:
         raise DepthsiError(
             "--tensorboard needs the package tensorboardX: pip install 'depthsi[tensorboard]'."
@@ -18,8 +18,8 @@ class TensorBoard:
     """Event files in one directory; a context manager.
 
     Args:
-      directory: for them, made if it is not there.
-      step: steps done. What an interrupted run wrote about later ones is no longer shown.
+      directory: directory of the files, created if it does not exist.
+      step: number of steps taken. Entries of an interrupted run for later steps are hidden.
     """
 
     def __init__(self, directory: Path, step: int) -> None:

@@ -1,7 +1,7 @@
-"""Refusing to train where the processes of a run were started with different things.
+"""Refuses to train if the processes of a run were started with different settings or data.
 
-They would not notice: each computes its share of every batch from its own settings and data, and
-the run ends with numbers that are those of none of them.
+Without this check they would not notice: each computes its share of every batch from its own
+settings and data, and the result would correspond to none of them.
 """
 
 import hashlib
@@ -20,12 +20,12 @@ _LONGEST = 80  # characters of a value in a message
 def fingerprint(
     config: Mapping[str, Any], sources: Mapping[str, Sized], versions: Mapping[str, str]
 ) -> dict[str, str]:
-    """What has to be the same in all processes of a run, as text by name, for `check_agreement`.
+    """Values that must be the same in all processes of a run, as text, for `check_agreement`.
 
     Args:
       config: settings as nested dictionaries; a setting in a section is named "section.setting".
-      sources: samples of each split, by its name; of one whose attribute `names` lists its samples,
-        their names and order count, of others only how many there are.
+      sources: samples of each split, by its name. If a source lists its samples in an attribute
+        `names`, their names and order are compared, otherwise only their number.
       versions: of packages, by name.
     """
     fields = {f"the version of {name}": version for name, version in versions.items()}
@@ -41,11 +41,11 @@ def fingerprint(
 
 
 def check_agreement(fields: Mapping[str, str]) -> None:
-    """Compares `fields` with those of all other processes, which have to call this together.
+    """Compares `fields` with those of all other processes, which must call this together.
 
     Raises:
-      DepthsiError: some process has other fields than process 0; the same sentence in all of them,
-        about the first of those processes and the first field in which it differs.
+      DepthsiError: a process has other fields than process 0. All processes raise the same message,
+        about the first such process and the first field that differs.
     """
     first, *others = map(json.loads, gather_texts(json.dumps(dict(fields))))
     for number, fields_there in enumerate(others, 1):
@@ -68,7 +68,7 @@ def _flattened(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, An
 
 
 def _shortened(text: str, other: str) -> str:
-    """`text`, or of a long one the part where it begins to differ from `other`."""
+    """`text`, or the part of a long text where it starts to differ from `other`."""
     if len(text) <= _LONGEST:
         return text
     same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(text, other, strict=False))

@@ -20,21 +20,21 @@ from depthsi.training.processes.peer_watch import (
 
 @dataclasses.dataclass(frozen=True)
 class Cluster:
-    """The processes of a run: each reads its share of every batch, the first one writes the logs.
+    """Processes of a run: each reads its share of every batch; the first one writes the logs.
 
     Raises:
-      DepthsiError: numbers that cannot be.
+      DepthsiError: the values contradict each other.
     """
 
     coordinator: str = ""
-    """HOST:PORT of process 0, which all others can reach; auto: what SLURM, Open MPI or a TPU pod
-    say; nothing: one process."""
+    """HOST:PORT of process 0, which all other processes can reach; or auto, to take it from SLURM,
+    Open MPI or the TPU pod. Default: a single process."""
     processes: int = 1
-    """How many processes there are; not needed with auto."""
+    """Number of processes; not needed with auto."""
     process: int = 0
-    """Number of this one, from 0 on; not needed with auto."""
+    """Number of this process, starting at 0; not needed with auto."""
     timeout: int = 300
-    """Seconds to wait for the others at the start."""
+    """Seconds to wait for the other processes at startup."""
 
     def __post_init__(self) -> None:
         if self.timeout < 1:

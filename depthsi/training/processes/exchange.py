@@ -1,10 +1,10 @@
-"""Text from every process of a run to all of them."""
+"""Sends text from every process of a run to all of them."""
 
 
 def gather_texts(text: str) -> list[str]:
-    """What each process gives here, in their order, on all of them; all of them have to call this.
+    """The texts of all processes, in order, on all of them; all processes must call this.
 
-    It also keeps every process until the last one has come.
+    It is also a barrier: every process waits for the last one.
     """
     import numpy as np
     from jax.experimental.multihost_utils import process_allgather

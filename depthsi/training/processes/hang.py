@@ -1,4 +1,4 @@
-"""Ending a process that waits for something that does not come."""
+"""Ends a process that waits for other processes or devices in vain."""
 
 import contextlib
 import os
@@ -27,9 +27,9 @@ _exiting = threading.Lock()
 
 
 def exit_with_message(message: str) -> None:
-    """Ends the process with a sentence, though other threads may be stuck in the devices' calls.
+    """Ends the process with a message, even if other threads are stuck in calls to the devices.
 
-    Of several threads that call this, one has its say.
+    If several threads call this, only one prints its message.
     """
     _exiting.acquire()
     try:
@@ -40,14 +40,14 @@ def exit_with_message(message: str) -> None:
 
 
 class HangWatch:
-    """Gives up when `alive` has not been called for a time; a context manager.
+    """Gives up if `alive` has not been called for some time; a context manager.
 
-    Threads stuck in a collective operation with a process that has stopped cannot be interrupted,
-    so that the whole process has to end.
+    Threads stuck in a collective operation with a stopped process cannot be interrupted, so the
+    whole process has to end.
     """
 
     def __init__(self, minutes: float) -> None:
-        """A limit of 0 minutes stands for none."""
+        """A limit of 0 minutes means no limit."""
         self._minutes = minutes
         self._deadline, self._allowed, self._after = float("inf"), minutes, ""
         self._end = threading.Event()
@@ -64,11 +64,11 @@ class HangWatch:
         self._end.set()
 
     def alive(self, after: str, *, patience: int = 1) -> None:
-        """Notes progress.
+        """Records progress.
 
         Args:
-          after: what has been done, such as "step 12", for the message.
-          patience: factor on the time until the next call, where more has to be done before it.
+          after: what has just been done, such as "step 12", for the message.
+          patience: factor on the time until the next call, if more work precedes it.
         """
         self._after, self._allowed = after, self._minutes * patience
         self._deadline = time.monotonic() + 60 * self._allowed
@@ -80,15 +80,15 @@ class HangWatch:
                 exit_with_message(
                     f"Nothing has happened for {self._allowed:g} minutes after {self._after}:"
                     " another process of this run or a device has stopped answering. Continue with"
-                    " --resume; compute.hang_minutes is the limit."
+                    " --resume; --compute.hang-minutes is the limit."
                 )
 
 
 @contextlib.contextmanager
 def lost_processes_end_this_one() -> Iterator[None]:
-    """Gives up where a computation fails since another process of the run has ended.
+    """Gives up if a computation fails because another process of the run has ended.
 
-    Nothing orderly is left to do then: saving and leaving `jax.distributed` wait for all processes.
+    No orderly exit is possible then: saving and leaving `jax.distributed` wait for all processes.
     """
     import jax
 

@@ -1,12 +1,12 @@
-"""Noticing that another process of the run has ended or stands still.
+"""Notices that another process of the run has died or hangs.
 
 Each process keeps a connection to process 0, and both ends send a byte over it every few seconds.
-The kernel closes the connection of a process that ends, however it ends, and nothing comes from one
-that stands still. Process 0 then exits with a sentence, and so do the others, which lose it.
+The kernel closes the connection of a process that ends, however it ends, and a process that hangs
+sends nothing. Process 0 then exits with a message, and so do the others, which lose process 0.
 
-JAX has a heartbeat, too, but it ends the process by SIGABRT with a page of addresses, and jaxlib
-0.10 and 0.12 fail (std::bad_cast) to call a function of Python instead. Its timeout is therefore
-far longer than ours, and is left for a process whose connection could not be made.
+JAX also has a heartbeat, but it ends the process with SIGABRT and a page of addresses, and jaxlib
+0.10 and 0.12 fail (std::bad_cast) to call a Python function instead. Its timeout is therefore far
+longer than ours, and only serves processes that could not connect.
 """
 
 import contextlib
@@ -66,18 +66,18 @@ class PeerWatch:
                     heard = b""
         # No grace for process 0: JAX aborts almost at once when it loses that one.
         if not self._stopped.wait(GRACE_SECONDS if number else 0):
-            silence = f"no sign of life for {MISSED_BEATS * BEAT_SECONDS:g} s"
-            why = silence if heard else "its connection ended"
+            silence = f"no response for {MISSED_BEATS * BEAT_SECONDS:g} s"
+            why = silence if heard else "its connection was closed"
             exit_with_message(LOST_PROCESS.format(f"process {number}: {why}"))
 
 
 def watch_peers(host: str) -> PeerWatch:
-    """Connects all processes of the run, which have to call this together, with process 0.
+    """Connects all processes of the run, which must call this together, with process 0.
 
-    Where a connection cannot be made, both ends warn and go on without it.
+    If a connection cannot be made, both ends warn and continue without it.
 
     Args:
-      host: name or address of process 0 for the others; empty for the name it has for itself.
+      host: name or address at which the others reach process 0; empty for its own host name.
     """
     import jax
 
@@ -100,8 +100,8 @@ def watch_peers(host: str) -> PeerWatch:
 
 def _warn(what: str) -> None:
     text = (
-        f"{what}, so that the loss of a process may be noticed only after minutes, by JAX, which"
-        " aborts: let the processes of a run connect to any port of process 0."
+        f"{what}, so only JAX may notice the loss of a process, after minutes, and abort: allow the"
+        " processes of a run to connect to any port of process 0."
     )
     warnings.warn(text, DepthsiWarning, stacklevel=3)
 
@@ -137,10 +137,10 @@ def _call(host: str, port: int, hello: str) -> socket.socket:
 
 
 def _accept(listener: socket.socket, token: str, expected: set[int]) -> dict[int, socket.socket]:
-    """Connections with the `expected` processes by number: with all that come in time.
+    """Connections with the `expected` processes by number, as far as they connect in time.
 
-    It hears all callers at once, so that one who says nothing, or a byte now and then, keeps
-    nobody waiting.
+    It listens to all callers at once, so that one that sends nothing, or only a byte now and then,
+    does not block the others.
     """
     found: dict[int, socket.socket] = {}
     length, end = len(token) + _DIGITS, time.monotonic() + MEETING_SECONDS
@@ -168,7 +168,7 @@ def _accept(listener: socket.socket, token: str, expected: set[int]) -> dict[int
             cast(socket.socket, key.fileobj).close()
     if missing := sorted(expected - found.keys()):
         numbers = ", ".join(map(str, missing))
-        _warn(f"No connection of process {numbers} came within {MEETING_SECONDS:g} s")
+        _warn(f"Process {numbers} did not connect within {MEETING_SECONDS:g} s")
     return found
 
 

@@ -1,4 +1,4 @@
-"""One run at a time in a directory."""
+"""Locks a run directory, so that only one training uses it at a time."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from depthsi.runs import LOCK_FILE
 
 @contextlib.contextmanager
 def run_lock(directory: Path) -> Iterator[None]:
-    """Makes `directory` and holds the lock on it; of a run's processes, the first one calls this.
+    """Creates `directory` and locks it; only the first process of a run calls this.
 
     Raises:
       DepthsiError: another process holds it, or the directory cannot be written.

@@ -1,4 +1,4 @@
-"""Stopping when asked to, between two steps."""
+"""Stopping on a signal, between two steps."""
 
 import contextlib
 import functools
@@ -17,7 +17,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class StopRequest:
-    """What SIGTERM, SIGINT or SIGHUP asked of this process, and when all processes may heed it."""
+    """The signal (SIGTERM, SIGINT or SIGHUP) that this process got, and when all may obey it."""
 
     def __init__(self) -> None:
         self.signal = 0
@@ -25,11 +25,11 @@ class StopRequest:
         self._before: jax.Array | None = None
 
     def due(self) -> int:
-        """The signal to stop for now, 0 to go on; to be called once after each step.
+        """The signal to stop for, or 0 to continue; must be called once after each step.
 
-        Of several processes, all get the same answer after the same step, whichever one was asked:
-        the largest of their signals after the step before. That is on the way while this step is
-        computed, so that nothing waits for it.
+        All processes get the same answer after the same step, whichever of them got the signal: the
+        largest of their signals after the previous step. It is exchanged while this step is
+        computed, so nothing waits for it.
         """
         if jax.process_count() == 1:
             return self.signal
@@ -37,9 +37,9 @@ class StopRequest:
         return 0 if before is None else int(before)
 
     def ask(self, number: int, _: FrameType | None = None) -> None:
-        """Handles the first signal; a second one ends the process at once, as without us.
+        """Handles the first signal; a second one ends the process at once, as by default.
 
-        Except for SIGHUP, of which a terminal that is closed sends several.
+        SIGHUP is an exception, because a closed terminal sends several of them.
         """
         self.signal = number
         for each in SIGNALS:
