@@ -240,9 +240,8 @@ command("info dolls_house", slice(8, 10))
 # **Missing depth is not 0.** The greatest number that a file can hold is recognised, and the
 # program says so at the end:
 
+
 # %%
-
-
 def with_mark(mark):
     """Millimetres, with `mark` where depth is unknown."""
     return lambda depth: np.where(depth < 8, np.rint(depth * 1000), mark).astype(np.uint16)
@@ -271,9 +270,8 @@ command("info eight_bits")
 # `test` make every number look better than it is, which is why the column `scene` is worth filling
 # in:
 
+
 # %%
-
-
 def set_cell(row, column, value):
     def change(rows):
         rows[row][column] = value
@@ -293,9 +291,8 @@ for folder in ("no_file", "twice", "two_splits"):
 # shows it, and so does any trained network: its error without the overall scale is far above what
 # it is for true pairs.
 
+
 # %%
-
-
 def shift_test(rows):
     """Gives the images of the split test the depth of the next one."""
     files = [row[1] for row in rows[7:]]
