@@ -11,7 +11,7 @@
 # ---
 
 # %% [markdown]
-# # Data and augmentation: from a source to what the network and the evaluation see
+# # Data and augmentation, drawn step by step
 #
 # Images with depth come from a source, are changed at random for the training, and are cut and
 # masked for the evaluation. This notebook draws each of these steps. Nothing is trained, nothing

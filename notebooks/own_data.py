@@ -11,7 +11,7 @@
 # ---
 
 # %% [markdown]
-# # Your own data in ten minutes
+# # Your own data, step by step
 #
 # Ten images with depth are written as files, looked at, trained on, evaluated, and a photo is
 # predicted. The images are rendered rooms, so that nothing has to be downloaded; put your own in
@@ -106,7 +106,7 @@ print("\n".join(Path("pairs/index.csv").read_text().splitlines()[:4]), "\n...")
 # ## 2. Look before you train
 #
 # `depthsi info` counts the pairs of every split and prints what their depth is like. Compare the
-# quantiles with what you know of the place: is half of what the camera sees nearer than 3.5 m?
+# quantiles with what you know of the place: is half of what the camera sees nearer than 3 m?
 
 # %%
 command("info pairs --out look", slice(12))
