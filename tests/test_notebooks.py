@@ -49,7 +49,8 @@ def kernel(tmp_path, monkeypatch):
 
 
 def test_there_are_notebooks():
-    assert "loss_forms" in [script.stem for script in SCRIPTS]
+    names = {script.stem for script in SCRIPTS}
+    assert names >= {"loss_forms", "own_data", "data_and_augmentation", "explore_a_run"}
 
 
 @pytest.mark.slow
