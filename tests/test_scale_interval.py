@@ -92,8 +92,17 @@ def test_the_command_says_the_interval(network, weights, tmp_path, capsys):
         (weights, (), False),
     ):
         assert run_predict(name, *words, *more) == 0
-        text = "for 90% of 41 validation images"
+        text = (
+            "Absolute scale is uncertain: for 90% of 41 validation images, the factor that best"
+            " corrects the whole map was between 0.82 and 1.27."
+            " If you know a distance, set the scale with --known."
+        )
         assert (text in capsys.readouterr().err) == said
+    saved_photo(tmp_path / "b.png", photo())
+    assert run_predict(model, tmp_path / "b.png", *words) == 0  # a distance is one of one photo
+    said = capsys.readouterr().err
+    assert "for 90% of 41" in said
+    assert "--known" not in said
 
 
 def test_an_exported_network_keeps_it(network, tmp_path):

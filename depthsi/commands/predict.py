@@ -29,9 +29,10 @@ from depthsi.viz.depth_maps import Colours, check_colour_map, depth_limits, requ
 from depthsi.viz.save_depth import DepthMap, save_depth
 
 SCALE = (
-    "The scale of a map: for {share:.0%} of {images} validation images the best factor for the"
-    " whole map was between {low:.2f} and {high:.2f}."
+    "Absolute scale is uncertain: for {share:.0%} of {images} validation images, the factor that"
+    " best corrects the whole map was between {low:.2f} and {high:.2f}."
 )
+MEASURE = " If you know a distance, set the scale with --known."
 PICTURES = {"colour", "panel"}  # kinds of result that have a scale of colour
 
 
@@ -45,7 +46,7 @@ def predict(request: PredictRequest) -> int:
       DepthsiError: what concerns all of them, before anything is written.
     """
     kinds = request.kinds()
-    if PICTURES & set(kinds):
+    if drawn := PICTURES & set(kinds) or (not kinds and _can_draw()):
         check_colour_map(request.colour_map)
     model, words = model_and_photos(request.words)
     files = named_files(words)
@@ -57,13 +58,17 @@ def predict(request: PredictRequest) -> int:
     if request.known_distances() and len(files) != 1:
         what = "photo or video" if named_videos else "photo"
         raise DepthsiError(f"--known is about one {what}, but {len(files)} are named.")
-    photo_kinds = kinds or (_default_kinds(request.colour_map) if named_photos else ())
+    photo_kinds = kinds or (("png16", "npy", "panel") if drawn else ("png16", "npy"))
+    if named_photos and not (kinds or drawn):
+        text = "Without matplotlib no panels are drawn: pip install 'depthsi[plot]'."
+        warnings.warn(text, DepthsiWarning, stacklevel=2)
     predictor = load(model, checkpoint=request.checkpoint)
     directory = Path(request.out)
     if directory.exists() and not directory.is_dir():
         raise DepthsiError(f"--out {directory}: File exists; choose a directory.")
     if not (request.known or request.quiet) and (interval := predictor.scale_interval):
-        complain(SCALE.format(share=SHARE, **interval._asdict()))
+        said = SCALE.format(share=SHARE, **interval._asdict())
+        complain(said + MEASURE if len(files) == 1 else said)
 
     cameras = Cameras(request, predictor.sizes)
     photos = _Photos(named_photos, photo_kinds, request, predictor, cameras)
@@ -156,13 +161,9 @@ class _Photos:
         return tqdm(total=len(self.files), desc=what, unit="photo", disable=silent)
 
 
-def _default_kinds(colour_map: str) -> tuple[str, ...]:
-    """What is written of photos, with panels where they can be drawn."""
+def _can_draw() -> bool:
     try:
         require_matplotlib()
     except DepthsiError:
-        text = "Without matplotlib no panels are drawn: pip install 'depthsi[plot]'."
-        warnings.warn(text, DepthsiWarning, stacklevel=2)
-        return ("png16", "npy")
-    check_colour_map(colour_map)
-    return ("png16", "npy", "panel")
+        return False
+    return True

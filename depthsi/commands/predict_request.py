@@ -28,7 +28,9 @@ class PredictRequest:
     """Directory for the results."""
     checkpoint: str = "newest"
     """Which checkpoint of a run: newest, best, or a step."""
-    save: Annotated[str, tyro.conf.arg(metavar="KIND[,KIND...]")] = ""
+    save: Annotated[
+        tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="KIND[,KIND...]")
+    ] = ()
     """What to write of each photo: png16 (16-bit PNG in millimetres, 0 where unknown), npy (float32
     metres), colour (the map in colour), panel (photo and map side by side), exr (float32 metres,
     needs the extra data), ply (coloured points in metres; x to the right, y down, z forward),
@@ -83,16 +85,18 @@ class PredictRequest:
             )
 
     def kinds(self) -> tuple[str, ...]:
-        """The parts of `save`; none if it was not given.
+        """The parts of `save`, each once; none if it was not given.
 
         Raises:
           DepthsiError: one of them is unknown.
         """
-        kinds = tuple(kind.strip() for kind in self.save.split(",") if kind.strip())
+        save = ",".join(self.save)
+        named = (kind.strip() for kind in save.split(","))
+        kinds = tuple(dict.fromkeys(kind for kind in named if kind))
         for kind in kinds:
             if kind not in SAVED:
                 raise DepthsiError(
-                    f"--save {self.save} names {kind!r}: choose from {', '.join(SAVED)}, separated"
+                    f"--save {save} names {kind!r}: choose from {', '.join(SAVED)}, separated"
                     " by commas."
                 )
         return kinds

@@ -14,11 +14,11 @@ from tqdm import tqdm
 from depthsi.camera import Photo
 from depthsi.commands.predict_inputs import Cameras, CommandError, ahead, known_factor
 from depthsi.commands.predict_request import PredictRequest
-from depthsi.data.formats.video import Video, open_video
+from depthsi.data.formats.video import Video, open_video, require_av
 from depthsi.errors import DepthsiError
 from depthsi.output import complain
 from depthsi.predictor import Predictor
-from depthsi.viz.depth_maps import Colours, check_colour_map, depth_limits
+from depthsi.viz.depth_maps import Colours, depth_limits, require_matplotlib
 from depthsi.viz.save_depth import DepthMap
 from depthsi.viz.save_video import FRAMES, MOVIES, movie, movie_picture, numbered_frames
 
@@ -84,9 +84,13 @@ class Videos:
         """
         return sum(self._succeeds(self._predict, path, limits) for path in self.files)
 
-    def _succeeds(self, work: Callable[..., None], *arguments: object) -> bool:
+    def _succeeds(self, work: Callable[..., None], path: Path, *more: object) -> bool:
+        """Whether `work` on a video can be done; says why not."""
         try:
-            work(*arguments)
+            require_av(path)
+            if set(MOVIES) & set(self.kinds):
+                require_matplotlib()
+            work(path, *more)
         except CommandError:
             raise
         except DepthsiError as error:
@@ -99,7 +103,6 @@ class Videos:
 
         Where its end is has to be found by decoding: what a file says of that may be wrong.
         """
-        check_colour_map(self._request.colour_map)
         kept: list[Photo] = []
         count, stride = 0, 1
         with open_video(path) as video, self._bar(path, video.count, "choosing colours") as bar:

@@ -99,7 +99,8 @@ def open_video(path: PathLike) -> Iterator[Video]:
         stream = streams[0]
         with _decoding(path):
             check_pixels(path, stream.height, stream.width)
-            _check_end(_indexed_end(stream), length)
+            if "mov" in container.format.name:
+                _check_end(_indexed_end(stream), length)
             stream.thread_type = "AUTO"
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             rate = _fraction(stream.average_rate) or _fraction(stream.guessed_rate) or Fraction(25)
@@ -198,7 +199,8 @@ def _announced_end(start: bytes) -> int:
       start: the first bytes of the file, some thousands.
     """
     if start.startswith(RIFF):
-        return 8 + int.from_bytes(start[4:8], "little")
+        size = int.from_bytes(start[4:8], "little")
+        return 8 + size if size != 2**32 - 1 else 0  # which stands there where it was not known
     at = start.find(SEGMENT) + len(SEGMENT)
     if not start.startswith(MATROSKA) or at < len(SEGMENT) or not any(start[at : at + 1]):
         return 0
