@@ -66,10 +66,8 @@ def predict(request: PredictRequest) -> int:
     directory = Path(request.out)
     if directory.exists() and not directory.is_dir():
         raise DepthsiError(f"--out {directory}: File exists; choose a directory.")
-    if not (request.known or request.quiet) and (interval := predictor.scale_interval):
-        said = SCALE.format(share=SHARE, **interval._asdict())
-        complain(said + MEASURE if len(files) == 1 else said)
-
+    if not (request.known or request.quiet):
+        _say_scale(predictor, alone=len(files) == 1)
     cameras = Cameras(request, predictor.sizes)
     photos = _Photos(named_photos, photo_kinds, request, predictor, cameras)
     videos = Videos(named_videos, kinds or ("panel",), request, predictor, cameras)
@@ -81,6 +79,18 @@ def predict(request: PredictRequest) -> int:
     if failed := len(files) - photos.predict(limits) - videos.predict(limits):
         complain(f"{failed} of the {'files' if named_videos else 'photos'} could not be predicted.")
     return failed
+
+
+def _say_scale(predictor: Predictor, *, alone: bool) -> None:
+    """Says how far the scale of maps is to trust, where that was measured.
+
+    Args:
+      predictor: that makes the maps.
+      alone: whether there is one file, of which a distance can be given.
+    """
+    if interval := predictor.scale_interval:
+        said = SCALE.format(share=SHARE, **interval._asdict())
+        complain(said + MEASURE if alone else said)
 
 
 class _Photos:
