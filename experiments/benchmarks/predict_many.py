@@ -4,7 +4,7 @@ Question:  how long does `depthsi predict` take for one photo of many, and does 
            their number?
 Command:   nice -n 19 python -m experiments.benchmarks.predict_many
 Hardware:  2 CPU cores.
-Time:      5 to 25 minutes, most of it for 1000 photos.
+Time:      15 minutes on a busy machine, most of it for 1000 photos.
 Result:    experiments/results/benchmark_predict_many.md; each number of photos is one command in a
            process of its own. Its time includes starting Python and compiling; that of one photo is
            what is left when the time of the fewest photos is taken away.
