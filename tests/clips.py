@@ -1,6 +1,7 @@
 """Small videos for tests, written with PyAV, which those who call `write_clip` need."""
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ def write_clip(path, images, *, stamps=None, turned=None, sound=False, codec="li
 
     images = list(images)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=RATE, options={"crf": "5"})
+        stream: Any = container.add_stream(codec, rate=RATE, options={"crf": "5"})
         stream.height, stream.width = images[0].shape[:2]
         stream.pix_fmt = "yuv444p" if stream.width % 2 else "yuv420p"
         if turned:
