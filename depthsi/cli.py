@@ -9,11 +9,12 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import tyro
 
 from depthsi import __version__
+from depthsi.commands import completion
 from depthsi.commands.settings import DEFAULTS, Start, as_flags, read_start
 from depthsi.commands.verbs import VERBS, Launch, commands
 from depthsi.compile_cache import keep_compiled_programs
@@ -31,20 +32,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"depthsi {__version__}")
             return
         verb, start = words[:1], Start(DEFAULTS, None, words[1:])
+        if verb == [completion.FLAG]:
+            parse = functools.partial(_parsed, start)
+            print(completion.completion_script(parse, start.rest))
+            return
         _check_verb(verb)
         if verb in (["train"], ["config"]):
             start = read_start(words[1:])
-        command = tyro.cli(
-            functools.reduce(operator.or_, commands(start)),
-            prog="depthsi",
-            description="Depth from a single image with the scale-invariant error.",
-            args=verb + start.rest,
-            config=(
-                tyro.conf.AvoidSubcommands,
-                tyro.conf.CascadeSubcommandArgs,
-                tyro.conf.FlagCreatePairsOff,
-            ),
-        )
+        command = _parsed(start, verb + start.rest)
         if isinstance(command, Launch):  # which computes nothing, and may start other machines
             command = dataclasses.replace(command, training=tuple(training))
         else:
@@ -82,6 +77,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise  # a fault of ours, which needs its traceback
         complain(sentence)
         raise SystemExit(2) from None
+
+
+def _parsed(start: Start, words: Sequence[str]) -> Any:
+    """The command that `words` ask for; exits for --help and for what cannot be read."""
+    return tyro.cli(
+        functools.reduce(operator.or_, commands(start)),
+        prog="depthsi",
+        description="Depth from a single image with the scale-invariant error.",
+        args=words,
+        config=(
+            tyro.conf.AvoidSubcommands,
+            tyro.conf.CascadeSubcommandArgs,
+            tyro.conf.FlagCreatePairsOff,
+        ),
+    )
 
 
 def _check_verb(verb: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from depthsi.errors import DepthsiError
 
@@ -26,14 +27,26 @@ def contents(path: PathLike, first: int = -1) -> bytes:
     Raises:
       DepthsiError: the file is missing, cannot be opened, is not regular, or is over 1 GiB.
     """
+    with open_regular(path) as file:
+        if (size := os.fstat(file.fileno()).st_size) > MAX_BYTES:
+            raise DepthsiError(f"{path} has {size} bytes, more than the {MAX_BYTES} accepted.")
+        try:
+            return file.read(first)
+        except OSError as error:
+            raise DepthsiError(f"{path} cannot be read ({error}); check the file.") from error
+
+
+def open_regular(path: PathLike) -> BinaryIO:
+    """Opens a regular file to be read; links are followed.
+
+    Raises:
+      DepthsiError: missing, not to be opened, or not a regular file.
+    """
     try:
         # A pipe has no end: reading it would wait for ever.
         if Path(path).exists() and not os.path.isfile(path):
             raise DepthsiError(f"{path} cannot be opened (not a regular file); check the name.")
-        if (size := os.path.getsize(path)) > MAX_BYTES:
-            raise DepthsiError(f"{path} has {size} bytes, more than the {MAX_BYTES} accepted.")
-        with open(path, "rb") as file:
-            return file.read(first)
+        return open(path, "rb")
     except FileNotFoundError:
         raise DepthsiError(f"{path} does not exist; check its name.") from None
     except (OSError, ValueError) as error:  # ValueError: a name no file can have
@@ -121,16 +134,27 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Like `write_text`. No link is followed: neither at `path` nor at its temporary name."""
+    with replacing(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that takes the place of the one at `path` if nothing goes wrong.
+
+    No link is followed: neither at `path` nor at its temporary name.
+    """
     temporary = path.with_name(f".{path.name}.tmp")
     with contextlib.suppress(FileNotFoundError):
         temporary.unlink()  # left by a process that was killed, or planted
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        with os.fdopen(os.open(temporary, flags, 0o666), "wb") as file:
-            file.write(data)
+        with os.fdopen(os.open(temporary, flags, 0o666), "w+b") as file:
+            yield file
         os.replace(temporary, path)
-    except OSError as error:
-        error.filename = error.filename or str(path)  # a full disk names no file
+    except BaseException as error:
+        if isinstance(error, OSError):
+            error.filename = error.filename or str(path)  # a full disk names no file
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise

@@ -13,20 +13,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Float32, UInt8
-from PIL import Image, ImageOps
+from jaxtyping import Array, Float, Float32
 
-from depthsi.camera import Photo, focal_from_35mm, focal_from_fov
-from depthsi.data.formats import images
-from depthsi.data.formats.exif import focal_35mm
 from depthsi.errors import DepthsiError
 from depthsi.exports.artefact import SUFFIX, ExportedNetwork, read_artefact
+from depthsi.exports.write import write_exported
 from depthsi.geometry import Geometry
 from depthsi.inference import log_depth_function, make_window_network, predict_depths
+from depthsi.photos import CameraSource, ImageLike, as_photo, as_rgb, with_camera
 from depthsi.scale import ScaleInterval, known_scale, stored_interval
 from depthsi.training.checkpoints import trained
 from depthsi.upsampling import Upsampling
-from depthsi.weights.network_file import TrainedNetwork, write_network
+from depthsi.weights.network_file import TrainedNetwork
 from depthsi.weights.shipped import DEFAULT, named_file
 
 if TYPE_CHECKING:
@@ -34,8 +32,17 @@ if TYPE_CHECKING:
 else:
     Module = Any  # without Flax, which exported networks do not need
 
-ImageLike = str | os.PathLike[str] | Image.Image | np.ndarray | jax.Array | Photo
-CameraSource = Literal["exif", "training"]
+__all__ = [
+    "CameraSource",
+    "ImageLike",
+    "Predictor",
+    "as_photo",
+    "as_rgb",
+    "export",
+    "is_model",
+    "load",
+    "with_camera",
+]
 
 
 def load(
@@ -109,26 +116,7 @@ def export(
       >>> predictor = depthsi.load("runs/rooms")  # doctest: +SKIP
       >>> depthsi.export(predictor, "rooms.stablehlo")  # doctest: +SKIP
     """
-    network, output, suffix = predictor.network, predictor.output, Path(path).suffix
-    if isinstance(network, ExportedNetwork):
-        raise DepthsiError(
-            "This network was exported already and has no parameters to write: export the run or"
-            " the file of weights it was made from."
-        )
-    if dtype != "float32" and suffix in (SUFFIX, ".onnx"):
-        raise DepthsiError(f"{path} cannot hold {dtype}: only .safetensors can.")
-    if suffix == SUFFIX:
-        from depthsi.exports.stablehlo import write_stablehlo
-
-        write_stablehlo(path, network, output)
-    elif suffix == ".onnx":
-        from depthsi.exports.onnx import write_onnx
-
-        write_onnx(path, network, output)
-    elif suffix == ".safetensors":
-        write_network(path, network, dtype)
-    else:
-        raise DepthsiError(f"{path} must end in .stablehlo, .safetensors or .onnx.")
+    write_exported(path, predictor.network, predictor.output, dtype)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -302,48 +290,3 @@ class Predictor:
                 ) from error
 
         return log_depth
-
-
-def as_photo(image: ImageLike) -> Photo:
-    """What `Predictor` takes as an image, as RGB in 0..255, with the focal length if EXIF has it.
-
-    Raises:
-      DepthsiError: a file that cannot be read, or an array that is no such image, and what to do.
-    """
-    if isinstance(image, Photo):
-        return image
-    if isinstance(image, str | os.PathLike):
-        return images.read_photo(image)
-    if isinstance(image, Image.Image):
-        pixels = images.as_rgb(ImageOps.exif_transpose(image))
-        millimetres = focal_35mm(image.info.get("exif") or b"")
-        return Photo(pixels, focal_from_35mm(millimetres, pixels.shape))
-    return Photo(images.image_uint8(np.asarray(image)))
-
-
-def as_rgb(image: ImageLike) -> UInt8[np.ndarray, "H W 3"]:
-    """The pixels of `as_photo`."""
-    return as_photo(image).image
-
-
-def with_camera(
-    photo: Photo, focal: float | int | None, fov: float | int | None, camera: CameraSource = "exif"
-) -> Photo:
-    """A photo whose focal length is the one given, by pixels or by angle, if one is.
-
-    Args:
-      photo: with the focal length that its EXIF has.
-      focal: in pixels of this photo.
-      fov: horizontal field of view in degrees, in its place.
-      camera: "training" forgets the focal length of the photo.
-
-    Raises:
-      DepthsiError: both are given, or no camera has such an angle.
-    """
-    if focal is not None and fov is not None:
-        raise DepthsiError("Give a focal length or a field of view, not both.")
-    if fov is not None:
-        focal = focal_from_fov(fov, photo.image.shape[1])
-    if focal is not None:
-        return photo._replace(focal=focal)
-    return photo if camera == "exif" else photo._replace(focal=None)

@@ -15,6 +15,8 @@ from PIL import Image
 
 import depthsi
 from depthsi.cli import main
+from depthsi.commands.predict_inputs import named_files
+from depthsi.commands.predict_request import PredictRequest
 from depthsi.inference import BATCHES, predict_depths
 from depthsi.models.factory import make_model
 from depthsi.models.initialisers import initial_params
@@ -311,6 +313,40 @@ def test_folders_patterns_and_lists_name_photos(weights, tmp_path, monkeypatch, 
         assert names(out) == ["a_depth.npy", "b_depth.npy"]
         for path in out.iterdir():
             path.unlink()
+
+
+def test_which_files_words_stand_for(tmp_path, monkeypatch):
+    import io
+
+    (tmp_path / "trip" / "day").mkdir(parents=True)
+    for name in ("a.png", "b c.JPG", "day/d.png", "clip.mp4", "notes.txt"):
+        (tmp_path / "trip" / name).touch()
+    monkeypatch.chdir(tmp_path)
+    stdin = "trip/b c.JPG\r\n\r\ntrip/day/d.png"  # as Windows ends lines
+    monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+    for words, expected in (
+        (["-"], ["b c.JPG", "day/d.png"]),
+        (["trip"], ["a.png", "b c.JPG"]),
+        (["trip/*"], ["a.png", "b c.JPG", "clip.mp4", "notes.txt"]),  # but not the folder
+        (["trip/**/*.png"], ["a.png", "day/d.png"]),
+        (["trip/day", "trip/a.png"], ["day/d.png", "a.png"]),
+    ):
+        found = [path.relative_to("trip").as_posix() for path in named_files(words)]
+        assert found == expected
+    with pytest.raises(depthsi.DepthsiError, match="No file matches"):
+        named_files(["tri?"])  # a folder alone
+
+
+def test_kinds_add_up():
+    assert PredictRequest(save=("npy", "png16, npy", "")).kinds() == ("npy", "png16")
+    assert PredictRequest().kinds() == ()
+
+
+def test_save_can_be_given_again(weights, tmp_path):
+    saved_photo(tmp_path / "a.png", photo())
+    words = (weights, tmp_path / "a.png", "--out", tmp_path / "out")
+    assert run_predict(*words, "--save", "npy", "--save", "png16") == 0
+    assert names(tmp_path / "out") == ["a_depth.npy", "a_depth.png"]
 
 
 @pytest.mark.parametrize(

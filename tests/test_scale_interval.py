@@ -81,7 +81,10 @@ def with_interval(network, path):
 def test_the_command_says_the_interval(network, weights, tmp_path, capsys):
     saved_photo(tmp_path / "a.png", photo())
     model = with_interval(network, tmp_path / "model.safetensors")
-    assert depthsi.load(model).scale_interval == pytest.approx((0.825, 1.275, 41), abs=0.006)
+    interval = depthsi.load(model).scale_interval
+    assert interval == pytest.approx((0.825, 1.275, 41), abs=0.006)
+    assert interval is not None
+    low, high, _ = interval
     assert depthsi.load(model, output="coarse").scale_interval is None
     assert depthsi.load(weights).scale_interval is None
     words = (tmp_path / "a.png", "--out", tmp_path, "--save", "npy", "--camera", "training")
@@ -92,8 +95,17 @@ def test_the_command_says_the_interval(network, weights, tmp_path, capsys):
         (weights, (), False),
     ):
         assert run_predict(name, *words, *more) == 0
-        text = "for 90% of 41 validation images"
+        text = (
+            "Absolute scale is uncertain: for 90% of 41 validation images, the factor that best"
+            f" corrects the whole map was between {low:.2f} and {high:.2f}."
+            " If you know a distance, set the scale with --known."
+        )
         assert (text in capsys.readouterr().err) == said
+    saved_photo(tmp_path / "b.png", photo())
+    assert run_predict(model, tmp_path / "b.png", *words) == 0  # a distance is one of one photo
+    said = capsys.readouterr().err
+    assert "for 90% of 41" in said
+    assert "--known" not in said
 
 
 def test_an_exported_network_keeps_it(network, tmp_path):

@@ -1,161 +1,179 @@
 """`depthsi predict`."""
 
-import math
 import sys
 import warnings
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from depthsi.camera import Photo
-from depthsi.commands.predict_inputs import check_names, decoded, model_and_photos, named_photos
+from depthsi.commands.predict_inputs import (
+    Cameras,
+    check_names,
+    decoded,
+    known_factor,
+    model_and_photos,
+    named_files,
+)
 from depthsi.commands.predict_request import PredictRequest
+from depthsi.commands.predict_video import Videos, check_kinds
+from depthsi.data.formats.video import is_video
 from depthsi.errors import DepthsiError, DepthsiWarning
-from depthsi.inference import resampled_size
 from depthsi.output import complain
-from depthsi.predictor import Predictor, load, with_camera
-from depthsi.scale import SHARE, known_scale
+from depthsi.predictor import Predictor, load
+from depthsi.scale import SHARE
 from depthsi.viz.depth_maps import Colours, check_colour_map, depth_limits, require_matplotlib
 from depthsi.viz.save_depth import DepthMap, save_depth
 
-UNKNOWN_CAMERA = (
-    "The camera of {name} is unknown and assumed to be the training camera. If its focal length"
-    " differs, depth is off by about the ratio of the two: give --focal PIXELS or --fov DEGREES, or"
-    " --camera training to keep the assumption."
-)
 SCALE = (
-    "The scale of a map: for {share:.0%} of {images} validation images the best factor for the"
-    " whole map was between {low:.2f} and {high:.2f}."
+    "Absolute scale is uncertain: for {share:.0%} of {images} validation images, the factor that"
+    " best corrects the whole map was between {low:.2f} and {high:.2f}."
 )
+MEASURE = " If you know a distance, set the scale with --known."
+PICTURES = {"colour", "panel"}  # kinds of result that have a scale of colour
 
 
 def predict(request: PredictRequest) -> int:
-    """Predicts the photos one after another; a bad one is named and left out.
+    """Predicts the photos one after another, then the videos; a bad file is named and left out.
 
     Returns:
-      How many photos could not be predicted.
+      How many of the files could not be predicted.
 
     Raises:
       DepthsiError: what concerns all of them, before anything is written.
     """
-    kinds = _kinds(request)
+    kinds = request.kinds()
+    if drawn := PICTURES & set(kinds) or (not kinds and _can_draw()):
+        check_colour_map(request.colour_map)
     model, words = model_and_photos(request.words)
-    photos = named_photos(words)
-    check_names(photos)
-    known = request.known_distances()
-    if known and len(photos) != 1:
-        raise DepthsiError(f"--known is about one photo, but {len(photos)} are named.")
+    files = named_files(words)
+    named_photos = [path for path in files if not is_video(path)]
+    named_videos = [path for path in files if is_video(path)]
+    for group in (named_photos, named_videos):
+        check_names(group)
+    check_kinds(kinds, named_videos)
+    if request.known_distances() and len(files) != 1:
+        what = "photo or video" if named_videos else "photo"
+        raise DepthsiError(f"--known is about one {what}, but {len(files)} are named.")
+    photo_kinds = kinds or (("png16", "npy", "panel") if drawn else ("png16", "npy"))
+    if named_photos and not (kinds or drawn):
+        text = "Without matplotlib no panels are drawn: pip install 'depthsi[plot]'."
+        warnings.warn(text, DepthsiWarning, stacklevel=2)
     predictor = load(model, checkpoint=request.checkpoint)
     directory = Path(request.out)
     if directory.exists() and not directory.is_dir():
         raise DepthsiError(f"--out {directory}: File exists; choose a directory.")
-    shared = request.limits == "shared" and len(photos) > 1 and {"colour", "panel"} & set(kinds)
-    total = (2 if shared else 1) * len(photos)
-    silent = request.quiet or total < 2 or not sys.stderr.isatty()
-    bar = tqdm(total=total, unit="photo", disable=silent)
+    if not (request.known or request.quiet):
+        _say_scale(predictor, alone=len(files) == 1)
+    cameras = Cameras(request, predictor.sizes)
+    photos = _Photos(named_photos, photo_kinds, request, predictor, cameras)
+    videos = Videos(named_videos, kinds or ("panel",), request, predictor, cameras)
     limits = request.limits if isinstance(request.limits, tuple) else None
-    good, done = photos, 0
-    if not (known or request.quiet) and (interval := predictor.scale_interval):
-        complain(SCALE.format(share=SHARE, **interval._asdict()))
-    with bar:
-        if shared:
-            limits, good = _shared_limits(_maps(photos, request, predictor), bar)
-            bar.total -= len(photos) - len(good)
-        colours = Colours(limits, request.colour_map)
-        for path, photo, depth in _maps(good, request, predictor, again=bool(shared)):
-            if known:
-                factor = _known_scale(depth, known)
-                if not request.quiet:
-                    complain(f"{path.name}: all depths are multiplied by {factor:.4g}.")
-                depth = depth * np.float32(factor)
-            directory.mkdir(parents=True, exist_ok=True)
-            focal = photo.focal or predictor.sizes.focal_length(depth.shape)
-            found = DepthMap(photo.image, depth, focal, colours)
-            written = save_depth(directory, path.stem, found, kinds)
-            done += 1
-            bar.update()
-            if not request.quiet:
-                bar.write(" ".join(map(str, written)), file=sys.stdout)
-    return len(photos) - done
+    coloured = [each for each in (photos, videos) if PICTURES & set(each.kinds)]
+    if request.limits == "shared" and sum(len(each.files) for each in coloured) > 1:
+        spans = [span for each in coloured for span in each.spans()]
+        limits = (min(near for near, _ in spans), max(far for _, far in spans)) if spans else None
+    if failed := len(files) - photos.predict(limits) - videos.predict(limits):
+        complain(f"{failed} of the {'files' if named_videos else 'photos'} could not be predicted.")
+    return failed
 
 
-Maps = Iterator[tuple[Path, Photo, np.ndarray]]
-
-
-def _maps(
-    photos: Sequence[Path], request: PredictRequest, predictor: Predictor, *, again: bool = False
-) -> Maps:
-    """The photos that can be predicted, with their maps in metres; few are held at a time."""
-    waiting: deque[tuple[Path, Photo]] = deque()  # in the network
-
-    def images() -> Iterator[Photo]:
-        for path, photo in _with_cameras(decoded(photos), request, predictor, again):
-            waiting.append((path, photo))
-            yield photo
-
-    for depth in predictor.stream(images(), upsample=request.upsample):
-        yield *waiting.popleft(), depth
-
-
-def _shared_limits(maps: Maps, bar: Any) -> tuple[tuple[float, float] | None, list[Path]]:
-    """Limits of colour that suit all maps, of which none is kept, and the photos they are of."""
-    nearest, farthest, good = math.inf, 0.0, []
-    for path, _, depth in maps:
-        if np.isfinite(depth).any():
-            near, far = depth_limits(depth)
-            nearest, farthest = min(near, nearest), max(far, farthest)
-        good.append(path)
-        bar.update()
-    return (nearest, farthest) if farthest else None, good
-
-
-def _with_cameras(
-    photos: Iterator[tuple[Path, Photo]], request: PredictRequest, predictor: Predictor, said: bool
-) -> Iterator[tuple[Path, Photo]]:
-    """The photos with the focal lengths to use; names those that have an impossible one.
+def _say_scale(predictor: Predictor, *, alone: bool) -> None:
+    """Says how far the scale of maps is to trust, where that was measured.
 
     Args:
-      photos: as they were read.
-      request: of the command.
-      predictor: that will see them.
-      said: whether it has been said that a camera is unknown.
+      predictor: that makes the maps.
+      alone: whether there is one file, of which a distance can be given.
     """
-    said |= request.quiet or request.camera == "training"
-    for path, read in photos:
-        try:
-            photo = with_camera(read, request.focal, request.fov, request.camera)
-            resampled_size(photo.image.shape[:2], photo.focal, predictor.sizes)
-        except DepthsiError as error:
-            complain(f"{path}: {error}")
-            continue
-        if photo.focal is None and not said:
-            complain(UNKNOWN_CAMERA.format(name=path.name))
-            said = True
-        yield path, photo
+    if interval := predictor.scale_interval:
+        said = SCALE.format(share=SHARE, **interval._asdict())
+        complain(said + MEASURE if alone else said)
 
 
-def _known_scale(depth: np.ndarray, known: dict[tuple[float | int, float | int], float]) -> float:
-    try:
-        return known_scale(depth, known)
-    except DepthsiError as error:
-        raise DepthsiError(f"--known: {error}") from error
+class _Photos:
+    """The photos of a command.
+
+    Attributes:
+      files: those to be predicted.
+      kinds: of results, of `depthsi.viz.save_depth.FORMATS`.
+    """
+
+    def __init__(
+        self,
+        files: list[Path],
+        kinds: tuple[str, ...],
+        request: PredictRequest,
+        predictor: Predictor,
+        cameras: Cameras,
+    ) -> None:
+        self.files, self.kinds = files, kinds
+        self._request, self._predictor, self._cameras = request, predictor, cameras
+
+    def spans(self) -> list[tuple[float, float]]:
+        """Limits of colour that suit each of the photos; no map is kept, and no bad photo."""
+        good, spans = [], []
+        with self._bar("finding the colours") as bar:
+            for path, _, depth in self._maps():
+                if np.isfinite(depth).any():
+                    spans.append(depth_limits(depth))
+                good.append(path)
+                bar.update()
+        self.files = good
+        return spans
+
+    def predict(self, limits: tuple[float, float] | None) -> int:
+        """Writes the results and says their names.
+
+        Args:
+          limits: metres of the first and the last colour; None for those that suit each photo.
+
+        Returns:
+          Of how many photos.
+        """
+        directory, done = Path(self._request.out), 0
+        colours = Colours(limits, self._request.colour_map)
+        with self._bar() as bar:
+            for path, photo, depth in self._maps():
+                if self._request.known:
+                    depth = depth * known_factor(depth, path, self._request)
+                directory.mkdir(parents=True, exist_ok=True)
+                focal = photo.focal or self._predictor.sizes.focal_length(depth.shape)
+                found = DepthMap(photo.image, depth, focal, colours)
+                written = save_depth(directory, path.stem, found, self.kinds)
+                done += 1
+                bar.update()
+                if not self._request.quiet:
+                    bar.write(" ".join(map(str, written)), file=sys.stdout)
+        return done
+
+    def _maps(self) -> Iterator[tuple[Path, Photo, np.ndarray]]:
+        """The photos that can be predicted, with their maps in metres; few are held at a time."""
+        waiting: deque[tuple[Path, Photo]] = deque()  # in the network
+
+        def images() -> Iterator[Photo]:
+            for path, read in decoded(self.files):
+                try:
+                    photo = self._cameras.given(path, read)
+                except DepthsiError as error:
+                    complain(str(error))
+                    continue
+                waiting.append((path, photo))
+                yield photo
+
+        for depth in self._predictor.stream(images(), upsample=self._request.upsample):
+            yield *waiting.popleft(), depth
+
+    def _bar(self, what: str | None = None) -> tqdm:
+        silent = self._request.quiet or len(self.files) < 2 or not sys.stderr.isatty()
+        return tqdm(total=len(self.files), desc=what, unit="photo", disable=silent)
 
 
-def _kinds(request: PredictRequest) -> tuple[str, ...]:
-    kinds = request.kinds()
-    if {"colour", "panel"} & set(kinds):
-        check_colour_map(request.colour_map)
-    if kinds:
-        return kinds
+def _can_draw() -> bool:
     try:
         require_matplotlib()
     except DepthsiError:
-        text = "Without matplotlib no panels are drawn: pip install 'depthsi[plot]'."
-        warnings.warn(text, DepthsiWarning, stacklevel=2)
-        return ("png16", "npy")
-    check_colour_map(request.colour_map)
-    return ("png16", "npy", "panel")
+        return False
+    return True

@@ -1,20 +1,35 @@
-"""What `depthsi predict` is to look at: the words of its command line, and the photos they name."""
+"""What `depthsi predict` is to look at: the words of its command line, and the files they name."""
 
 import glob
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
 
 from depthsi.camera import Photo
+from depthsi.commands.predict_request import PredictRequest
 from depthsi.data.formats.images import IMAGE_SUFFIXES, read_photo
+from depthsi.data.formats.video import is_video
 from depthsi.errors import DepthsiError
+from depthsi.geometry import Geometry
+from depthsi.inference import resampled_size
 from depthsi.output import complain
-from depthsi.predictor import is_model
+from depthsi.predictor import is_model, with_camera
+from depthsi.scale import known_scale
 from depthsi.weights.shipped import DEFAULT, shipped_names
 
-AHEAD = 2  # photos decoded while the network computes
+AHEAD = 2  # photos or frames decoded while the network computes
+END = object()  # of items
+UNKNOWN_CAMERA = (
+    "The camera of {name} is unknown and assumed to be the training camera. If its focal length"
+    " differs, depth is off by about the ratio of the two: give --focal PIXELS or --fov DEGREES, or"
+    " --camera training to keep the assumption."
+)
+T = TypeVar("T")
 
 
 def model_and_photos(words: Sequence[str]) -> tuple[str, Sequence[str]]:
@@ -44,34 +59,41 @@ def model_and_photos(words: Sequence[str]) -> tuple[str, Sequence[str]]:
 def _may_be_photos(word: str) -> bool:
     path = Path(word)
     if path.is_dir():
-        return any(file.suffix.lower() in IMAGE_SUFFIXES for file in path.iterdir())
+        return bool(_in_folder(path))
     return word == "-" or path.exists() or any(sign in word for sign in "*?[")
 
 
-def named_photos(words: Sequence[str]) -> list[Path]:
-    """The files that words of the command line stand for.
+def named_files(words: Sequence[str]) -> list[Path]:
+    """The photos and videos that words of the command line stand for.
 
     Raises:
-      DepthsiError: a folder or pattern without photos.
+      DepthsiError: a folder without either, or a pattern without files.
     """
-    photos: list[Path] = []
+    files: list[Path] = []
     for word in words:
         path = Path(word)
         if word == "-":
-            photos += [Path(line.rstrip("\n")) for line in sys.stdin if line.strip()]
+            files += [Path(line.rstrip("\r\n")) for line in sys.stdin if line.strip()]
         elif path.is_dir():
-            found = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
-            if not found:
-                raise DepthsiError(f"{path} holds no photos ({', '.join(IMAGE_SUFFIXES)}).")
-            photos += found
+            if not (found := _in_folder(path)):
+                kinds = ", ".join(IMAGE_SUFFIXES)
+                raise DepthsiError(f"{path} holds no photos ({kinds}) and no videos.")
+            files += found
         elif not path.exists() and any(sign in word for sign in "*?["):
-            found = [Path(name) for name in sorted(glob.glob(word, recursive=True))]
-            if not found:
+            matches = map(Path, sorted(glob.glob(word, recursive=True)))
+            if not (found := [path for path in matches if not path.is_dir()]):
                 raise DepthsiError(f"No file matches {word!r}.")
-            photos += found
+            files += found
         else:
-            photos.append(path)
-    return photos
+            files.append(path)
+    return files
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    """The photos of a folder, or its videos if it holds no photo."""
+    files = sorted(folder.iterdir())
+    photos = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
+    return photos or [file for file in files if is_video(file)]
 
 
 def check_names(photos: Sequence[Path]) -> None:
@@ -86,21 +108,75 @@ def check_names(photos: Sequence[Path]) -> None:
 
 
 def decoded(photos: Sequence[Path]) -> Iterator[tuple[Path, Photo]]:
-    """Each photo that can be read, decoded a little ahead in a thread; of others, says why not."""
-    rest = iter(photos)
-    with ThreadPoolExecutor(1) as pool:
-        ahead: deque[tuple[Path, Future[Photo]]] = deque()
+    """Each photo that can be read, decoded a little ahead; of others, says why not."""
 
-        def submit() -> None:
-            if (path := next(rest, None)) is not None:
-                ahead.append((path, pool.submit(read_photo, path)))
-
-        for _ in range(AHEAD):
-            submit()
-        while ahead:
-            path, photo = ahead.popleft()
-            submit()
+    def read() -> Iterator[tuple[Path, Photo | DepthsiError]]:
+        for path in photos:
             try:
-                yield path, photo.result()
+                yield path, read_photo(path)
             except DepthsiError as error:
-                complain(str(error))
+                yield path, error
+
+    for path, photo in ahead(read()):
+        if isinstance(photo, DepthsiError):
+            complain(str(photo))
+        else:
+            yield path, photo
+
+
+def ahead(items: Iterator[T]) -> Generator[T, None, None]:
+    """The same items, made up to `AHEAD` early in a thread, one after another."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = deque(pool.submit(next, items, END) for _ in range(AHEAD))
+        while (item := coming.popleft().result()) is not END:
+            coming.append(pool.submit(next, items, END))
+            yield item  # pyright: ignore[reportReturnType]
+
+
+class CommandError(DepthsiError):
+    """A mistake in the command, which ends it, not in a file, which is left out."""
+
+
+def known_factor(depth: np.ndarray, path: Path, request: PredictRequest) -> np.float32:
+    """The factor that brings a map to scale by the known distances of a request; says it.
+
+    Args:
+      depth: metres (H, W).
+      path: of what was predicted.
+      request: of the command.
+
+    Raises:
+      CommandError: a point or a distance that cannot be used.
+    """
+    try:
+        factor = known_scale(depth, request.known_distances())
+    except DepthsiError as error:
+        raise CommandError(f"--known: {error}") from error
+    if not request.quiet:
+        complain(f"{path.name}: all depths are multiplied by {factor:.4g}.")
+    return np.float32(factor)
+
+
+class Cameras:
+    """The focal lengths to use, of photos and of frames; says once where the camera is unknown."""
+
+    def __init__(self, request: PredictRequest, sizes: Geometry) -> None:
+        self._request, self._sizes = request, sizes
+        self._said = request.quiet or request.camera == "training"
+
+    def given(self, path: Path, photo: Photo) -> Photo:
+        """The photo with the focal length to use.
+
+        Raises:
+          DepthsiError: an impossible one; it names the file.
+        """
+        request = self._request
+        try:
+            photo = with_camera(photo, request.focal, request.fov, request.camera)
+            resampled_size(photo.image.shape[:2], photo.focal, self._sizes)
+        except DepthsiError as error:
+            raise DepthsiError(f"{path}: {error}") from error
+        if photo.focal is None and not self._said:
+            complain(UNKNOWN_CAMERA.format(name=path.name))
+            self._said = True
+        return photo

@@ -15,33 +15,37 @@ SAVED = ("png16", "npy", "colour", "panel", "exr", "ply", "viewer")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PredictRequest:
-    """Write depth maps of photos of any size."""
+    """Write depth maps of photos and videos of any size."""
 
     words: Annotated[
         tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[MODEL] PHOTO [PHOTO ...]")
     ] = ()
     """A run, a file of weights, an exported network, hf://USER/REPOSITORY, or a name of `depthsi
-    models`, unet_nyu if none is given; then photos (JPEG, PNG, WebP, BMP, TIFF or HEIC): files,
-    folders, patterns such as 'trip/*.jpg', or - for a list of files on standard input, one a
-    line."""
+    models`, unet_nyu if none is given; then photos (JPEG, PNG, WebP, BMP, TIFF or HEIC) and videos
+    (such as MP4, MOV or MKV; they need the extra video): files, folders, patterns such as
+    'trip/*.jpg', or - for a list of files on standard input, one a line."""
     out: Annotated[str, tyro.conf.arg(metavar="DIR")] = "out"
     """Directory for the results."""
     checkpoint: str = "newest"
     """Checkpoint of a run: newest, best, or a step."""
-    save: Annotated[str, tyro.conf.arg(metavar="KIND[,KIND...]")] = ""
+    save: Annotated[
+        tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="KIND[,KIND...]")
+    ] = ()
     """What to write of each photo: png16 (16-bit PNG in millimetres, 0 where unknown), npy (float32
     metres), colour (the map in colour), panel (photo and map side by side), exr (float32 metres,
     needs the extra data), ply (coloured points in metres; x to the right, y down, z forward),
     viewer (a page that turns these points). Default: png16,npy,panel, without panel where
-    matplotlib is missing."""
+    matplotlib is missing. Of each video colour and panel are one MP4 without sound, png16, npy, exr
+    and ply a folder of numbered frames, and the default is panel."""
     known: Annotated[
         tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="X,Y=METRES")
     ] = ()
     """The true depth at a point of the photo, by which the whole map is brought to scale; give it
     again for more points. X to the right and Y down from the top left: whole numbers are pixels,
-    two decimals from 0 to 1 such as 0.5,0.25 are fractions of width and height. One photo only."""
+    two decimals from 0 to 1 such as 0.5,0.25 are fractions of width and height. One photo only, or
+    one video, of whose first frame it is a point; one factor then brings all frames to scale."""
     focal: Annotated[float | None, tyro.conf.arg(metavar="PIXELS")] = None
-    """Focal length of the photos in pixels."""
+    """Focal length of the photos or frames in pixels."""
     fov: Annotated[float | None, tyro.conf.arg(metavar="DEGREES")] = None
     """Horizontal field of view of the photos, instead of --focal."""
     camera: Literal["exif", "training"] = "exif"
@@ -56,8 +60,9 @@ class PredictRequest:
         tuple[float, float] | Literal["each", "shared"],
         tyro.conf.arg(metavar="{NEAR FAR | each | shared}"),
     ] = "each"
-    """Metres of the first and the last colour; each: what suits each map; shared: one scale that
-    suits all maps of the command, which are predicted twice for it."""
+    """Metres of the first and the last colour; each: what suits each photo, and each video as a
+    whole, by 16 to 32 of its frames; shared: one scale that suits all of the command, whose photos
+    are predicted twice for it."""
     quiet: bool = False
     """Print only errors: no files, notes or progress."""
 
@@ -80,16 +85,18 @@ class PredictRequest:
             )
 
     def kinds(self) -> tuple[str, ...]:
-        """The parts of `save`; none if it was not given.
+        """The parts of `save`, each once; none if it was not given.
 
         Raises:
           DepthsiError: one of them is unknown.
         """
-        kinds = tuple(kind.strip() for kind in self.save.split(",") if kind.strip())
+        save = ",".join(self.save)
+        named = (kind.strip() for kind in save.split(","))
+        kinds = tuple(dict.fromkeys(kind for kind in named if kind))
         for kind in kinds:
             if kind not in SAVED:
                 raise DepthsiError(
-                    f"--save {self.save} names {kind!r}: choose from {', '.join(SAVED)}, separated"
+                    f"--save {save} names {kind!r}: choose from {', '.join(SAVED)}, separated"
                     " by commas."
                 )
         return kinds

@@ -21,7 +21,6 @@ from depthsi.launch.checks import check_training
 from depthsi.launch.one_machine import Machine
 from depthsi.launch.slurm_job import Slurm
 from depthsi.launch.tpu_slice import Tpu
-from depthsi.output import complain
 from depthsi.presets import PRESETS
 from depthsi.training.processes.cluster import Cluster
 
@@ -182,13 +181,12 @@ class Report:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Predict(PredictRequest):
-    """Write depth maps of photos of any size."""
+    """Write depth maps of photos and videos of any size."""
 
     def __call__(self) -> None:
         from depthsi.commands.predict import predict
 
-        if failed := predict(self):
-            complain(f"{failed} of the photos could not be predicted.")
+        if predict(self):
             raise SystemExit(1)
 
 
