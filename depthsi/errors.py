@@ -10,6 +10,10 @@ class DepthsiError(Exception):
     """Invalid input of the user; the message says what is wrong, where, and what to do."""
 
 
+class DivergedError(DepthsiError):
+    """A training was stopped because its loss, its gradient or its update is not finite."""
+
+
 class StoppedError(Exception):
     """A training was stopped by a signal after `step`, with its state saved.
 

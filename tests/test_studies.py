@@ -5,6 +5,7 @@ import functools
 import importlib
 import json
 import math
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from depthsi.config import SilogConfig
+from depthsi.config import BerhuConfig, ScaleInvariantConfig, SilogConfig
 from depthsi.config_kinds import KINDS
 from depthsi.data.pipeline import InMemory
+from depthsi.errors import DivergedError
 from depthsi.metrics import ImageScores, image_terms
 from depthsi.models import make_model
 from depthsi.models.initialisers import initial_params
@@ -78,6 +80,39 @@ def test_the_study_of_losses_has_every_loss_that_can_train():
     assert len({repr(settings) for settings in losses.LOSSES.values()}) == len(losses.LOSSES)
     variants = {each.variant for each in losses.LOSSES.values() if isinstance(each, SilogConfig)}
     assert variants == {"bts", "adabins", "depth_anything"}
+
+
+def test_trainings_that_diverge_are_counted_and_left_out(tmp_path, monkeypatch):
+    """Of three seeds of one loss the last diverges, of another all."""
+
+    def params(config):
+        if config.loss.kind == "berhu" or config.seed == 2:
+            raise DivergedError("not finite")
+        return config.seed
+
+    options = lab.Options(seeds=(0, 1, 2), runs=str(tmp_path))
+    here = lab.Lab(options)
+    monkeypatch.setattr(here, "params", params)
+    monkeypatch.setattr(here, "pairs", lambda data, split: None)
+    row = dict.fromkeys(losses.METRICS, 0.25)
+
+    def scores(config, pairs, *, protocol):
+        params(config)
+        return SimpleNamespace(compute=lambda: row)
+
+    monkeypatch.setattr(here, "scores", scores)
+    mean = {how: {metric: [0.5] for metric in losses.METRICS} for how in losses.ALIGNMENTS}
+    monkeypatch.setattr(losses, "_mean_predictor", lambda lab, data: mean)
+    monkeypatch.setattr(
+        losses, "LOSSES", {"a": ScaleInvariantConfig(), "b": BerhuConfig(), "c": SilogConfig()}
+    )
+    found = losses.measure(here)
+    names = list(found["rooms"])
+    assert names[1:] == ["a (1 of 3 diverged)", "b (3 of 3 diverged)", "c (1 of 3 diverged)"]
+    assert found["rooms"][names[1]]["none"]["d1"] == [0.25, 0.25]
+    page = losses.report(found)
+    assert "| b (3 of 3 diverged) | - | - | - | - | - |" in page
+    losses.draw(found, tmp_path / "losses.png")
 
 
 @pytest.mark.slow

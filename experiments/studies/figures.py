@@ -43,7 +43,7 @@ def panels(
         for place, (label, (positions, values)) in enumerate(curves.items()):
             if not joined:
                 positions = [x + 0.6 * ((place + 0.5) / len(curves) - 0.5) for x in positions]
-            means = [sum(each) / len(each) for each in values]
+            means = [sum(each) / len(each) if len(each) else float("nan") for each in values]
             style = "-" if joined else "_"
             (line,) = axes.plot(positions, means, style, label=label, markersize=9)
             for position, each in zip(positions, values, strict=True):

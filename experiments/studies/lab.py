@@ -5,6 +5,7 @@ seeds, and with the same settings except for the one it studies. Trainings are s
 settings: studies that need the same training share it, and an interrupted study continues.
 """
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -27,6 +28,7 @@ from depthsi.config import (
 )
 from depthsi.config_json import to_dict
 from depthsi.data.pipeline import InMemory, Samples, open_samples, ordered_batches
+from depthsi.errors import DivergedError
 from depthsi.inference import make_predictor
 from depthsi.machine import describe_machine
 from depthsi.metrics import ImageScores
@@ -163,16 +165,27 @@ class Lab:
             cell_batches(predict, batches, config.model.sizes, protocol), protocol, edges=edges
         )
 
+    def finite_seeds(self, data: str, **changes: Any) -> list[int]:
+        """The seeds whose training, see `config`, does not diverge."""
+        found = []
+        for seed in self.options.seeds:
+            with contextlib.suppress(DivergedError):
+                self.params(self.config(data, seed, **changes))
+                found.append(seed)
+        return found
+
     def numbers(
         self,
         data: str,
         metrics: Sequence[str],
         *,
         protocol: Protocol = PROTOCOL,
+        seeds: Sequence[int] | None = None,
         **changes: Any,
     ) -> dict[str, list[float]]:
         """On the test images of `data`, metric -> a number for each seed; see `config`."""
-        configs = [self.config(data, seed, **changes) for seed in self.options.seeds]
+        seeds = self.options.seeds if seeds is None else seeds
+        configs = [self.config(data, seed, **changes) for seed in seeds]
         found = [
             self.scores(config, self.pairs(config.data, "test"), protocol=protocol).compute()
             for config in configs
@@ -237,7 +250,9 @@ def page(result: dict[str, Any], report: Callable[[dict[str, Any]], str]) -> str
 
 
 def spread(values: Sequence[float], digits: int = 3) -> str:
-    """The mean over seeds, with the least and the greatest in brackets."""
+    """The mean over seeds, with the least and the greatest in brackets; a dash for no seed."""
+    if not values:
+        return "-"
     mean = sum(values) / len(values)
     if len(values) == 1:
         return f"{mean:.{digits}f}"

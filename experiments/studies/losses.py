@@ -4,7 +4,7 @@ Question:  which loss gives the best depth maps, both as predicted and after fit
            ignores (a factor, or a factor and an offset per image)?
 Command:   python -m experiments.studies.losses
 Hardware:  2 CPU cores; on a GPU, raise --width and --samples, --root adds the NYU pairs.
-Time:      45 trainings of about a minute and a half of one core each.
+Time:      51 trainings of about a minute and a half of one core each.
 Result:    experiments/results/studies/losses.md, .json and .png.
 
 The optimiser normalises the gradient, so the units of a loss do not matter, and nothing else is
@@ -13,6 +13,7 @@ tuned for any of the losses.
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,8 @@ LOSSES: dict[str, LossConfig] = {
     "si_mse": SiMseConfig(),
     "ssi": SsiConfig(),
     "ssi, trimmed": SsiConfig(trimmed=True),
+    "ssi of log metres": SsiConfig(space="log"),
+    "ssi of log metres, trimmed": SsiConfig(space="log", trimmed=True),
     "ranking": RankingConfig(),
 }
 METRICS = ("abs_rel", "d1", "rmse", "rmse_log", "rmse_log_si")
@@ -74,11 +77,20 @@ def measure(lab: Lab) -> dict[str, Any]:
     for data in lab.data:
         found[data] = {MEAN: _mean_predictor(lab, data)}
         for name, loss in lab.some(list(LOSSES.items())):
-            found[data][name] = {
-                how: lab.numbers(data, METRICS, protocol=aligned_protocol(how), loss=loss)
+            seeds = lab.finite_seeds(data, loss=loss)
+            title = name if len(seeds) == len(lab.options.seeds) else _diverged(name, seeds, lab)
+            found[data][title] = {
+                how: lab.numbers(
+                    data, METRICS, protocol=aligned_protocol(how), seeds=seeds, loss=loss
+                )
                 for how in ALIGNMENTS
             }
     return found
+
+
+def _diverged(name: str, seeds: Sequence[int], lab: Lab) -> str:
+    """The name of a loss in tables, of whose trainings only those with `seeds` are finite."""
+    return f"{name} ({len(lab.options.seeds) - len(seeds)} of {len(lab.options.seeds)} diverged)"
 
 
 def _mean_predictor(lab: Lab, data: str) -> dict[str, dict[str, list[float]]]:

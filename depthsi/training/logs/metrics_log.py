@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from depthsi.config import Config
-from depthsi.errors import DepthsiError
+from depthsi.errors import DepthsiError, DivergedError
 from depthsi.output import discard_output
 from depthsi.runs import RunDirectory
 from depthsi.training.checkpoints.store import Checkpoints
@@ -192,7 +192,7 @@ class MetricsLog:
             f"step {number}: {', '.join(f'{name} {value:.3g}' for name, value in row.items())}"
             for number, row in self._newest
         )
-        raise DepthsiError(
+        raise DivergedError(
             f"Training stopped at step {step} ({stage.name}): not a finite number ({shown});"
             f" {where}. Lower optim.learning_rate or set optim.clip, and start another --run."
         )
