@@ -620,6 +620,8 @@ plt.show()
 #   error, are the same, and the metric error is more than twice as large.
 # * So $\lambda=0.5$ is the safe middle: most of the gain in shape, and a scale that still belongs
 #   to the loss. The paper itself found no gain in numbers over $\lambda=0$.
+# * `experiments/results/studies/losses.md` compares seventeen losses with one network, data and
+#   protocol: those that see the scale of log depth can hardly be told apart.
 # * All of this is for a tiny network, few rooms, and a scale that nobody could know. Where pictures
 #   do show the scale, $\lambda=1$ has something to lose in metric error; that is not measured
 #   here. The best networks are still less than ten parts in a hundred better than the average

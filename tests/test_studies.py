@@ -94,7 +94,7 @@ def test_trainings_that_diverge_are_counted_and_left_out(tmp_path, monkeypatch):
     here = lab.Lab(options)
     monkeypatch.setattr(here, "params", params)
     monkeypatch.setattr(here, "pairs", lambda data, split: None)
-    row = dict.fromkeys(losses.METRICS, 0.25)
+    row = dict.fromkeys(losses.METRICS, 0.25) | {"rmse": math.inf}
 
     def scores(config, pairs, *, protocol):
         params(config)
@@ -110,7 +110,11 @@ def test_trainings_that_diverge_are_counted_and_left_out(tmp_path, monkeypatch):
     names = list(found["rooms"])
     assert names[1:] == ["a (1 of 3 diverged)", "b (3 of 3 diverged)", "c (1 of 3 diverged)"]
     assert found["rooms"][names[1]]["none"]["d1"] == [0.25, 0.25]
+    json.dumps(found, allow_nan=False)
     page = losses.report(found)
+    seeds = "0.250 [0.250, 0.250]"
+    row = f"{seeds} | {seeds} | - | {seeds} | {seeds}"
+    assert f"| a (1 of 3 diverged) | {row} |" in page
     assert "| b (3 of 3 diverged) | - | - | - | - | - |" in page
     losses.draw(found, tmp_path / "losses.png")
 

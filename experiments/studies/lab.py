@@ -249,14 +249,18 @@ def page(result: dict[str, Any], report: Callable[[dict[str, Any]], str]) -> str
     )
 
 
-def spread(values: Sequence[float], digits: int = 3) -> str:
-    """The mean over seeds, with the least and the greatest in brackets; a dash for no seed."""
-    if not values:
+def spread(values: Sequence[float | None], digits: int = 3) -> str:
+    """The mean over seeds, with the least and the greatest in brackets.
+
+    A dash where there is no seed, or one without a number.
+    """
+    known = [value for value in values if value is not None]
+    if not known or len(known) < len(values):
         return "-"
-    mean = sum(values) / len(values)
-    if len(values) == 1:
+    mean = sum(known) / len(known)
+    if len(known) == 1:
         return f"{mean:.{digits}f}"
-    return f"{mean:.{digits}f} [{min(values):.{digits}f}, {max(values):.{digits}f}]"
+    return f"{mean:.{digits}f} [{min(known):.{digits}f}, {max(known):.{digits}f}]"
 
 
 def markdown(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -59,6 +59,7 @@ LOSSES: dict[str, LossConfig] = {
 }
 METRICS = ("abs_rel", "d1", "rmse", "rmse_log", "rmse_log_si")
 MEAN = "mean predictor"
+TOO_LARGE = 1e4  # for an error of depths up to some ten metres
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,12 +81,22 @@ def measure(lab: Lab) -> dict[str, Any]:
             seeds = lab.finite_seeds(data, loss=loss)
             title = name if len(seeds) == len(lab.options.seeds) else _diverged(name, seeds, lab)
             found[data][title] = {
-                how: lab.numbers(
-                    data, METRICS, protocol=aligned_protocol(how), seeds=seeds, loss=loss
+                how: _in_range(
+                    lab.numbers(
+                        data, METRICS, protocol=aligned_protocol(how), seeds=seeds, loss=loss
+                    )
                 )
                 for how in ALIGNMENTS
             }
     return found
+
+
+def _in_range(numbers: dict[str, list[float]]) -> dict[str, list[float | None]]:
+    """The same without what says no more than that the predictions have run away."""
+    return {
+        metric: [value if abs(value) < TOO_LARGE else None for value in values]
+        for metric, values in numbers.items()
+    }
 
 
 def _diverged(name: str, seeds: Sequence[int], lab: Lab) -> str:
@@ -113,7 +124,7 @@ def report(found: dict[str, Any]) -> str:
         " (then kept within 0.1 to 20 m). scale_invariant with lam 1 and pairwise do not see a"
         " factor of an image's depths, si_mse does not see a constant added to them, ssi neither of"
         " the two for disparity, ranking nothing but the order: what they predict is no depth"
-        " before it is aligned."
+        " before it is aligned. A dash: all seeds diverged, or an error of one is beyond 10 000."
     ]
     return "\n\n".join([*parts, *aligned_tables(found, METRICS)])
 
