@@ -27,7 +27,7 @@ import numpy as np
 
 from depthsi import compilation
 from depthsi.augment import centre
-from depthsi.config import Config, ScheduleConfig, UNetConfig
+from depthsi.config import Config, ScheduleConfig, TwoScaleConfig, UNetConfig
 from depthsi.errors import DepthsiError
 from depthsi.losses import scale_invariant_loss
 from depthsi.machine import describe_machine
@@ -70,23 +70,21 @@ class Pair:
         schedule = ScheduleConfig(
             batch_size=batch, coarse_samples=100 * batch, fine_samples=100 * batch
         )
-        config = Config(schedule=schedule)
-        if task == "unet":
-            config = dataclasses.replace(config, model=UNetConfig(size="small"))
-        else:
-            model = dataclasses.replace(config.model, width=arguments.width)
-            config = dataclasses.replace(config, model=model)
+        model = (
+            UNetConfig(size="small") if task == "unet" else TwoScaleConfig(width=arguments.width)
+        )
+        config = Config(schedule=schedule, model=model)
         self.config, self.task = config, task
         stages = {stage.name: stage for stage in make_stages(config)}
         self.stage = stages[task if task in stages else "coarse"]
         self.state = initial_state(config, self.stage)
         params = self.state.params
-        if task == "unet":
-            self.networks = {"unet": peers.UNet(config.model, params["unet"])}
+        if isinstance(model, UNetConfig):
+            self.networks: dict[str, Any] = {"unet": peers.UNet(model, params["unet"])}
         else:
             self.networks = {
-                "coarse": peers.Coarse(config.model, params["coarse"]),
-                "fine": peers.Fine(config.model, params["fine"]),
+                "coarse": peers.Coarse(model, params["coarse"]),
+                "fine": peers.Fine(model, params["fine"]),
             }
         rng = np.random.default_rng(0)
         size = (batch, *config.model.sizes.image)
@@ -104,7 +102,7 @@ class Pair:
             np.asarray, centre(jnp.asarray(self.image), jnp.asarray(self.depth), self.sizes)
         )
         output = self.config.model.outputs[-1]
-        maps = make_model(self.config.model).apply(
+        maps: Any = make_model(self.config.model).apply(
             {"params": self.state.params}, jnp.asarray(batch.image), output=output
         )
         ours = scale_invariant_loss(maps, batch.log_depth, where=batch.valid, lam=LAM).mean()

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from depthsi.config import AugmentConfig, Config, TwoScaleConfig, UNetConfig
+from depthsi.config import AugmentConfig, Config, SgdConfig, TwoScaleConfig, UNetConfig
 from depthsi.geometry import CELL_OFFSET, CELL_STRIDE, Geometry, Window
 from depthsi.models.unet import LEVELS
 from depthsi.training.optimisers import RATES, layer_group
@@ -50,7 +50,8 @@ def dense(params: Params) -> nn.Linear:
 
 def same(kernel: int) -> Window:
     """Keeps the size of a map."""
-    return Window(kernel, 1, ((kernel // 2,) * 2,) * 2)
+    both = (kernel // 2, kernel // 2)
+    return Window(kernel, 1, (both, both))
 
 
 class Coarse(nn.Module):
@@ -235,20 +236,23 @@ def apply_views(
 
 def make_optimizer(config: Config, name: str, network: nn.Module) -> torch.optim.SGD:
     """SGD with the rates and decays that `depthsi` has for each layer; biases do not decay."""
+    optim = config.optim
+    if not isinstance(optim, SgdConfig):
+        raise TypeError(f"SGD cannot stand for {optim.kind}")
     groups = []
     for path, parameter in network.named_parameters():
         layer = path.replace("convolutions.", "conv").split(".")[0]
         layer = layer if name != "coarse" or layer.startswith("fc") else "conv1"
         rate = RATES[layer_group(f"{name}/{layer}/kernel")]
-        decay = rate.weight_decay * config.optim.weight_decay if parameter.dim() > 1 else 0.0
+        decay = rate.weight_decay * optim.weight_decay if parameter.dim() > 1 else 0.0
         groups.append(
             {
                 "params": [parameter],
-                "lr": rate.learning_rate * config.optim.learning_rate,
+                "lr": rate.learning_rate * optim.learning_rate,
                 "weight_decay": decay,
             }
         )
-    return torch.optim.SGD(groups, lr=0.0, momentum=getattr(config.optim, "momentum", 0.9))
+    return torch.optim.SGD(groups, lr=0.0, momentum=optim.momentum)
 
 
 def train_step(
