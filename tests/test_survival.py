@@ -302,12 +302,12 @@ def test_a_standstill_is_noticed_in_a_step_and_outside(data, tmp_path):
         (
             None,
             ("--schedule.batch-size", 3),
-            "--schedule.batch-size is 3, which 2 devices cannot share",
+            "schedule.batch_size is 3, which 2 devices cannot share",
         ),
         (
             None,
             ("--compute.model-devices", 4),
-            "--compute.model-devices is 4, but there are 2 devices",
+            "compute.model_devices is 4, but there are 2 devices",
         ),
         (None, ("--resume",), "is not a run"),
         (lambda run: (run / "x").write_text(""), ("--resume",), "is not a run"),
