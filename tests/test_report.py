@@ -273,7 +273,7 @@ def test_runs_of_the_same_data_show_the_same_images(tmp_path):
     paths = [made_run(tmp_path / name).path for name in ("bare", "a", "b")]
     paths.append(made_run(tmp_path / "c", small_config(data=Rooms(seed=9))).path)
     found = report(*paths, analyse=analyse)
-    assert found.text.count("by RMSE log, as chosen for a; step 30") == 1
+    assert found.text.count("by RMSE log, as chosen for a, at step 30") == 1
     assert asked == [("a", None), ("b", ((3, "worst"),)), ("c", None)]
 
 
