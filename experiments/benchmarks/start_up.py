@@ -4,7 +4,7 @@ Question:  how many CPU-seconds does each verb of the command line take on the f
            on the next one, and which part of them is importing, tracing, lowering and compiling?
 Command:   python -m experiments.benchmarks.start_up
 Hardware:  2 CPU cores.
-Time:      about 6 minutes.
+Time:      about 15 minutes.
 Result:    experiments/results/benchmark_start_up.md. Each round begins with an empty cache of
            compiled programs and calls every verb twice; the table has the smallest of the rounds.
 
