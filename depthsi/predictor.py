@@ -20,7 +20,7 @@ from depthsi.exports.artefact import SUFFIX, ExportedNetwork, read_artefact
 from depthsi.exports.write import write_exported
 from depthsi.geometry import Geometry
 from depthsi.inference import log_depth_function, make_window_network, predict_depths
-from depthsi.photos import CameraSource, ImageLike, as_photo, as_rgb, with_camera
+from depthsi.photos import CameraSource, ImageLike, as_photo, with_camera
 from depthsi.scale import ScaleInterval, known_scale, stored_interval
 from depthsi.training.checkpoints import trained
 from depthsi.upsampling import Upsampling
@@ -31,18 +31,6 @@ if TYPE_CHECKING:
     from flax.linen import Module
 else:
     Module = Any  # without Flax, which exported networks do not need
-
-__all__ = [
-    "CameraSource",
-    "ImageLike",
-    "Predictor",
-    "as_photo",
-    "as_rgb",
-    "export",
-    "is_model",
-    "load",
-    "with_camera",
-]
 
 
 def load(

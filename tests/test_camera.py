@@ -23,7 +23,7 @@ from depthsi.data.formats.exif import focal_35mm
 from depthsi.data.formats.images import read_photo
 from depthsi.geometry import FOCAL_LENGTHS, kitti, nyu
 from depthsi.inference import as_training_camera, predict_depth, resampled_size
-from depthsi.predictor import as_photo, with_camera
+from depthsi.photos import as_photo, with_camera
 from depthsi.rooms.scene import scene
 from depthsi.rooms.source import room_key
 from depthsi.rooms.trace import rays, trace

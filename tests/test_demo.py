@@ -20,7 +20,7 @@ testclient = pytest.importorskip("starlette.testclient")
 import depthsi  # noqa: E402
 from depthsi.cli import main  # noqa: E402
 from depthsi.demo import app as demo  # noqa: E402
-from depthsi.predictor import as_rgb  # noqa: E402
+from depthsi.photos import as_rgb  # noqa: E402
 
 ASK = {"X-Depthsi": "1"}
 

@@ -42,7 +42,7 @@ class Arguments:
 @pytest.mark.parametrize("module", MODULES)
 def test_every_module_can_be_imported(module):
     """As `python -m` does, from the root of a clone."""
-    if module.endswith(("benchmarks.data", "opencv_loader", "peers_torch")):
+    if module.endswith(("benchmarks.data", "opencv_loader", "peers_torch", "peers_pair")):
         pytest.importorskip("torch")
     importlib.import_module(module)
 

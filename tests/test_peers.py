@@ -46,8 +46,9 @@ def test_ratios_are_of_the_fastest_and_of_the_medians():
 @pytest.mark.parametrize("task", ["coarse", "fine", "unet", "predict one"])
 def test_both_compute_the_same(task):
     pytest.importorskip("torch")
-    arguments = peers.Arguments(width=0.05, batch=2, compiled=False)
-    runners, found = peers.contestants(arguments, task)
+    from experiments.benchmarks.peers_pair import contestants
+
+    runners, found = contestants(task, 0.05, 2, compiled=False)
     assert found["loss, depthsi"] == pytest.approx(found["loss, torch"], rel=1e-5)
     for run in runners.values():
         run()

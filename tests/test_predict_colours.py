@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 from test_predictor import names, network, photo, predictor, run_predict, saved_photo, weights
 
-from depthsi.predictor import Predictor, as_rgb
+from depthsi.photos import as_rgb
+from depthsi.predictor import Predictor
 from depthsi.viz.depth_maps import colour_depth, depth_limits
 
 __all__ = ["network", "predictor", "weights"]  # fixtures

@@ -11,7 +11,8 @@ from test_predictor import names, network, run_predict, saved_photo, weights
 from depthsi.commands import predict_video
 from depthsi.data.formats.video import open_video
 from depthsi.errors import DepthsiError
-from depthsi.predictor import Predictor, as_rgb
+from depthsi.photos import as_rgb
+from depthsi.predictor import Predictor
 from depthsi.viz.depth_maps import colour_depth, depth_limits
 
 av = pytest.importorskip("av", reason="PyAV, of the extra video, is not installed")

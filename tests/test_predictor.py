@@ -21,7 +21,7 @@ from depthsi.inference import BATCHES, predict_depths
 from depthsi.models.factory import make_model
 from depthsi.models.initialisers import initial_params
 from depthsi.models.settings import TwoScaleConfig
-from depthsi.predictor import as_rgb
+from depthsi.photos import as_rgb
 
 SETTINGS = TwoScaleConfig(width=0.01, initialisers="scaled")
 RNG = np.random.default_rng(0)

@@ -50,8 +50,7 @@ def test_all_verbs_take_turns_with_a_cache_of_their_round(monkeypatch):
         return float(len(calls)), json.dumps(dict.fromkeys(start_up.PARTS, 0.5))
 
     monkeypatch.setattr(start_up, "run", run)
-    arguments = start_up.Arguments(rounds=2, verbs=("models", "--help"))
-    found = start_up.measure(arguments)
+    found = start_up.measure(2, {"models": "models", "--help": "--help"})
     assert [call[1:] for call in calls[:4]] == [
         ("models", False),
         ("models", False),

@@ -2,7 +2,6 @@
 
 import sys
 import warnings
-from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from tqdm import tqdm
 from depthsi.camera import Photo
 from depthsi.commands.predict_inputs import (
     Cameras,
+    Group,
     check_names,
     decoded,
     known_factor,
@@ -25,8 +25,8 @@ from depthsi.errors import DepthsiError, DepthsiWarning
 from depthsi.output import complain
 from depthsi.predictor import Predictor, load
 from depthsi.scale import SHARE
-from depthsi.viz.depth_maps import Colours, check_colour_map, depth_limits, require_matplotlib
-from depthsi.viz.save_depth import DepthMap, save_depth
+from depthsi.viz.depth_maps import check_colour_map, depth_limits, require_matplotlib
+from depthsi.viz.save_depth import save_depth
 
 SCALE = (
     "Absolute scale is uncertain: for {share:.0%} of {images} validation images, the factor that"
@@ -93,30 +93,14 @@ def _say_scale(predictor: Predictor, *, alone: bool) -> None:
         complain(said + MEASURE if alone else said)
 
 
-class _Photos:
-    """The photos of a command.
-
-    Attributes:
-      files: those to be predicted.
-      kinds: of results, of `depthsi.viz.save_depth.FORMATS`.
-    """
-
-    def __init__(
-        self,
-        files: list[Path],
-        kinds: tuple[str, ...],
-        request: PredictRequest,
-        predictor: Predictor,
-        cameras: Cameras,
-    ) -> None:
-        self.files, self.kinds = files, kinds
-        self._request, self._predictor, self._cameras = request, predictor, cameras
+class _Photos(Group):
+    """The photos of a command."""
 
     def spans(self) -> list[tuple[float, float]]:
         """Limits of colour that suit each of the photos; no map is kept, and no bad photo."""
         good, spans = [], []
         with self._bar("finding the colours") as bar:
-            for path, _, depth in self._maps():
+            for path, _, depth in self.maps(self._readable()):
                 if np.isfinite(depth).any():
                     spans.append(depth_limits(depth))
                 good.append(path)
@@ -133,41 +117,30 @@ class _Photos:
         Returns:
           Of how many photos.
         """
-        directory, done = Path(self._request.out), 0
-        colours = Colours(limits, self._request.colour_map)
+        directory, done = Path(self.request.out), 0
         with self._bar() as bar:
-            for path, photo, depth in self._maps():
-                if self._request.known:
-                    depth = depth * known_factor(depth, path, self._request)
+            for path, photo, depth in self.maps(self._readable()):
+                if self.request.known:
+                    depth = depth * known_factor(depth, path, self.request)
                 directory.mkdir(parents=True, exist_ok=True)
-                focal = photo.focal or self._predictor.sizes.focal_length(depth.shape)
-                found = DepthMap(photo.image, depth, focal, colours)
+                found = self.depth_map(photo, depth, limits)
                 written = save_depth(directory, path.stem, found, self.kinds)
                 done += 1
                 bar.update()
-                if not self._request.quiet:
+                if not self.request.quiet:
                     bar.write(" ".join(map(str, written)), file=sys.stdout)
         return done
 
-    def _maps(self) -> Iterator[tuple[Path, Photo, np.ndarray]]:
-        """The photos that can be predicted, with their maps in metres; few are held at a time."""
-        waiting: deque[tuple[Path, Photo]] = deque()  # in the network
-
-        def images() -> Iterator[Photo]:
-            for path, read in decoded(self.files):
-                try:
-                    photo = self._cameras.given(path, read)
-                except DepthsiError as error:
-                    complain(str(error))
-                    continue
-                waiting.append((path, photo))
-                yield photo
-
-        for depth in self._predictor.stream(images(), upsample=self._request.upsample):
-            yield *waiting.popleft(), depth
+    def _readable(self) -> Iterator[tuple[Path, Photo]]:
+        """The photos that can be predicted; bad ones are named and left out."""
+        for path, read in decoded(self.files):
+            try:
+                yield path, self.cameras.given(path, read)
+            except DepthsiError as error:
+                complain(str(error))
 
     def _bar(self, what: str | None = None) -> tqdm:
-        silent = self._request.quiet or len(self.files) < 2 or not sys.stderr.isatty()
+        silent = self.request.quiet or len(self.files) < 2 or not sys.stderr.isatty()
         return tqdm(total=len(self.files), desc=what, unit="photo", disable=silent)
 
 

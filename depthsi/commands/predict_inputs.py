@@ -1,9 +1,10 @@
 """What `depthsi predict` is to look at: the words of its command line, and the files they name."""
 
+import dataclasses
 import glob
 import sys
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -18,8 +19,11 @@ from depthsi.errors import DepthsiError
 from depthsi.geometry import Geometry
 from depthsi.inference import resampled_size
 from depthsi.output import complain
-from depthsi.predictor import is_model, with_camera
+from depthsi.photos import with_camera
+from depthsi.predictor import Predictor, is_model
 from depthsi.scale import known_scale
+from depthsi.viz.depth_maps import Colours
+from depthsi.viz.save_depth import DepthMap
 from depthsi.weights.shipped import DEFAULT, shipped_names
 
 AHEAD = 2  # photos or frames decoded while the network computes
@@ -180,3 +184,41 @@ class Cameras:
             complain(UNKNOWN_CAMERA.format(name=path.name))
             self._said = True
         return photo
+
+
+@dataclasses.dataclass
+class Group:
+    """The photos or the videos of a command, and what their maps are made with.
+
+    Attributes:
+      files: those to be predicted.
+      kinds: of results.
+      request: of the command.
+      predictor: that makes the maps.
+      cameras: the focal lengths to use.
+    """
+
+    files: list[Path]
+    kinds: tuple[str, ...]
+    request: PredictRequest
+    predictor: Predictor
+    cameras: Cameras
+
+    def maps(self, photos: Iterable[tuple[T, Photo]]) -> Iterator[tuple[T, Photo, np.ndarray]]:
+        """The same pairs, each with the map of its photo in metres; few are held at a time."""
+        waiting: deque[tuple[T, Photo]] = deque()  # in the network
+
+        def images() -> Iterator[Photo]:
+            for pair in photos:
+                waiting.append(pair)
+                yield pair[1]
+
+        for depth in self.predictor.stream(images(), upsample=self.request.upsample):
+            yield *waiting.popleft(), depth
+
+    def depth_map(
+        self, photo: Photo, depth: np.ndarray, limits: tuple[float, float] | None
+    ) -> DepthMap:
+        """A map in metres (H, W) as it is written: with its photo, focal length and colours."""
+        focal = photo.focal or self.predictor.sizes.focal_length(depth.shape)
+        return DepthMap(photo.image, depth, focal, Colours(limits, self.request.colour_map))

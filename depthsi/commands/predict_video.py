@@ -1,9 +1,9 @@
 """`depthsi predict` of videos: a movie of coloured depth, or a folder of numbered frames."""
 
 import contextlib
+import dataclasses
 import sys
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,13 +12,11 @@ from PIL import Image
 from tqdm import tqdm
 
 from depthsi.camera import Photo
-from depthsi.commands.predict_inputs import Cameras, CommandError, ahead, known_factor
-from depthsi.commands.predict_request import PredictRequest
+from depthsi.commands.predict_inputs import CommandError, Group, ahead, known_factor
 from depthsi.data.formats.video import Video, open_video, require_av
 from depthsi.errors import DepthsiError
 from depthsi.output import complain
-from depthsi.predictor import Predictor
-from depthsi.viz.depth_maps import Colours, depth_limits, require_matplotlib
+from depthsi.viz.depth_maps import depth_limits, require_matplotlib
 from depthsi.viz.save_depth import DepthMap
 from depthsi.viz.save_video import FRAMES, MOVIES, movie, movie_picture, numbered_frames
 
@@ -48,25 +46,11 @@ def check_kinds(kinds: Sequence[str], videos: Sequence[Path]) -> None:
             )
 
 
-class Videos:
-    """The videos of a command.
+@dataclasses.dataclass
+class Videos(Group):
+    """The videos of a command."""
 
-    Attributes:
-      files: those to be predicted.
-      kinds: of results, of `MOVIES` and `FRAMES`.
-    """
-
-    def __init__(
-        self,
-        files: list[Path],
-        kinds: tuple[str, ...],
-        request: PredictRequest,
-        predictor: Predictor,
-        cameras: Cameras,
-    ) -> None:
-        self.files, self.kinds = files, kinds
-        self._request, self._predictor, self._cameras = request, predictor, cameras
-        self._scans: dict[Path, Scan] = {}
+    _scans: dict[Path, Scan] = dataclasses.field(default_factory=dict, init=False)
 
     def spans(self) -> list[tuple[float, float]]:
         """Limits of colour that suit each of the videos; bad ones are named and left out."""
@@ -108,11 +92,11 @@ class Videos:
         with open_video(path) as video, self._bar(path, video.count, "choosing colours") as bar:
             for count, frame in enumerate(video.frames, 1):
                 if (count - 1) % stride == 0:
-                    kept.append(_reduced(self._cameras.given(path, Photo(frame.rgb()))))
+                    kept.append(_reduced(self.cameras.given(path, Photo(frame.rgb()))))
                 if len(kept) > 2 * SAMPLES:
                     kept, stride = kept[::2], 2 * stride
                 bar.update()
-        maps = self._predictor.stream(kept, upsample=self._request.upsample)
+        maps = self.predictor.stream(kept, upsample=self.request.upsample)
         self._scans[path] = Scan(depth_limits(*maps), count)
 
     def _predict(self, path: Path, limits: tuple[float, float] | None) -> None:
@@ -129,44 +113,27 @@ class Videos:
             frames = stack.enter_context(contextlib.closing(_frames(video)))
             bar = stack.enter_context(self._bar(path, count))
             outputs, factor = None, np.float32(1)
-            for at, photo, depth in self._maps(path, frames):
+            photos = ((at, self.cameras.given(path, Photo(image))) for at, image in frames)
+            for at, photo, depth in self.maps(photos):
                 if outputs is None:
-                    if self._request.known:
-                        factor = known_factor(depth, path, self._request)
+                    if self.request.known:
+                        factor = known_factor(depth, path, self.request)
                     if limits and chosen:
                         limits = limits[0] * float(factor), limits[1] * float(factor)
                         self._say_limits(path, limits)
-                    outputs = _Outputs(
-                        stack, Path(self._request.out) / path.stem, self.kinds, video
-                    )
-                focal = photo.focal or self._predictor.sizes.focal_length(depth.shape)
-                colours = Colours(limits, self._request.colour_map)
-                outputs.add(DepthMap(photo.image, depth * factor, focal, colours), at)
+                    outputs = _Outputs(stack, Path(self.request.out) / path.stem, self.kinds, video)
+                outputs.add(self.depth_map(photo, depth * factor, limits), at)
                 bar.update()
-        if outputs and not self._request.quiet:
+        if outputs and not self.request.quiet:
             print(" ".join(map(str, outputs.paths)), flush=True)
 
-    def _maps(
-        self, path: Path, frames: Iterator[tuple[int, np.ndarray]]
-    ) -> Iterator[tuple[int, Photo, np.ndarray]]:
-        """Time stamp, photo and map in metres of each frame; few are held at a time."""
-        waiting: deque[tuple[int, Photo]] = deque()  # in the network
-
-        def photos() -> Iterator[Photo]:
-            for at, image in frames:
-                waiting.append((at, self._cameras.given(path, Photo(image))))
-                yield waiting[-1][1]
-
-        for depth in self._predictor.stream(photos(), upsample=self._request.upsample):
-            yield *waiting.popleft(), depth
-
     def _say_limits(self, path: Path, limits: tuple[float, float]) -> None:
-        if not self._request.quiet:
+        if not self.request.quiet:
             near, far = limits
             complain(f"{path.name}: colours run from {near:.3g} m to {far:.3g} m.")
 
     def _bar(self, path: Path, count: int | None, what: str = "") -> tqdm:
-        silent = self._request.quiet or not sys.stderr.isatty()
+        silent = self.request.quiet or not sys.stderr.isatty()
         name = f"{path.name}, {what}" if what else path.name
         return tqdm(total=count, desc=name, unit="frame", disable=silent, leave=not what)
 

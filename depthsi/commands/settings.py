@@ -9,9 +9,9 @@ import itertools
 import json
 import re
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from depthsi.config import Config
 from depthsi.config_json import config_from_dict
@@ -135,9 +135,8 @@ def _preset(words: list[str]) -> str:
     return ""
 
 
-def _switches() -> frozenset[str]:
-    """Options that take no value."""
-    found = {"--resume", "--tensorboard", "--dry-run"}
+def _fields() -> Iterator[tuple[str, dataclasses.Field[Any]]]:
+    """Every setting of every kind, after the name of its section."""
     sections = {name: list(kinds.values()) for name, kinds in KINDS.items()}
     for name, hint in typing.get_type_hints(Config).items():
         if dataclasses.is_dataclass(hint):
@@ -145,29 +144,20 @@ def _switches() -> frozenset[str]:
     for section, classes in sections.items():
         for each in classes:
             for field in dataclasses.fields(each):
-                if field.type in (bool, "bool"):
-                    name = field.name.replace("_", "-")
-                    found |= {f"--{section}.{name}", f"--{section}.no-{name}"}
+                yield section, field
+
+
+def _switches() -> frozenset[str]:
+    """Options that take no value."""
+    found = {"--resume", "--tensorboard", "--dry-run"}
+    for section, field in _fields():
+        if field.type in (bool, "bool"):
+            name = field.name.replace("_", "-")
+            found |= {f"--{section}.{name}", f"--{section}.no-{name}"}
     return frozenset(found)
 
 
 _SWITCHES = _switches()
-
-
-def _settings() -> frozenset[str]:
-    """Names of settings in sections, such as "data.root"."""
-    sections = {name: list(kinds.values()) for name, kinds in KINDS.items()}
-    for name, hint in typing.get_type_hints(Config).items():
-        if dataclasses.is_dataclass(hint):
-            sections[name] = [hint]
-    return frozenset(
-        f"{section}.{field.name}"
-        for section, classes in sections.items()
-        for each in classes
-        for field in dataclasses.fields(each)
-    )
-
-
 _SETTING = re.compile(r"(?<![-\w./'\"])[a-z]+\.[a-z_0-9]+(?![\w./'\"]*[\w/'\"]| = )")
 
 
@@ -176,7 +166,7 @@ def as_flags(message: str) -> str:
 
     What was recorded of a run, as in "was started with data.root = ...", keeps its name.
     """
-    known = _settings()
+    known = {f"{section}.{field.name}" for section, field in _fields()}
 
     def flag(found: re.Match[str]) -> str:
         name = found[0]

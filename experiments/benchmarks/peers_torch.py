@@ -257,7 +257,6 @@ def make_optimizer(config: Config, name: str, network: nn.Module) -> torch.optim
 
 def train_step(
     config: Config,
-    name: str,
     predict: Callable[[Tensor], Tensor],
     optimizer: torch.optim.Optimizer,
     lam: float,

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,21 +52,19 @@ class Arguments:
 
     rounds: int = 3
     """Rounds, each with an empty cache at its beginning."""
-    verbs: tuple[str, ...] = tuple(VERBS)
-    """Verbs to time."""
     out: str = str(RESULTS / "benchmark_start_up")
     """Result files, without the .json and .md."""
 
 
-def measure(arguments: Arguments) -> dict[str, Any]:
+def measure(rounds: int, verbs: Mapping[str, str] = VERBS) -> dict[str, Any]:
     """Verb -> CPU-seconds of first and second calls, one a round, and seconds of the parts."""
-    found: dict[str, Any] = {verb: {"first": [], "second": []} for verb in arguments.verbs}
-    for _ in range(arguments.rounds):
+    found: dict[str, Any] = {verb: {"first": [], "second": []} for verb in verbs}
+    for _ in range(rounds):
         with tempfile.TemporaryDirectory() as place:
             write_inputs(Path(place))
-            for verb, times in found.items():
+            for place_of_verb, (verb, times) in enumerate(found.items()):
                 for number, call in enumerate(("first", "second", "watched")):
-                    words = VERBS[verb].format(new=f"out{list(found).index(verb)}{number}")
+                    words = verbs[verb].format(new=f"out{place_of_verb}{number}")
                     seconds, said = run(words.split(), Path(place), watch=call == "watched")
                     if call == "watched":
                         times["parts"] = json.loads(said.splitlines()[-1])
@@ -135,7 +134,7 @@ def main(arguments: Arguments) -> None:
         "machine": describe_machine(),
         "rounds": arguments.rounds,
         "load": os.getloadavg()[0],
-        "verbs": measure(arguments),
+        "verbs": measure(arguments.rounds),
     }
     result["minutes"] = round((time.monotonic() - began) / 60, 1)
     write_result(arguments.out, result, table(result))

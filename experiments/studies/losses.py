@@ -3,7 +3,7 @@
 Question:  which loss gives the best depth maps, both as predicted and after fitting what the loss
            ignores (a factor, or a factor and an offset per image)?
 Command:   python -m experiments.studies.losses
-Hardware:  2 CPU cores; on a GPU, raise --width and --samples, --root adds the NYU pairs.
+Hardware:  2 CPU cores; on a GPU, raise --width and --samples. --root adds the NYU pairs.
 Time:      51 trainings of about a minute and a half of one core each.
 Result:    experiments/results/studies/losses.md, .json and .png.
 
@@ -13,7 +13,6 @@ tuned for any of the losses.
 
 import dataclasses
 import functools
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +78,8 @@ def measure(lab: Lab) -> dict[str, Any]:
         found[data] = {MEAN: _mean_predictor(lab, data)}
         for name, loss in lab.some(list(LOSSES.items())):
             seeds = lab.finite_seeds(data, loss=loss)
-            title = name if len(seeds) == len(lab.options.seeds) else _diverged(name, seeds, lab)
-            found[data][title] = {
+            lost, of = len(lab.options.seeds) - len(seeds), len(lab.options.seeds)
+            found[data][f"{name} ({lost} of {of} diverged)" if lost else name] = {
                 how: _in_range(
                     lab.numbers(
                         data, METRICS, protocol=aligned_protocol(how), seeds=seeds, loss=loss
@@ -97,11 +96,6 @@ def _in_range(numbers: dict[str, list[float]]) -> dict[str, list[float | None]]:
         metric: [value if abs(value) < TOO_LARGE else None for value in values]
         for metric, values in numbers.items()
     }
-
-
-def _diverged(name: str, seeds: Sequence[int], lab: Lab) -> str:
-    """The name of a loss in tables, of whose trainings only those with `seeds` are finite."""
-    return f"{name} ({len(lab.options.seeds) - len(seeds)} of {len(lab.options.seeds)} diverged)"
 
 
 def _mean_predictor(lab: Lab, data: str) -> dict[str, dict[str, list[float]]]:
