@@ -20,10 +20,10 @@ class PredictRequest:
     words: Annotated[
         tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[MODEL] PHOTO [PHOTO ...]")
     ] = ()
-    """A run, a file of weights, an exported network, hf://USER/REPOSITORY, or a name of `depthsi
-    models`, unet_nyu if none is given; then photos (JPEG, PNG, WebP, BMP, TIFF or HEIC) and videos
-    (such as MP4, MOV or MKV; they need the extra video): files, folders, patterns such as
-    'trip/*.jpg', or - for a list of files on standard input, one a line."""
+    """A model: a run, a weights file, an exported network, hf://USER/REPOSITORY, or a name of
+    `depthsi models` (default: unet_nyu). Then photos (JPEG, PNG, WebP, BMP, TIFF or HEIC) and
+    videos (such as MP4, MOV or MKV; these need the extra video): files, folders, patterns such as
+    'trip/*.jpg', or - to read file names from standard input, one per line."""
     out: Annotated[str, tyro.conf.arg(metavar="DIR")] = "out"
     """Directory for the results."""
     checkpoint: str = "newest"
@@ -31,38 +31,38 @@ class PredictRequest:
     save: Annotated[
         tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="KIND[,KIND...]")
     ] = ()
-    """What to write of each photo: png16 (16-bit PNG in millimetres, 0 where unknown), npy (float32
-    metres), colour (the map in colour), panel (photo and map side by side), exr (float32 metres,
-    needs the extra data), ply (coloured points in metres; x to the right, y down, z forward),
-    viewer (a page that turns these points). Default: png16,npy,panel, without panel where
-    matplotlib is missing. Of each video colour and panel are one MP4 without sound, png16, npy, exr
-    and ply a folder of numbered frames, and the default is panel."""
+    """What to write for each photo: png16 (16-bit PNG in millimetres, 0 where unknown), npy
+    (float32 metres), colour (the map in colour), panel (photo and map side by side), exr (float32
+    metres, needs the extra data), ply (a coloured point cloud in metres; x to the right, y down, z
+    forward), viewer (an interactive page of the point cloud). Default: png16,npy,panel, without
+    panel if matplotlib is missing. For a video, colour and panel write one MP4 without sound, and
+    png16, npy, exr and ply write a folder of numbered frames; the default is panel."""
     known: Annotated[
         tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="X,Y=METRES")
     ] = ()
-    """The true depth at a point of the photo, by which the whole map is brought to scale; give it
-    again for more points. X to the right and Y down from the top left: whole numbers are pixels,
-    two decimals from 0 to 1 such as 0.5,0.25 are fractions of width and height. One photo only, or
-    one video, of whose first frame it is a point; one factor then brings all frames to scale."""
+    """True depth at a point of the photo, used to rescale the whole map; repeat the option for more
+    points. X runs to the right and Y down from the top left: whole numbers are pixels, and two
+    decimals from 0 to 1 such as 0.5,0.25 are fractions of width and height. Only for a single photo
+    or video. In a video the point lies in the first frame, and its factor rescales all frames."""
     focal: Annotated[float | None, tyro.conf.arg(metavar="PIXELS")] = None
     """Focal length of the photos or frames in pixels."""
     fov: Annotated[float | None, tyro.conf.arg(metavar="DEGREES")] = None
     """Horizontal field of view of the photos, instead of --focal."""
     camera: Literal["exif", "training"] = "exif"
-    """Without --focal and --fov: exif takes the focal length for 35 mm film that most phones and
-    cameras write into a photo, training takes every photo for one of the training camera."""
+    """Used without --focal and --fov. exif: the 35 mm equivalent focal length, which most phones
+    and cameras write into photos. training: assume that the training camera took every photo."""
     upsample: Literal["guided", "bilinear", "nearest"] = "guided"
-    """From the network's cells, each of 4x4 pixels of a small image, to the photo's own pixels:
-    guided has the edges of the photo, bilinear interpolates, nearest repeats."""
+    """How to upsample from the network's cells (4x4 pixels of a small image) to the photo's pixels.
+    guided: follow the edges of the photo. bilinear: interpolate. nearest: repeat."""
     colour_map: Annotated[str, tyro.conf.arg(metavar="NAME")] = "turbo_r"
     """Matplotlib colour map for colour and panel, from near to far."""
     limits: Annotated[
         tuple[float, float] | Literal["each", "shared"],
         tyro.conf.arg(metavar="{NEAR FAR | each | shared}"),
     ] = "each"
-    """Metres of the first and the last colour; each: what suits each photo, and each video as a
-    whole, by 16 to 32 of its frames; shared: one scale that suits all of the command, whose photos
-    are predicted twice for it."""
+    """Depth of the first and the last colour, in metres. each: limits chosen for each photo, and
+    for each video as a whole from 16 to 32 of its frames. shared: one scale for all files, for
+    which photos are predicted twice."""
     quiet: bool = False
     """Print only errors: no files, notes or progress."""
 

@@ -145,7 +145,7 @@ def _frames(path: PathLike, container: Any, stream: Any, step: Fraction) -> Iter
         if (frame.height, frame.width) != (size := size or (frame.height, frame.width)):
             raise DepthsiError(
                 f"{path} changes its size from {size[0]}x{size[1]} to {frame.height}x{frame.width}"
-                " pixels on the way; convert it to one size."
+                " pixels between frames; convert it to one size."
             )
         stamp = frame.pts
         if stamp is None or (last is not None and stamp <= last):
