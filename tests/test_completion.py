@@ -1,5 +1,6 @@
 """The script with which a shell completes a command line."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from depthsi.cli import main
 IMPORTED = """
 import sys
 from depthsi.cli import main
-main(["--tyro-print-completion", "bash"])
+main(["--tyro-print-completion", sys.argv[1]])
 slow = ("jax", "flax", "orbax", "grain", "PIL", "matplotlib")
 print([name for name in slow if name in sys.modules], file=sys.stderr)
 """
@@ -24,14 +25,29 @@ printf '%s\\n' "${COMPREPLY[@]}"
 """
 
 
+PRESS_TAB_ZSH = """
+_describe() { print -l -- ${(P)2} }
+_files() { }
+words=("$@"); CURRENT=$#
+source script.zsh
+"""
+PRESS_TAB_FISH = "source script.fish; complete -C (string join -- ' ' $argv)"
+HOW = {
+    "bash": ["bash", "-c", PRESS_TAB, "bash"],
+    "zsh": ["zsh", "-f", "-c", PRESS_TAB_ZSH, "zsh"],
+    "fish": ["fish", "-N", "-c", PRESS_TAB_FISH, "--"],
+}
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("completion")
-    done = subprocess.run(
-        [sys.executable, "-c", IMPORTED], capture_output=True, text=True, check=True
-    )
-    assert done.stderr == "[]\n"
-    (folder / "script.bash").write_text(done.stdout)
+    for shell in HOW:
+        done = subprocess.run(
+            [sys.executable, "-c", IMPORTED, shell], capture_output=True, text=True, check=True
+        )
+        assert done.stderr == "[]\n"
+        (folder / f"script.{shell}").write_text(done.stdout)
     return folder
 
 
@@ -41,6 +57,7 @@ def test_bash_accepts_the_script(folder):
     assert "\ncomplete -o default -F _tyro_depthsi depthsi\n" in script  # names of files else
 
 
+@pytest.mark.parametrize("shell", HOW)
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -54,26 +71,33 @@ def test_bash_accepts_the_script(folder):
         ("prepare nyu_depth_v2_r", ["nyu_depth_v2_raw"]),
     ],
 )
-def test_a_word_is_completed(folder, words, expected):
+def test_a_word_is_completed(folder, shell, words, expected):
+    if not shutil.which(shell):
+        pytest.skip(f"{shell} is not installed")
     done = subprocess.run(
-        ["bash", "-c", PRESS_TAB, "bash", "depthsi", *words.split(" ")],
+        [*HOW[shell], "depthsi", *words.split(" ")],
         cwd=folder,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout.split() == expected
+    # zsh and fish show a help behind the word, fish also names of files
+    found = [re.split("[:\t]", line)[0] for line in done.stdout.splitlines()]
+    found = [word for word in found if word and not (shell == "fish" and "script." in word)]
+    assert found == expected
     assert done.stderr == ""
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_scripts_of_other_shells(shell, capsys, tmp_path):
-    main(["--tyro-print-completion", shell])
-    script = capsys.readouterr().out
-    assert "    for completion in completions or ['__TYRO_COMPLETE_FILES__']:\n" in script
-    if program := shutil.which(shell):
-        (tmp_path / "script").write_text(script)
-        subprocess.run([program, "-n", "script"], cwd=tmp_path, check=True)
+def test_names_of_files_where_nothing_else_is_known(folder, shell):
+    if not shutil.which(shell):
+        pytest.skip(f"{shell} is not installed")
+    program = {"zsh": HOW["zsh"][3].replace("_files() { }", "_files() { print script.zsh }")}
+    how = [program.get(shell, word) if word == PRESS_TAB_ZSH else word for word in HOW[shell]]
+    done = subprocess.run(
+        [*how, "depthsi", "predict", "script.z"], cwd=folder, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["script.zsh"]
 
 
 @pytest.mark.parametrize("words", [[], ["tcsh"], ["bash", "zsh"]])

@@ -11,17 +11,23 @@ from test_predictor import network, weights
 
 from depthsi import DepthsiError
 from experiments.studies import known_points
-from experiments.studies.known_points import KnownPoints, errors, with_points
+from experiments.studies.known_points import (
+    KnownPoints,
+    Prior,
+    errors,
+    prior_of,
+    weight_of,
+    with_points,
+)
 
 __all__ = ["network", "weights"]  # fixtures
 
 
 def wall():
-    """A true map, part of it unknown, and a prediction of the right shape and a wrong scale."""
+    """A prediction of the right shape and a wrong scale, and the truth."""
     truth = 2 + np.random.default_rng(0).random((20, 30))
     depth = 1.7 * truth
-    truth[:5], depth[:, :4] = 0, np.nan
-    return depth, truth
+    return depth.ravel(), truth.ravel()
 
 
 def test_errors_by_hand():
@@ -43,6 +49,30 @@ def test_noise_is_averaged_over_the_points(monkeypatch):
         assert found == pytest.approx(0.2 / math.sqrt(count) * math.sqrt(2 / math.pi), rel=0.1)
 
 
+def test_the_weight_is_the_one_with_the_least_error():
+    """Of scales and errors drawn from the prior, no other share of the mean ratio does better."""
+    rng, prior, count, noise = np.random.default_rng(0), Prior(0.1, 0.03, 0.05), 2, 0.1
+    scale = rng.normal(prior.mean, prior.variance**0.5, 200_000)
+    ratios = scale + rng.normal(0, (prior.pixels + noise**2) ** 0.5, (count, len(scale)))
+    shares = np.linspace(0, 1, 101)[:, None]
+    guess = prior.mean + shares * (ratios.mean(0) - prior.mean)
+    best = shares[np.argmin(np.mean((guess - scale) ** 2, 1)), 0]
+    assert weight_of(count, noise, prior) == pytest.approx(best, abs=0.02)
+
+
+def test_the_prior_by_hand():
+    e = math.e
+    maps = [(np.array([1.0, 1.0]), np.array([e, e**3])), (np.array([1.0]), np.array([1.0]))]
+    assert prior_of(maps) == pytest.approx((1, 2, 0.5))  # scales 2 and 0; variances 1 and 0
+
+
+def test_a_prior_without_doubt_leaves_the_map():
+    depth, truth = wall()
+    sure = Prior(-math.log(1.7), 0.0, 1.0)
+    found = with_points(depth, truth, 1, 0.5, np.random.default_rng(1), sure)
+    assert found == pytest.approx({"rmse_log": 0, "abs_rel": 0}, abs=1e-6)
+
+
 def test_the_study_runs_with_an_untrained_network(weights, tmp_path):
     depth = np.full((240, 320), 2.5)
     depth[:, ::2] = 3.5
@@ -54,7 +84,7 @@ def test_the_study_runs_with_an_untrained_network(weights, tmp_path):
     (found,) = result["results"].values()
     assert found["pictures"] == 3
     cases = {name: values["rmse_log"][0] for name, values in found["cases"].items()}
-    assert len(cases) == 2 + 9
+    assert len(cases) == 2 + 2 * 9
     assert cases["true scale"] == min(cases.values())
     assert cases["5 of 1%"] < cases["1 of 20%"]
     assert result == json.loads((tmp_path / "known_points.json").read_text())
@@ -63,6 +93,9 @@ def test_the_study_runs_with_an_untrained_network(weights, tmp_path):
         assert picture.width > 300
 
 
-def test_a_model_must_be_named(tmp_path):
-    with pytest.raises(DepthsiError, match="--model"):
-        known_points.study(KnownPoints(out=str(tmp_path)))
+def test_too_few_images_are_refused(weights, tmp_path):
+    write_pairs(tmp_path, [("val", smooth_picture(240, 320), np.full((240, 320), 2.5))] * 2)
+    with pytest.raises(DepthsiError, match="Fewer than three images"):
+        known_points.study(
+            KnownPoints(model=str(weights), root=str(tmp_path), out=str(tmp_path / "out"))
+        )

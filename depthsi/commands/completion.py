@@ -20,6 +20,10 @@ CHANGES = (
     ),
     ('COMPREPLY=($(compgen -f -- "$cur"))', "COMPREPLY=()"),  # bash itself knows spaces in names
     ("complete -F ", "complete -o default -F "),
+    (  # fish: this program is longer than an argument may be; it also has to see the word begun
+        '($python_cmd -c "$pycode" $words $current)',
+        '(printf "%s" "$pycode" | $python_cmd - $words (commandline -ct) $current)',
+    ),
 )
 
 

@@ -2,8 +2,9 @@
 
 Question:  an image leaves its scale open, and one factor for each image is half of the squared
            log error (scale_share.py). How much of that do 1, 2 or 5 points with a known distance
-           win back, if the distances are right to 1, 5 or 20 %?
-Command:   python -m experiments.studies.known_points --model RUN --root ../shared/data/nyu_labelled
+           win back, if the distances are right to 1, 5 or 20 %? And how much if the factor they
+           give is weighed against the network's own scale?
+Command:   python -m experiments.studies.known_points --root ../shared/data/nyu_labelled
 Hardware:  one CPU core.
 Time:      three minutes; nothing is trained.
 Result:    experiments/results/studies/known_points.md, .json and .png.
@@ -11,9 +12,9 @@ Result:    experiments/results/studies/known_points.md, .json and .png.
 
 import dataclasses
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -23,6 +24,7 @@ from depthsi.errors import DepthsiError
 from depthsi.predictor import Predictor, load
 from depthsi.scale import log_scale_at
 from depthsi.valid import valid_depth
+from depthsi.weights.shipped import DEFAULT
 from experiments.script import run_script
 from experiments.studies.figures import panels
 from experiments.studies.lab import Lab, Options, conduct, markdown, spread
@@ -37,8 +39,8 @@ METRICS = ("rmse_log", "abs_rel")
 class KnownPoints(Options):
     """The model, and the data on whose split val it is studied."""
 
-    model: str = ""
-    """A run, a weights file or an exported network."""
+    model: str = DEFAULT
+    """A shipped model, a run, a weights file or an exported network."""
     pictures: int = 0
     """Number of images of the split, evenly spaced; 0 for all."""
 
@@ -49,63 +51,112 @@ def errors(depth: Float[np.ndarray, " n"], truth: Float[np.ndarray, " n"]) -> di
     return {"rmse_log": float(np.sqrt(np.mean(d**2))), "abs_rel": float(np.mean(abs(np.expm1(d))))}
 
 
+class Prior(NamedTuple):
+    """What is known of a network's log scale and of its pixels before any distance is."""
+
+    mean: float
+    """Of the best log scale of an image."""
+    variance: float
+    """Of the same, from image to image."""
+    pixels: float
+    """Mean square of the log error that the best scale leaves."""
+
+
+def prior_of(maps: Sequence[tuple[np.ndarray, np.ndarray]]) -> Prior:
+    """The prior that (depth, truth) of valid pixels, of at least two images, give."""
+    logs = [np.log(truth / depth) for depth, truth in maps]
+    scales = np.array([np.mean(each) for each in logs])
+    return Prior(scales.mean(), scales.var(ddof=1), np.mean([np.var(each) for each in logs]))
+
+
+def weight_of(count: int, noise: float, prior: Prior) -> float:
+    """The share of the distances' mean log ratio in the log scale with the least expected error.
+
+    The ratios vary about the scale by the network's error at the pixels and by the noise, so their
+    mean has 1 / count of that variance; the posterior mean of a normal prior and normal errors.
+    """
+    return prior.variance / (prior.variance + (prior.pixels + noise**2) / count)
+
+
 def with_points(
-    depth: np.ndarray, truth: np.ndarray, count: int, noise: float, rng: np.random.Generator
+    depth: np.ndarray,
+    truth: np.ndarray,
+    count: int,
+    noise: float,
+    rng: np.random.Generator,
+    prior: Prior | None = None,
 ) -> dict[str, float]:
     """The errors after scaling by `count` pixels drawn at random, mean over `DRAWS`.
 
     Args:
-      depth: (H, W) predicted metres.
-      truth: (H, W) metres.
+      depth: (n,) predicted metres of the valid pixels.
+      truth: (n,) metres.
       count: points of known distance.
       noise: standard deviation of the logarithm of the distances: 0.05 is 5 %.
       rng: for points and noise.
+      prior: weighs the points against it; None: the points alone decide.
     """
-    rows, cols = np.nonzero(valid_depth(truth) & np.isfinite(depth))
-    log_depth, known = np.log(np.where(np.isfinite(depth), depth, 1)), truth[rows, cols]
     found = []
     for _ in range(DRAWS):
-        at = rng.choice(len(rows), count, replace=False)
-        metres = known[at] * np.exp(rng.normal(0, noise, count))
-        shift = log_scale_at(log_depth, rows[at].tolist(), cols[at].tolist(), metres.tolist())
-        found.append(errors(np.exp(float(shift)) * depth[rows, cols], known))
+        at = rng.choice(len(depth), count, replace=False)
+        metres = truth[at] * np.exp(rng.normal(0, noise, count))
+        shift = float(log_scale_at(np.log(depth)[None], [0] * count, at.tolist(), metres.tolist()))
+        if prior:
+            shift = prior.mean + weight_of(count, noise, prior) * (shift - prior.mean)
+        found.append(errors(np.exp(shift) * depth, truth))
     return {name: float(np.mean([each[name] for each in found])) for name in METRICS}
 
 
 def picture(
-    depth: np.ndarray, truth: np.ndarray, rng: np.random.Generator
+    depth: np.ndarray, truth: np.ndarray, prior: Prior, rng: np.random.Generator
 ) -> dict[str, dict[str, float]]:
-    """Case -> metric, of one image."""
-    where = valid_depth(truth) & np.isfinite(depth)
-    predicted, known = depth[where].astype(np.float64), truth[where].astype(np.float64)
-    best = np.exp(np.mean(np.log(known / predicted)))
-    found = {"no point": errors(predicted, known), "true scale": errors(best * predicted, known)}
+    """Case -> metric, of the valid pixels of one image."""
+    best = np.exp(np.mean(np.log(truth / depth)))
+    found = {"no point": errors(depth, truth), "true scale": errors(best * depth, truth)}
     for count in POINTS:
         for noise in NOISES:
-            case = f"{count} of {noise:.0%}"
-            found[case] = with_points(depth, truth.astype(np.float64), count, noise, rng)
+            for name, at in (case(count, noise), None), (case(count, noise, weighed=True), prior):
+                found[name] = with_points(depth, truth, count, noise, rng, at)
     return found
 
 
+def case(count: int, noise: float, *, weighed: bool = False) -> str:
+    """The name of a row."""
+    return f"{count} of {noise:.0%}{', weighed' if weighed else ''}"
+
+
 def of_source(
-    predictor: Predictor, source: Source, indices: Iterable[int], seed: int
-) -> dict[str, dict[str, float]]:
-    """Case -> metric, mean over images.
+    predictor: Predictor, source: Source, indices: Iterable[int], seeds: Sequence[int]
+) -> dict[str, dict[str, list[float]]]:
+    """Case -> metric -> mean over images, for each seed.
 
     Raises:
-      DepthsiError: no image has known depth.
+      DepthsiError: fewer than three images have known depth.
     """
-    rng, rows = np.random.default_rng(seed), []
+    maps = []
     for index in indices:
         sample = source[index]
         depth = predictor(sample.image, camera="training")
-        if np.sum(valid_depth(sample.depth) & np.isfinite(depth)) >= max(POINTS):
-            rows.append(picture(depth, sample.depth, rng))
-    if not rows:
-        raise DepthsiError("No image of the split val has known depth.")
+        where = valid_depth(sample.depth) & np.isfinite(depth)
+        if np.sum(where) >= max(POINTS):
+            maps.append((depth[where].astype(np.float64), sample.depth[where].astype(np.float64)))
+    if len(maps) < 3:
+        raise DepthsiError("Fewer than three images of the split val have known depth.")
+    # the prior of an image is that of the others
+    priors = [prior_of(maps[:at] + maps[at + 1 :]) for at in range(len(maps))]
+    of_seeds = []
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        rows = [picture(*of, prior, rng) for of, prior in zip(maps, priors, strict=True)]
+        of_seeds.append(
+            {
+                name: {m: np.mean([row[name][m] for row in rows]) for m in METRICS}
+                for name in rows[0]
+            }
+        )
     return {
-        case: {name: float(np.mean([row[case][name] for row in rows])) for name in METRICS}
-        for case in rows[0]
+        name: {metric: [float(each[name][metric]) for each in of_seeds] for metric in METRICS}
+        for name in of_seeds[0]
     }
 
 
@@ -113,18 +164,12 @@ def measure(lab: Lab) -> dict[str, Any]:
     """Data set -> case -> metric -> a number for each seed."""
     options = lab.options
     assert isinstance(options, KnownPoints)
-    if not options.model:
-        raise DepthsiError("Name a run, a weights file or an exported network: --model RUN.")
     predictor = load(options.model)
     name, data = list(lab.data.items())[-1]  # the real images, if they are named
     source = data.open("val", predictor.sizes.image)
-    count = min(2 if options.fast else options.pictures or len(source), len(source))
+    count = min(3 if options.fast else options.pictures or len(source), len(source))
     indices = np.linspace(0, len(source) - 1, count).round().astype(int).tolist()
-    of_seeds = [of_source(predictor, source, indices, seed) for seed in options.seeds]
-    cases = {
-        case: {metric: [each[case][metric] for each in of_seeds] for metric in METRICS}
-        for case in of_seeds[0]
-    }
+    cases = of_source(predictor, source, indices, options.seeds)
     return {name: {"pictures": count, "cases": cases}}
 
 
@@ -133,13 +178,14 @@ def report(found: dict[str, Any]) -> str:
     parts = [
         "`2 of 5%`: two random pixels whose distance is known with an error of 5 % (standard"
         " deviation of its logarithm) and the map scaled by the mean of their log ratios, mean over"
-        f" {DRAWS} draws of each image. `true scale`: by the mean log ratio of all pixels. In"
-        " brackets the seeds."
+        f" {DRAWS} draws of each image. `weighed`: between that factor and the mean factor of the"
+        " other images, by the variances that the other images give. `true scale`: by the mean log"
+        " ratio of all pixels. In brackets the seeds."
     ]
     for name, each in found.items():
         rows = [
-            [case, *(spread(values[metric]) for metric in METRICS)]
-            for case, values in each["cases"].items()
+            [name, *(spread(values[metric]) for metric in METRICS)]
+            for name, values in each["cases"].items()
         ]
         title = f"## {name}, {each['pictures']} images of the split val"
         parts.append(f"{title}\n\n{markdown(['known', 'RMSE log', 'abs rel'], rows)}")
@@ -147,22 +193,24 @@ def report(found: dict[str, Any]) -> str:
 
 
 def draw(found: dict[str, Any], path: Path) -> None:
-    """RMSE log against the number of points, for each noise."""
+    """RMSE log against the number of points, for each noise, points alone and weighed."""
     shown = {}
-    for name, each in found.items():
+    for data, each in found.items():
         cases = each["cases"]
-        shown[name] = {
-            f"{noise:.0%}": (
-                [0, *POINTS],
-                [
-                    cases["no point"]["rmse_log"],
-                    *(cases[f"{count} of {noise:.0%}"]["rmse_log"] for count in POINTS),
-                ],
-            )
-            for noise in NOISES
-        }
-        best = cases["true scale"]["rmse_log"]
-        shown[name]["true scale"] = ([0, POINTS[-1]], [best, best])
+        for weighed in (False, True):
+            lines = {
+                f"{noise:.0%}": (
+                    [0, *POINTS],
+                    [
+                        cases["no point"]["rmse_log"],
+                        *(cases[case(n, noise, weighed=weighed)]["rmse_log"] for n in POINTS),
+                    ],
+                )
+                for noise in NOISES
+            }
+            best = cases["true scale"]["rmse_log"]
+            lines["true scale"] = ([0, POINTS[-1]], [best, best])
+            shown[f"{data}, {'weighed' if weighed else 'points alone'}"] = lines
     panels(path, shown, x="known points", y=["RMSE log"] * len(shown))
 
 
