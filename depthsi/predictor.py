@@ -21,7 +21,14 @@ from depthsi.exports.write import write_exported
 from depthsi.geometry import Geometry
 from depthsi.inference import log_depth_function, make_window_network, predict_depths
 from depthsi.photos import CameraSource, ImageLike, as_photo, with_camera
-from depthsi.scale import ScaleInterval, known_scale, stored_interval
+from depthsi.scale import (
+    KnownFit,
+    ScaleInterval,
+    ScalePrior,
+    known_scale,
+    stored_interval,
+    stored_prior,
+)
 from depthsi.training.checkpoints import trained
 from depthsi.upsampling import Upsampling
 from depthsi.weights.network_file import TrainedNetwork
@@ -170,11 +177,27 @@ class Predictor:
         """
         return stored_interval(self.network.about, self.output)
 
+    def scale_prior(self, fit: KnownFit) -> ScalePrior | None:
+        """What `depthsi.scale.known_scale` weighs known distances against; None for "exact".
+
+        Raises:
+          DepthsiError: "weighed", and nothing was measured on validation images.
+        """
+        if fit == "exact":
+            return None
+        if (prior := stored_prior(self.network.about, self.output)) is None:
+            raise DepthsiError(
+                "the network has no record of its errors on validation images, against which known"
+                " distances could be weighed: use the fit 'exact'."
+            )
+        return prior
+
     def __call__(
         self,
         image: ImageLike,
         *,
         known: Mapping[Any, float | int] | None = None,
+        known_fit: KnownFit = "exact",
         focal: float | int | None = None,
         fov: float | int | None = None,
         camera: CameraSource = "exif",
@@ -186,6 +209,9 @@ class Predictor:
           image: see above.
           known: distances in metres at points (x, y), by which the whole map is brought to scale,
             see `depthsi.scale.known_scale`: `{(320, 240): 2.4}` or `{(0.5, 0.5): 2.4}`.
+          known_fit: "exact" brings the mean log error at these points to 0; "weighed" goes only as
+            far as they are to be trusted more than the network's own scale, which leaves a smaller
+            error on average.
           focal: focal length in pixels of this image.
           fov: horizontal field of view in degrees, in its place.
           camera: "exif" uses the EXIF of a photo if neither is given, "training" does not.
@@ -198,8 +224,9 @@ class Predictor:
         Raises:
           DepthsiError: an image, a known distance or a camera that cannot be used.
         """
+        prior = self.scale_prior(known_fit)
         depth = next(self.stream([image], focal=focal, fov=fov, camera=camera, upsample=upsample))
-        return depth if known is None else depth * np.float32(known_scale(depth, known))
+        return depth if known is None else depth * np.float32(known_scale(depth, known, prior))
 
     def batch(
         self, images: Iterable[ImageLike], **options: Any

@@ -3,7 +3,8 @@
 import math
 import numbers
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from statistics import NormalDist
+from typing import Any, Literal, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +17,7 @@ from depthsi.losses import optimal_log_scale
 SHARE = 0.9  # of the images, whose best factors an interval spans
 LEAST_IMAGES = 20  # for an interval
 ENTRY = "scale_interval"  # of what is known about a network
+KnownFit = Literal["exact", "weighed"]
 
 
 class ScaleInterval(NamedTuple):
@@ -30,6 +32,20 @@ class ScaleInterval(NamedTuple):
     low: float
     high: float
     images: int
+
+
+class ScalePrior(NamedTuple):
+    """What is expected of a network's maps, in log depth, before any distance is known.
+
+    Attributes:
+      mean: of the best log scale over the network's validation images.
+      variance: of the same.
+      pixel_variance: mean square of the log error that the best scale of an image leaves.
+    """
+
+    mean: float
+    variance: float
+    pixel_variance: float
 
 
 def log_scale_range(log_scales: Float[np.ndarray, " n"]) -> dict[str, float]:
@@ -53,7 +69,7 @@ def describe_scale(val: Mapping[str, Any], output: str) -> dict[str, Any]:
     """The entries of `log_scale_range` to store with a network; empty if it was not measured.
 
     Args:
-      val: metrics of an evaluation.
+      val: metrics of an evaluation; its `rmse_log_si` is stored too.
       output: the evaluated output.
     """
     try:
@@ -62,6 +78,8 @@ def describe_scale(val: Mapping[str, Any], output: str) -> dict[str, Any]:
     except (KeyError, TypeError, ValueError, OverflowError):  # also where a log was edited by hand
         return {}
     interval = {"output": output, "share": SHARE, "low": low, "high": high, "images": images}
+    if isinstance(error := val.get("rmse_log_si"), float) and math.isfinite(error):
+        interval["pixel_error"] = error
     return {ENTRY: interval}
 
 
@@ -74,6 +92,23 @@ def stored_interval(about: Mapping[str, Any], output: str) -> ScaleInterval | No
     except (TypeError, KeyError, ValueError, OverflowError):
         return None
     return ScaleInterval(low, high, images) if fits and 0 < low <= high < math.inf else None
+
+
+def stored_prior(about: Mapping[str, Any], output: str) -> ScalePrior | None:
+    """The prior that the interval and the error stored by `describe_scale` give; None as there.
+
+    The best log scales are taken to be normal, so that the interval gives mean and variance.
+    """
+    interval = stored_interval(about, output)
+    try:
+        error = float(about[ENTRY]["pixel_error"])
+    except (TypeError, KeyError, ValueError, OverflowError):
+        return None
+    if interval is None or not 0 <= error < math.inf:
+        return None
+    low, high = math.log(interval.low), math.log(interval.high)
+    deviation = (high - low) / (2 * NormalDist().inv_cdf(0.5 + SHARE / 2))
+    return ScalePrior((low + high) / 2, deviation**2, error**2)
 
 
 def log_scale_at(
@@ -107,14 +142,24 @@ def log_scale_at(
     return optimal_log_scale(at, jnp.log(jnp.array(metres, at.dtype)), axis=-1)
 
 
-def known_scale(depth: Float32[np.ndarray, "H W"], known: Mapping[Any, float | int]) -> float:
+def known_scale(
+    depth: Float32[np.ndarray, "H W"],
+    known: Mapping[Any, float | int],
+    prior: ScalePrior | None = None,
+) -> float:
     """The factor by which a depth map fits known distances best, in log depth.
+
+    Without `prior` it is exp(mean d) with d = log(known / predicted). With it, the exponent is
+    mean + w (mean d - mean), w = variance / (variance + pixel_variance / n) for n points: the
+    posterior mean of the scale, if scales and the errors of pixels are normal and independent.
 
     Args:
       depth: metres, NaN where unknown.
       known: depth in metres, along the optical axis as in the map, at points (x, y) from the top
         left. Integers are pixels, the first of them 0; two decimals in 0..1, such as
         (0.5, 0.25), are fractions of width and height.
+      prior: what is expected of the network's maps; a network errs at a pixel by more than the
+        scale, so few points alone may give a worse map than none.
 
     Raises:
       DepthsiError: a point lies outside the image or where nothing is predicted, a distance is not
@@ -143,7 +188,11 @@ def known_scale(depth: Float32[np.ndarray, "H W"], known: Mapping[Any, float | i
     rows, cols = zip(*pixels, strict=True)
     with np.errstate(invalid="ignore"):
         log_depth = np.log(depth)
-    return math.exp(log_scale_at(log_depth, rows, cols, [float(each) for each in known.values()]))
+    shift = float(log_scale_at(log_depth, rows, cols, [float(each) for each in known.values()]))
+    if prior is not None and prior.variance + prior.pixel_variance:
+        weight = prior.variance / (prior.variance + prior.pixel_variance / len(known))
+        shift = prior.mean + weight * (shift - prior.mean)
+    return math.exp(shift)
 
 
 def _pixel(point: Any, size: tuple[int, ...]) -> tuple[int, int]:

@@ -13,7 +13,14 @@ import depthsi
 from depthsi.inference import make_predictor
 from depthsi.metrics.protocols import DEFAULT_PROTOCOLS
 from depthsi.metrics.regions import evaluated_region
-from depthsi.scale import ENTRY, describe_scale, log_scale_range, stored_interval
+from depthsi.scale import (
+    ENTRY,
+    describe_scale,
+    known_scale,
+    log_scale_range,
+    stored_interval,
+    stored_prior,
+)
 
 __all__ = ["network", "weights"]  # fixtures
 RNG = np.random.default_rng(11)
@@ -72,8 +79,73 @@ def test_odd_metadata_claim_nothing(changes):
     assert stored_interval({}, "fine") is None
 
 
+@pytest.mark.parametrize("error", [-1.0, math.inf, math.nan, "x", None])
+def test_without_the_error_of_pixels_there_is_no_prior(error):
+    good = {"output": "fine", "share": 0.9, "low": 0.8, "high": 1.3, "images": 30}
+    assert stored_prior({ENTRY: good | {"pixel_error": 0.2}}, "fine") is not None
+    assert stored_prior({ENTRY: good | {"pixel_error": error}}, "fine") is None
+    assert stored_prior({ENTRY: good}, "fine") is None
+    assert stored_prior({ENTRY: good | {"pixel_error": 0.2}}, "coarse") is None
+    assert stored_prior({}, "fine") is None
+    val = {"log_scale_low": 0.0, "log_scale_high": 0.1, "log_scale_images": 30.0}
+    assert (
+        "pixel_error"
+        not in describe_scale(val | {"rmse_log_si": error and math.nan}, "fine")[ENTRY]
+    )
+
+
+def test_the_prior_of_normal_scales_is_theirs():
+    alphas = RNG.normal(0.1, 0.2, 100_000)
+    about = describe_scale(log_scale_range(alphas) | {"rmse_log_si": 0.25}, "fine")
+    assert stored_prior(about, "fine") == pytest.approx((0.1, 0.2**2, 0.25**2), rel=0.02)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_weighed_distances_give_the_mean_of_the_posterior(count):
+    """By Bayes' rule on a grid of scales, for a map of 1 m."""
+    points = {(col, 0): metres for col, metres in zip(range(count), (2.0, 1.1, 1.4), strict=False)}
+    prior = stored_prior(describe_scale(INTERVAL | {"rmse_log_si": 0.3}, "fine"), "fine")
+    assert prior is not None
+    grid = np.linspace(-3, 3, 60_001)
+    density = np.exp(-((grid - prior.mean) ** 2) / (2 * prior.variance))
+    for metres in points.values():
+        density *= np.exp(-((math.log(metres) - grid) ** 2) / (2 * 0.3**2))
+    posterior = np.sum(grid * density) / np.sum(density)
+    found = known_scale(np.ones((1, 4), np.float32), points, prior)
+    assert math.log(found) == pytest.approx(posterior, abs=1e-6)
+    exact = known_scale(np.ones((1, 4), np.float32), points)
+    assert math.exp(prior.mean) < found < exact
+
+
+def test_the_command_and_the_predictor_weigh_alike(network, weights, tmp_path, capsys):
+    saved_photo(tmp_path / "a.png", photo())
+    model = with_interval(network, tmp_path / "model.safetensors")
+    predictor = depthsi.load(model)
+    words = ["--out", tmp_path, "--save", "npy", "--known", "9,9=3", "--known-fit", "weighed"]
+    assert run_predict(model, tmp_path / "a.png", *words) == 0
+    plain, exact, weighed = (
+        predictor(tmp_path / "a.png", known=known, known_fit=fit)
+        for known, fit in ((None, "exact"), ({(9, 9): 3.0}, "exact"), ({(9, 9): 3.0}, "weighed"))
+    )
+    np.testing.assert_array_equal(np.load(tmp_path / "a_depth.npy"), weighed)
+    assert exact[9, 9] == pytest.approx(3)
+    assert sorted([plain[9, 9], exact[9, 9], weighed[9, 9]])[1] == weighed[9, 9]
+    depthsi.export(predictor, tmp_path / "model.stablehlo")
+    exported = depthsi.load(tmp_path / "model.stablehlo")
+    again = exported(tmp_path / "a.png", known={(9, 9): 3.0}, known_fit="weighed")
+    np.testing.assert_allclose(again, weighed, rtol=1e-5)
+    capsys.readouterr()
+    assert run_predict(weights, tmp_path / "a.png", *words) == 2
+    assert "has no record of its errors on validation images" in capsys.readouterr().err
+    assert run_predict(weights, tmp_path / "a.png", "--known-fit", "weighed") == 2
+    assert "--known-fit weighed needs a distance" in capsys.readouterr().err
+
+
+INTERVAL = log_scale_range(np.log(np.linspace(0.8, 1.3, 41)))
+
+
 def with_interval(network, path):
-    interval = describe_scale(log_scale_range(np.log(np.linspace(0.8, 1.3, 41))), "fine")
+    interval = describe_scale(INTERVAL | {"rmse_log_si": 0.3}, "fine")
     depthsi.write_network(path, dataclasses.replace(network, about=interval))
     return path
 

@@ -121,7 +121,7 @@ class _Photos(Group):
         with self._bar() as bar:
             for path, photo, depth in self.maps(self._readable()):
                 if self.request.known:
-                    depth = depth * known_factor(depth, path, self.request)
+                    depth = depth * known_factor(depth, path, self.request, self.predictor)
                 directory.mkdir(parents=True, exist_ok=True)
                 found = self.depth_map(photo, depth, limits)
                 written = save_depth(directory, path.stem, found, self.kinds)

@@ -141,19 +141,23 @@ class CommandError(DepthsiError):
     """A mistake in the command, which ends it, not in a file, which is left out."""
 
 
-def known_factor(depth: np.ndarray, path: Path, request: PredictRequest) -> np.float32:
+def known_factor(
+    depth: np.ndarray, path: Path, request: PredictRequest, predictor: Predictor
+) -> np.float32:
     """The factor that brings a map to scale by the known distances of a request; says it.
 
     Args:
       depth: metres (H, W).
       path: of what was predicted.
       request: of the command.
+      predictor: that made the map.
 
     Raises:
       CommandError: a point or a distance that cannot be used.
     """
     try:
-        factor = known_scale(depth, request.known_distances())
+        prior = predictor.scale_prior(request.known_fit)
+        factor = known_scale(depth, request.known_distances(), prior)
     except DepthsiError as error:
         raise CommandError(f"--known: {error}") from error
     if not request.quiet:

@@ -117,7 +117,7 @@ class Videos(Group):
             for at, photo, depth in self.maps(photos):
                 if outputs is None:
                     if self.request.known:
-                        factor = known_factor(depth, path, self.request)
+                        factor = known_factor(depth, path, self.request, self.predictor)
                     if limits and chosen:
                         limits = limits[0] * float(factor), limits[1] * float(factor)
                         self._say_limits(path, limits)

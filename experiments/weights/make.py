@@ -19,7 +19,7 @@ import subprocess
 from pathlib import Path
 from typing import Any, Literal
 
-from depthsi import TrainedNetwork, write_network
+from depthsi import TrainedNetwork, read_network, write_network
 from depthsi.evaluation.evaluate import evaluate, evaluate_and_report
 from depthsi.evaluation.request import EvaluationRequest
 from depthsi.files import write_text
@@ -83,16 +83,24 @@ class Arguments:
     """Folder of the labelled NYU pairs, with index.csv, whose splits are train, val and test."""
     run: str = "runs/weights/unet"
     """Directory of the trainings."""
+    remeasure: bool = False
+    """Only measure the scale of the file that is there on val again, after a change of what is
+    stored with a network: its weights and metrics stay."""
 
 
 def main(arguments: Arguments) -> None:
     """Makes one file and its results."""
-    recipe = RECIPES[arguments.name]
+    recipe, file = RECIPES[arguments.name], FOLDER / f"{arguments.name}.safetensors"
+    if arguments.remeasure:
+        network = read_network(file)
+        about = scale_on_val(file, arguments.root, network.outputs[-1])
+        ship(network, file, {**network.about, **about})
+        return
     settings = dataclasses.replace(recipe.settings, root=arguments.root, run=arguments.run)
     nyu_row.main(settings)
     network = trained_network(Path(arguments.run) / recipe.part)
     command = command_line("weights.make", arguments, leave_out=("root", "run")) + " --root FOLDER"
-    file, out = FOLDER / f"{arguments.name}.safetensors", Path(arguments.run) / arguments.name
+    out = Path(arguments.run) / arguments.name
     about = description(recipe, command)
     ship(network, file, about)
     about |= scale_on_val(file, arguments.root, network.outputs[-1])
@@ -130,7 +138,8 @@ def scale_on_val(file: Path, root: str, output: str) -> dict[str, Any]:
     evaluation = evaluate(EvaluationRequest(what=str(file), data=root, split="val"))
     scores = evaluation.scores[evaluation.main]
     offsets = scores.means["offset"][scores.pixels > 0]  # mean(log prediction - log target)
-    return describe_scale(log_scale_range(-offsets), output)
+    error = evaluation.results[output]["image"]["rmse_log_si"]
+    return describe_scale(log_scale_range(-offsets) | {"rmse_log_si": error}, output)
 
 
 def evaluate_on_test(file: Path, root: str, out: Path, output: str) -> dict[str, Any]:
