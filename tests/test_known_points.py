@@ -10,6 +10,7 @@ from PIL import Image
 from test_predictor import network, weights
 
 from depthsi import DepthsiError
+from depthsi.scale import known_scale
 from experiments.studies import known_points
 from experiments.studies.known_points import (
     KnownPoints,
@@ -39,6 +40,18 @@ def test_errors_by_hand():
 def test_exact_distances_leave_nothing_of_a_wrong_scale(count):
     found = with_points(*wall(), count, 0.0, np.random.default_rng(1))
     assert found == pytest.approx({"rmse_log": 0, "abs_rel": 0}, abs=1e-6)
+
+
+def test_points_scale_a_map_as_the_command_does(monkeypatch):
+    monkeypatch.setattr(known_points, "DRAWS", 1)
+    depth, truth = np.random.default_rng(2).uniform(1, 5, (2, 600))
+    at = np.random.default_rng(3).choice(len(depth), 3, replace=False)
+    factor = known_scale(
+        depth.reshape(20, 30).astype(np.float32),
+        {(int(i % 30), int(i // 30)): float(truth[i]) for i in at},
+    )
+    found = with_points(depth, truth, 3, 0.0, np.random.default_rng(3))
+    assert found == pytest.approx(errors(factor * depth, truth), rel=1e-5)
 
 
 def test_noise_is_averaged_over_the_points(monkeypatch):
