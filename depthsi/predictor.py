@@ -180,6 +180,9 @@ class Predictor:
     def scale_prior(self, fit: KnownFit) -> ScalePrior | None:
         """What `depthsi.scale.known_scale` weighs known distances against; None for "exact".
 
+        Args:
+          fit: "exact" or "weighed".
+
         Raises:
           DepthsiError: "weighed", and nothing was measured on validation images.
         """
