@@ -4,6 +4,7 @@ import multiprocessing
 import signal
 import warnings
 from collections.abc import Iterable
+from typing import get_args
 
 
 class DepthsiError(Exception):
@@ -53,6 +54,12 @@ def first_few(names: Iterable[str], limit: int = 10) -> str:
     names = list(names)
     more = len(names) - limit
     return ", ".join(names[:limit]) + (f" and {more} more" if more > 0 else "")
+
+
+def require_choice(name: str, value: object, choices: object) -> None:
+    """Raises DepthsiError if the argument `name` is none of `choices`, a Literal of strings."""
+    if value not in (words := get_args(choices)):
+        raise DepthsiError(f"{name} is {value!r}: choose one of {', '.join(words)}.")
 
 
 def require_at_least(section: str, settings: object, **least: float | int) -> None:

@@ -9,13 +9,13 @@ import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float, Float32
 
-from depthsi.errors import DepthsiError
+from depthsi.errors import DepthsiError, require_choice
 from depthsi.exports.artefact import SUFFIX, ExportedNetwork, read_artefact
 from depthsi.exports.write import write_exported
 from depthsi.geometry import Geometry
@@ -31,7 +31,7 @@ from depthsi.scale import (
 )
 from depthsi.training.checkpoints import trained
 from depthsi.upsampling import Upsampling
-from depthsi.weights.network_file import TrainedNetwork
+from depthsi.weights.network_file import Dtype, TrainedNetwork
 from depthsi.weights.shipped import DEFAULT, named_file
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def export(
     predictor: "Predictor",
     path: str | os.PathLike[str],
     *,
-    dtype: Literal["float32", "bfloat16"] = "float32",
+    dtype: Dtype = "float32",
 ) -> None:
     """Writes a network as one file, whole or not at all.
 
@@ -177,21 +177,22 @@ class Predictor:
         """
         return stored_interval(self.network.about, self.output)
 
-    def scale_prior(self, fit: KnownFit) -> ScalePrior | None:
+    def scale_prior(self, fit: str) -> ScalePrior | None:
         """What `depthsi.scale.known_scale` weighs known distances against; None for "exact".
 
         Args:
-          fit: "exact" or "weighed".
+          fit: "exact" or "weighted".
 
         Raises:
-          DepthsiError: "weighed", and nothing was measured on validation images.
+          DepthsiError: "weighted", and nothing was measured on validation images; any other word.
         """
+        require_choice("known_fit", fit, KnownFit)
         if fit == "exact":
             return None
         if (prior := stored_prior(self.network.about, self.output)) is None:
             raise DepthsiError(
-                "the network has no record of its errors on validation images, against which known"
-                " distances could be weighed: use the fit 'exact'."
+                "known_fit is 'weighted', but the network has no record of its errors on validation"
+                " images: use 'exact'."
             )
         return prior
 
@@ -212,7 +213,7 @@ class Predictor:
           image: see above.
           known: distances in metres at points (x, y), by which the whole map is brought to scale,
             see `depthsi.scale.known_scale`: `{(320, 240): 2.4}` or `{(0.5, 0.5): 2.4}`.
-          known_fit: "exact" brings the mean log error at these points to 0; "weighed" goes only as
+          known_fit: "exact" brings the mean log error at these points to 0; "weighted" goes only as
             far as they are to be trusted more than the network's own scale, which leaves a smaller
             error on average.
           focal: focal length in pixels of this image.
@@ -259,7 +260,12 @@ class Predictor:
           fov: horizontal field of view in degrees, in its place.
           camera: see `__call__`.
           upsample: see `__call__`.
+
+        Raises:
+          DepthsiError: as for `__call__`, when the image's turn comes.
         """
+        require_choice("camera", camera, CameraSource)
+        require_choice("upsample", upsample, Upsampling)
         photos = (with_camera(as_photo(each), focal, fov, camera) for each in images)
         yield from predict_depths(self._windows, photos, self.sizes, upsample)
 

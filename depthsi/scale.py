@@ -17,7 +17,7 @@ from depthsi.losses import optimal_log_scale
 SHARE = 0.9  # of the images, whose best factors an interval spans
 LEAST_IMAGES = 20  # for an interval
 ENTRY = "scale_interval"  # of what is known about a network
-KnownFit = Literal["exact", "weighed"]
+KnownFit = Literal["exact", "weighted"]
 
 
 class ScaleInterval(NamedTuple):

@@ -367,3 +367,35 @@ def test_mistakes_are_said_in_a_sentence(weights, words, said, tmp_path, capsys)
     assert run_predict(*words, "--out", tmp_path / "out") == 2
     assert said in capsys.readouterr().err
     assert names(tmp_path) == []
+
+
+WRONG_WORDS = """
+import numpy as np
+import depthsi
+predictor, image = depthsi.load(), np.zeros((9, 9, 3), np.uint8)
+for wrong in (
+    lambda: predictor(image, upsample="cubic"),
+    lambda: predictor(image, camera="phone"),
+    lambda: predictor.batch([image], camera="phone"),
+    lambda: depthsi.write_network("net.safetensors", predictor.network, "float16"),
+    lambda: depthsi.export(predictor, "net.safetensors", dtype="float16"),
+):
+    try:
+        wrong()
+    except depthsi.DepthsiError as error:
+        print(error)
+"""
+
+
+def test_a_word_that_is_no_choice_is_refused(tmp_path):
+    """In a process without the tests' checks of types."""
+    done = subprocess.run(
+        [sys.executable, "-c", WRONG_WORDS], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [
+        "upsample is 'cubic': choose one of nearest, bilinear, guided.",
+        *["camera is 'phone': choose one of exif, training."] * 2,
+        *["dtype is 'float16': choose one of float32, bfloat16."] * 2,
+    ]
+    assert not list(tmp_path.iterdir())

@@ -10,6 +10,7 @@ import pytest
 from test_predictor import network, photo, run_predict, saved_photo, weights
 
 import depthsi
+from depthsi import DepthsiError
 from depthsi.inference import make_predictor
 from depthsi.metrics.protocols import DEFAULT_PROTOCOLS
 from depthsi.metrics.regions import evaluated_region
@@ -101,7 +102,7 @@ def test_the_prior_of_normal_scales_is_theirs():
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_weighed_distances_give_the_mean_of_the_posterior(count):
+def test_weighted_distances_give_the_mean_of_the_posterior(count):
     """By Bayes' rule on a grid of scales, for a map of 1 m."""
     points = {(col, 0): metres for col, metres in zip(range(count), (2.0, 1.1, 1.4), strict=False)}
     prior = stored_prior(describe_scale(INTERVAL | {"rmse_log_si": 0.3}, "fine"), "fine")
@@ -121,24 +122,26 @@ def test_the_command_and_the_predictor_weigh_alike(network, weights, tmp_path, c
     saved_photo(tmp_path / "a.png", photo())
     model = with_interval(network, tmp_path / "model.safetensors")
     predictor = depthsi.load(model)
-    words = ["--out", tmp_path, "--save", "npy", "--known", "9,9=3", "--known-fit", "weighed"]
+    words = ["--out", tmp_path, "--save", "npy", "--known", "9,9=3", "--known-fit", "weighted"]
     assert run_predict(model, tmp_path / "a.png", *words) == 0
-    plain, exact, weighed = (
+    plain, exact, weighted = (
         predictor(tmp_path / "a.png", known=known, known_fit=fit)
-        for known, fit in ((None, "exact"), ({(9, 9): 3.0}, "exact"), ({(9, 9): 3.0}, "weighed"))
+        for known, fit in ((None, "exact"), ({(9, 9): 3.0}, "exact"), ({(9, 9): 3.0}, "weighted"))
     )
-    np.testing.assert_array_equal(np.load(tmp_path / "a_depth.npy"), weighed)
+    np.testing.assert_array_equal(np.load(tmp_path / "a_depth.npy"), weighted)
     assert exact[9, 9] == pytest.approx(3)
-    assert sorted([plain[9, 9], exact[9, 9], weighed[9, 9]])[1] == weighed[9, 9]
+    assert sorted([plain[9, 9], exact[9, 9], weighted[9, 9]])[1] == weighted[9, 9]
     depthsi.export(predictor, tmp_path / "model.stablehlo")
     exported = depthsi.load(tmp_path / "model.stablehlo")
-    again = exported(tmp_path / "a.png", known={(9, 9): 3.0}, known_fit="weighed")
-    np.testing.assert_allclose(again, weighed, rtol=1e-5)
+    again = exported(tmp_path / "a.png", known={(9, 9): 3.0}, known_fit="weighted")
+    np.testing.assert_allclose(again, weighted, rtol=1e-5)
     capsys.readouterr()
     assert run_predict(weights, tmp_path / "a.png", *words) == 2
-    assert "has no record of its errors on validation images" in capsys.readouterr().err
-    assert run_predict(weights, tmp_path / "a.png", "--known-fit", "weighed") == 2
-    assert "--known-fit weighed needs a distance" in capsys.readouterr().err
+    said = "--known-fit weighted needs the network's errors on validation images"
+    assert said in capsys.readouterr().err
+    for fit, said in (("weighted", "has no record"), ("wighted", "choose one of exact, weighted")):
+        with pytest.raises(DepthsiError, match=said):
+            depthsi.load(weights).scale_prior(fit)
 
 
 INTERVAL = log_scale_range(np.log(np.linspace(0.8, 1.3, 41)))

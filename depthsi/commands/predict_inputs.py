@@ -157,6 +157,12 @@ def known_factor(
     """
     try:
         prior = predictor.scale_prior(request.known_fit)
+    except DepthsiError:
+        raise CommandError(
+            "--known-fit weighted needs the network's errors on validation images, which are not"
+            " recorded with it: use --known-fit exact."
+        ) from None
+    try:
         factor = known_scale(depth, request.known_distances(), prior)
     except DepthsiError as error:
         raise CommandError(f"--known: {error}") from error

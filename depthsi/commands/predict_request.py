@@ -44,8 +44,8 @@ class PredictRequest:
     points. X runs to the right and Y down from the top left: whole numbers are pixels, and two
     decimals from 0 to 1 such as 0.5,0.25 are fractions of width and height. Only for a single photo
     or video. In a video the point lies in the first frame, and its factor rescales all frames."""
-    known_fit: Literal["exact", "weighed"] = "exact"
-    """exact: the map fits the known distances as well as one factor allows. weighed: the factor
+    known_fit: Literal["exact", "weighted"] = "exact"
+    """exact: the map fits the known distances as well as one factor allows. weighted: the factor
     only goes part of the way, as far as the points are more accurate than the network's own scale,
     which leaves a smaller error on average, above all with one point."""
     focal: Annotated[float | None, tyro.conf.arg(metavar="PIXELS")] = None
@@ -73,8 +73,8 @@ class PredictRequest:
     def __post_init__(self) -> None:
         if self.focal is not None and self.fov is not None:
             raise DepthsiError("--focal and --fov say the same: give one of them.")
-        if self.known_fit == "weighed" and not self.known:
-            raise DepthsiError("--known-fit weighed needs a distance: give --known X,Y=METRES.")
+        if self.known_fit == "weighted" and not self.known:
+            raise DepthsiError("--known-fit weighted needs a distance: give --known X,Y=METRES.")
         if self.focal is not None and not 0 < self.focal < math.inf:
             raise DepthsiError(f"--focal {self.focal:g} must be a positive number of pixels.")
         if self.fov is not None:

@@ -2,18 +2,17 @@
 
 import os
 from pathlib import Path
-from typing import Literal
 
 from depthsi.errors import DepthsiError
 from depthsi.exports.artefact import SUFFIX, ExportedNetwork
-from depthsi.weights.network_file import TrainedNetwork, write_network
+from depthsi.weights.network_file import Dtype, TrainedNetwork, write_network
 
 
 def write_exported(
     path: str | os.PathLike[str],
     network: TrainedNetwork | ExportedNetwork,
     output: str,
-    dtype: Literal["float32", "bfloat16"],
+    dtype: Dtype,
 ) -> None:
     """What `depthsi.export` does, of one output of a network; it says more."""
     suffix = Path(path).suffix

@@ -14,11 +14,12 @@ from typing import Any, Literal
 import numpy as np
 
 from depthsi.config_json import FORMAT, config_from_dict
-from depthsi.errors import DepthsiError
+from depthsi.errors import DepthsiError, require_choice
 from depthsi.files import PathLike, decoding
 from depthsi.models.settings import ModelConfig
 from depthsi.weights.arrays import read_arrays, read_metadata, write_safetensors
 
+Dtype = Literal["float32", "bfloat16"]  # of the arrays in a file
 SUFFIX = ".safetensors"
 ENTRY = "depthsi"  # of the metadata
 MAX_PARAMETER_BYTES = 2**31  # of one array: fc6 of the paper takes 0.2 GB
@@ -54,9 +55,7 @@ class TrainedNetwork:
     module: Any = None
 
 
-def write_network(
-    path: PathLike, network: TrainedNetwork, dtype: Literal["float32", "bfloat16"] = "float32"
-) -> None:
+def write_network(path: PathLike, network: TrainedNetwork, dtype: Dtype = "float32") -> None:
     """Writes a network to a file, atomically.
 
     Args:
@@ -65,6 +64,7 @@ def write_network(
       dtype: data type in the file; bfloat16 halves its size and keeps 8 bits of precision.
 
     Raises:
+      DepthsiError: another dtype.
       OSError: the file cannot be written.
 
     Example:
@@ -82,6 +82,7 @@ def write_network(
     """
     from flax.traverse_util import flatten_dict
 
+    require_choice("dtype", dtype, Dtype)
     arrays = {
         "/".join(map(str, path)): np.asarray(array).astype(dtype).astype(np.float32)
         for path, array in flatten_dict(dict(network.params)).items()

@@ -114,14 +114,14 @@ def picture(
     found = {"no point": errors(depth, truth), "true scale": errors(best * depth, truth)}
     for count in POINTS:
         for noise in NOISES:
-            for name, at in (case(count, noise), None), (case(count, noise, weighed=True), prior):
+            for name, at in (case(count, noise), None), (case(count, noise, weighted=True), prior):
                 found[name] = with_points(depth, truth, count, noise, rng, at)
     return found
 
 
-def case(count: int, noise: float, *, weighed: bool = False) -> str:
+def case(count: int, noise: float, *, weighted: bool = False) -> str:
     """The name of a row."""
-    return f"{count} of {noise:.0%}{', weighed' if weighed else ''}"
+    return f"{count} of {noise:.0%}{', weighted' if weighted else ''}"
 
 
 def of_source(
@@ -177,7 +177,7 @@ def report(found: dict[str, Any]) -> str:
     parts = [
         "`2 of 5%`: two random pixels whose distance is known with an error of 5 % (standard"
         " deviation of its logarithm) and the map scaled by the mean of their log ratios, mean over"
-        f" {DRAWS} draws of each image. `weighed`: between that factor and the mean factor of the"
+        f" {DRAWS} draws of each image. `weighted`: between that factor and the mean factor of the"
         " other images, by the variances that the other images give. `true scale`: by the mean log"
         " ratio of all pixels. In brackets the seeds."
     ]
@@ -192,24 +192,24 @@ def report(found: dict[str, Any]) -> str:
 
 
 def draw(found: dict[str, Any], path: Path) -> None:
-    """RMSE log against the number of points, for each noise, points alone and weighed."""
+    """RMSE log against the number of points, for each noise, points alone and weighted."""
     shown = {}
     for data, each in found.items():
         cases = each["cases"]
-        for weighed in (False, True):
+        for weighted in (False, True):
             lines = {
                 f"{noise:.0%}": (
                     [0, *POINTS],
                     [
                         cases["no point"]["rmse_log"],
-                        *(cases[case(n, noise, weighed=weighed)]["rmse_log"] for n in POINTS),
+                        *(cases[case(n, noise, weighted=weighted)]["rmse_log"] for n in POINTS),
                     ],
                 )
                 for noise in NOISES
             }
             best = cases["true scale"]["rmse_log"]
             lines["true scale"] = ([0, POINTS[-1]], [best, best])
-            shown[f"{data}, {'weighed' if weighed else 'points alone'}"] = lines
+            shown[f"{data}, {'weighted' if weighted else 'points alone'}"] = lines
     panels(path, shown, x="known points", y=["RMSE log"] * len(shown))
 
 
