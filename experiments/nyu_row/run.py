@@ -19,6 +19,12 @@ Tried:     without rooms, with AdamW (experiments/nyu_labelled.py): d1 0.483 on 
            64 000 of them, then 40 000 samples of pairs in batches of 16: d1 0.51, RMSE log 0.317,
            SI 0.241 on val, about as good as kept ones. On val the coarse network hardly gains any
            more after a quarter of its 60 000 samples of pairs (SI 0.242 at step 450, 0.239 at end).
+           The small U-Net at half the resolution (120x160 images, 26x36 cells), where a sample
+           costs a third: 48 000 of rooms and 48 000 of pairs in batches of 32, "colour", average
+           0.998, give d1 0.565, RMSE log 0.290, SI 0.229 on val, no better than 20 000 and 24 000
+           at full resolution (0.579, 0.287, 0.224). It was best after half of the pairs (0.566,
+           0.288): 719 images are used up, not the time. "strong" was behind all along (0.535 after
+           1050 of 1500 steps, "colour" 0.556 there) and was stopped.
            The hourglass, which takes twice the U-Net's time, was not tried; nor were more than one
            seed, and --final.
 
