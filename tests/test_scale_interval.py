@@ -124,10 +124,10 @@ def test_the_command_and_the_predictor_weigh_alike(network, weights, tmp_path, c
     predictor = depthsi.load(model)
     words = ["--out", tmp_path, "--save", "npy", "--known", "9,9=3", "--known-fit", "weighted"]
     assert run_predict(model, tmp_path / "a.png", *words) == 0
-    plain, exact, weighted = (
-        predictor(tmp_path / "a.png", known=known, known_fit=fit)
-        for known, fit in ((None, "exact"), ({(9, 9): 3.0}, "exact"), ({(9, 9): 3.0}, "weighted"))
-    )
+    known = {(9, 9): 3.0}
+    plain = predictor(tmp_path / "a.png")
+    exact = predictor(tmp_path / "a.png", known=known)
+    weighted = predictor(tmp_path / "a.png", known=known, known_fit="weighted")
     np.testing.assert_array_equal(np.load(tmp_path / "a_depth.npy"), weighted)
     assert exact[9, 9] == pytest.approx(3)
     assert sorted([plain[9, 9], exact[9, 9], weighted[9, 9]])[1] == weighted[9, 9]

@@ -22,6 +22,7 @@ update) and sent if they overlap entirely.
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -148,17 +149,17 @@ def report(result: dict[str, Any]) -> str:
     ]
     for row in result["rows"]:
         split = f"split in {row['split']}" if row["split"] > 1 else "copies"
-        low, high = row["images_per_second"]
         lines[-1] += (
             f"\n| {row['devices']} | {split} | {row['own']:.1f} | {row['sent_mb']:.1f} |"
-            f" {row['sent']:.2f} | {_span(*row['step'], '.1f')} | {_span(low, high, '.2g')} |"
-            f" {_span(*row['efficiency'], '.2f')} |"
+            f" {row['sent']:.2f} | {_span(row['step'], '.1f')} |"
+            f" {_span(row['images_per_second'], '.2g')} |"
+            f" {_span(row['efficiency'], '.2f')} |"
         )
     return "\n\n".join(lines) + "\n"
 
 
-def _span(low: float, high: float, form: str) -> str:
-    ends = [f"{float(f'{each:{form}}'):,.10g}" for each in (low, high)]
+def _span(values: Sequence[float], form: str) -> str:
+    ends = [f"{float(f'{each:{form}}'):,.10g}" for each in values]
     return ends[0] if ends[0] == ends[1] else " to ".join(ends)
 
 

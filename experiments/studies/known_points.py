@@ -65,7 +65,8 @@ def prior_of(maps: Sequence[tuple[np.ndarray, np.ndarray]]) -> Prior:
     """The prior that (depth, truth) of valid pixels, of at least two images, give."""
     logs = [np.log(truth / depth) for depth, truth in maps]
     scales = np.array([np.mean(each) for each in logs])
-    return Prior(scales.mean(), scales.var(ddof=1), np.mean([np.var(each) for each in logs]))
+    pixels = float(np.mean([np.var(each) for each in logs]))
+    return Prior(float(scales.mean()), float(scales.var(ddof=1)), pixels)
 
 
 def weight_of(count: int, noise: float, prior: Prior) -> float:
@@ -146,7 +147,10 @@ def of_source(
     of_seeds = []
     for seed in seeds:
         rng = np.random.default_rng(seed)
-        rows = [picture(*of, prior, rng) for of, prior in zip(maps, priors, strict=True)]
+        rows = [
+            picture(depth, truth, prior, rng)
+            for (depth, truth), prior in zip(maps, priors, strict=True)
+        ]
         of_seeds.append(
             {
                 name: {m: np.mean([row[name][m] for row in rows]) for m in METRICS}
