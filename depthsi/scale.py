@@ -47,6 +47,19 @@ class ScalePrior(NamedTuple):
     variance: float
     pixel_variance: float
 
+    def weight(self, points: int, noise: float = 0.0) -> float:
+        """Share of the points' mean log ratio in the log scale with the least expected error.
+
+        The ratios vary about the scale by the error at the pixels and by the noise, so their mean
+        has 1 / points of that variance; the posterior mean of a normal prior and normal errors.
+
+        Args:
+          points: number of known distances.
+          noise: standard deviation of their logarithm.
+        """
+        around = (self.pixel_variance + noise**2) / points
+        return self.variance / (self.variance + around) if self.variance + around else 1.0
+
 
 def log_scale_range(log_scales: Float[np.ndarray, " n"]) -> dict[str, float]:
     """The central `SHARE` of the images' best log scales, as metrics of an evaluation.
@@ -189,9 +202,8 @@ def known_scale(
     with np.errstate(invalid="ignore"):
         log_depth = np.log(depth)
     shift = float(log_scale_at(log_depth, rows, cols, [float(each) for each in known.values()]))
-    if prior is not None and prior.variance + prior.pixel_variance:
-        weight = prior.variance / (prior.variance + prior.pixel_variance / len(known))
-        shift = prior.mean + weight * (shift - prior.mean)
+    if prior is not None:
+        shift = prior.mean + prior.weight(len(known)) * (shift - prior.mean)
     return math.exp(shift)
 
 

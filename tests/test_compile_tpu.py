@@ -17,6 +17,7 @@ from depthsi.presets import from_scratch
 from experiments.benchmarks import compile_tpu
 from experiments.benchmarks.compile_tpu import Arguments, Case, compile_step
 from experiments.benchmarks.exchanges import Exchange, array_bytes, exchanges
+from experiments.benchmarks.scale_model import CONVOLUTIONS, FC6, FC7, sent_bytes
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = ROOT / "experiments"
@@ -219,18 +220,12 @@ def test_the_committed_table_is_of_the_committed_numbers():
 def test_the_arithmetic_behind_the_choice_of_the_sharding():
     """Gradients of copies: convolutions and fc6 in bfloat16, fc7 in float32 (paper, Figure 1)."""
     saved = json.loads((EXPERIMENTS / "results" / "compile_tpu.json").read_text())["rows"]
-    sizes = [(11, 3, 96), (5, 96, 256), (3, 256, 384), (3, 384, 384), (3, 384, 256)]
-    convolutions = sum(k * k * n * m + m for k, n, m in sizes)
-    fc6, fc7 = 12288 * 4096 + 4096, 4096 * 4070 + 4070
-    gradients = 2 * (convolutions + fc6) + 4 * fc7
+    gradients = 2 * (CONVOLUTIONS + FC6) + 4 * FC7
     copies = saved["v5e:16x16 | coarse | copies | 32"]["exchanges"]
     assert sum(each["payload"] for each in copies) == pytest.approx(gradients, abs=100)
-    own = 2 * 255 / 256 * 2 * convolutions
-    shared = 2 * 15 / 16 * (2 * fc6 + 4 * fc7) / 16
-    activations = 15 * 32 * (12288 * (2 + 2 + 2) + 4070 * (4 + 2 + 2))
     split = saved["v5e:16x16 | coarse | split in 16 | 32"]["exchanges"]
     sent = sum(Exchange(**each).sent for each in split)
-    assert sent == pytest.approx(own + shared + activations, rel=0.002)
+    assert sent == pytest.approx(sent_bytes(256, 16, 32)[0], rel=0.002)
 
 
 def test_no_compiler_for_tpus_is_one_sentence(tmp_path, monkeypatch):

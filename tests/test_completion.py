@@ -27,7 +27,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
 
 PRESS_TAB_ZSH = """
 _describe() { print -l -- ${(P)2} }
-_files() { }
+_files() { print -l -- ${words[CURRENT]}*(N) }
 words=("$@"); CURRENT=$#
 source script.zsh
 """
@@ -81,21 +81,28 @@ def test_a_word_is_completed(folder, shell, words, expected):
         text=True,
         check=True,
     )
-    # zsh and fish show a help behind the word, fish also names of files
+    # zsh and fish show a help behind the word, and here also names of files
     found = [re.split("[:\t]", line)[0] for line in done.stdout.splitlines()]
-    found = [word for word in found if word and not (shell == "fish" and "script." in word)]
+    found = [word for word in found if word and "script." not in word]
     assert found == expected
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("shell", HOW)
+def test_scripts_have_our_changes(folder, shell):
+    script = (folder / f"script.{shell}").read_text()
+    assert "    for completion in completions or ['__TYRO_COMPLETE_FILES__']:\n" in script
+    assert '-c "$pycode"' not in script
+    if program := shutil.which(shell):
+        subprocess.run([program, "-n", f"script.{shell}"], cwd=folder, check=True)
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_names_of_files_where_nothing_else_is_known(folder, shell):
     if not shutil.which(shell):
         pytest.skip(f"{shell} is not installed")
-    program = {"zsh": HOW["zsh"][3].replace("_files() { }", "_files() { print script.zsh }")}
-    how = [program.get(shell, word) if word == PRESS_TAB_ZSH else word for word in HOW[shell]]
     done = subprocess.run(
-        [*how, "depthsi", "predict", "script.z"], cwd=folder, capture_output=True, text=True
+        [*HOW[shell], "depthsi", "predict", "script.z"], cwd=folder, capture_output=True, text=True
     )
     assert done.stdout.split() == ["script.zsh"]
 

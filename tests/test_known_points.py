@@ -10,14 +10,12 @@ from PIL import Image
 from test_predictor import network, weights
 
 from depthsi import DepthsiError
-from depthsi.scale import known_scale
+from depthsi.scale import ScalePrior, known_scale
 from experiments.studies import known_points
 from experiments.studies.known_points import (
     KnownPoints,
-    Prior,
     errors,
     prior_of,
-    weight_of,
     with_points,
 )
 
@@ -64,13 +62,13 @@ def test_noise_is_averaged_over_the_points(monkeypatch):
 
 def test_the_weight_is_the_one_with_the_least_error():
     """Of scales and errors drawn from the prior, no other share of the mean ratio does better."""
-    rng, prior, count, noise = np.random.default_rng(0), Prior(0.1, 0.03, 0.05), 2, 0.1
+    rng, prior, count, noise = np.random.default_rng(0), ScalePrior(0.1, 0.03, 0.05), 2, 0.1
     scale = rng.normal(prior.mean, prior.variance**0.5, 200_000)
-    ratios = scale + rng.normal(0, (prior.pixels + noise**2) ** 0.5, (count, len(scale)))
+    ratios = scale + rng.normal(0, (prior.pixel_variance + noise**2) ** 0.5, (count, len(scale)))
     shares = np.linspace(0, 1, 101)[:, None]
     guess = prior.mean + shares * (ratios.mean(0) - prior.mean)
     best = shares[np.argmin(np.mean((guess - scale) ** 2, 1)), 0]
-    assert weight_of(count, noise, prior) == pytest.approx(best, abs=0.02)
+    assert prior.weight(count, noise) == pytest.approx(best, abs=0.02)
 
 
 def test_the_prior_by_hand():
@@ -81,7 +79,7 @@ def test_the_prior_by_hand():
 
 def test_a_prior_without_doubt_leaves_the_map():
     depth, truth = wall()
-    sure = Prior(-math.log(1.7), 0.0, 1.0)
+    sure = ScalePrior(-math.log(1.7), 0.0, 1.0)
     found = with_points(depth, truth, 1, 0.5, np.random.default_rng(1), sure)
     assert found == pytest.approx({"rmse_log": 0, "abs_rel": 0}, abs=1e-6)
 

@@ -45,9 +45,9 @@ class PredictRequest:
     decimals from 0 to 1 such as 0.5,0.25 are fractions of width and height. Only for a single photo
     or video. In a video the point lies in the first frame, and its factor rescales all frames."""
     known_fit: Literal["exact", "weighted"] = "exact"
-    """exact: the map fits the known distances as well as one factor allows. weighted: the factor
-    only goes part of the way, as far as the points are more accurate than the network's own scale,
-    which leaves a smaller error on average, above all with one point."""
+    """exact: scale by the factor that fits the known distances best. weighted: go only part of the
+    way, depending on how accurate the network was on its validation images; this gives a smaller
+    error on average, especially with a single point."""
     focal: Annotated[float | None, tyro.conf.arg(metavar="PIXELS")] = None
     """Focal length of the photos or frames in pixels."""
     fov: Annotated[float | None, tyro.conf.arg(metavar="DEGREES")] = None

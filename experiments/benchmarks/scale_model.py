@@ -9,8 +9,7 @@ Result:    experiments/results/scale_model.md and .json. A prediction, not a mea
            it was run on a TPU. With the time of a step on one chip, `--milliseconds` replaces the
            arithmetic and the update, of which the least possible is assumed otherwise.
 
-Assumptions, each on the optimistic side for the time and none for the bytes, which are those of the
-compiled programs (compile_tpu.py):
+The bytes are those of the compiled programs (compile_tpu.py); the times are lower bounds:
   arithmetic  FLOPs of the compiled step at the chip's peak
   update      20 bytes for each parameter of a chip, at its memory's bandwidth
   sent        a ring's or torus' least bytes over the links of a chip; latencies are left out
@@ -129,7 +128,6 @@ def main(arguments: Arguments) -> None:
         "measured_milliseconds": arguments.milliseconds or None,
         "rows": rows(arguments.images, flops, arguments.milliseconds),
     }
-    result = json.loads(json.dumps(result))
     write_result(arguments.out, result, report(result))
     print(f"Written: {Path(arguments.out).name}.json and .md")
 
@@ -141,10 +139,11 @@ def report(result: dict[str, Any]) -> str:
         "# A step on 1 to 1024 chips, predicted",
         f"`{result['command']}`. TPU v5e, the coarse step at full width in bfloat16,"
         f" {result['images']} images per chip. Not run on a TPU: arithmetic and update {own},"
-        " exchanges at the links' bandwidth; from: all three overlap, to: exchanges wait. The"
-        " assumptions are in experiments/benchmarks/scale_model.py.",
+        " exchanges at the links' bandwidth. Ranges run from exchanges that overlap with the"
+        " arithmetic entirely to exchanges that wait for it. Efficiency is the speed per chip"
+        " relative to a single chip. experiments/benchmarks/scale_model.py lists the assumptions.",
         "| chips | fc6, fc7 | arithmetic and update, ms | sent, MB | sent, ms | step, ms |"
-        " images per second | of linear |\n"
+        " images per second | efficiency |\n"
         "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in result["rows"]:

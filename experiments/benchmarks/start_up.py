@@ -111,10 +111,11 @@ def run(words: list[str], place: Path, *, watch: bool) -> tuple[float, str]:
 
 def table(result: dict[str, Any]) -> str:
     """The page about `result`."""
+    rounds = f"Smallest of {n} rounds" if (n := result["rounds"]) > 1 else "One round"
     lines = [
         "# Start-up",
         "",
-        f"{made_by(result)} Smallest of {result['rounds']} rounds, CPU-seconds; the parts are"
+        f"{made_by(result)} {rounds}, CPU-seconds; the parts are"
         " seconds of a further call with a filled cache, whose compiling is reading the cache.",
         "",
         f"| depthsi | first call | next call | {' | '.join(PARTS)} |",

@@ -14,7 +14,7 @@ import dataclasses
 import functools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -22,6 +22,7 @@ from jaxtyping import Float
 from depthsi.data.samples import Source
 from depthsi.errors import DepthsiError
 from depthsi.predictor import Predictor, load
+from depthsi.scale import ScalePrior
 from depthsi.valid import valid_depth
 from depthsi.weights.shipped import DEFAULT
 from experiments.script import run_script
@@ -50,32 +51,12 @@ def errors(depth: Float[np.ndarray, " n"], truth: Float[np.ndarray, " n"]) -> di
     return {"rmse_log": float(np.sqrt(np.mean(d**2))), "abs_rel": float(np.mean(abs(np.expm1(d))))}
 
 
-class Prior(NamedTuple):
-    """What is known of a network's log scale and of its pixels before any distance is."""
-
-    mean: float
-    """Of the best log scale of an image."""
-    variance: float
-    """Of the same, from image to image."""
-    pixels: float
-    """Mean square of the log error that the best scale leaves."""
-
-
-def prior_of(maps: Sequence[tuple[np.ndarray, np.ndarray]]) -> Prior:
+def prior_of(maps: Sequence[tuple[np.ndarray, np.ndarray]]) -> ScalePrior:
     """The prior that (depth, truth) of valid pixels, of at least two images, give."""
     logs = [np.log(truth / depth) for depth, truth in maps]
     scales = np.array([np.mean(each) for each in logs])
     pixels = float(np.mean([np.var(each) for each in logs]))
-    return Prior(float(scales.mean()), float(scales.var(ddof=1)), pixels)
-
-
-def weight_of(count: int, noise: float, prior: Prior) -> float:
-    """The share of the distances' mean log ratio in the log scale with the least expected error.
-
-    The ratios vary about the scale by the network's error at the pixels and by the noise, so their
-    mean has 1 / count of that variance; the posterior mean of a normal prior and normal errors.
-    """
-    return prior.variance / (prior.variance + (prior.pixels + noise**2) / count)
+    return ScalePrior(float(scales.mean()), float(scales.var(ddof=1)), pixels)
 
 
 def with_points(
@@ -84,7 +65,7 @@ def with_points(
     count: int,
     noise: float,
     rng: np.random.Generator,
-    prior: Prior | None = None,
+    prior: ScalePrior | None = None,
 ) -> dict[str, float]:
     """The errors after scaling by `count` pixels drawn at random, mean over `DRAWS`.
 
@@ -102,13 +83,13 @@ def with_points(
         metres = truth[at] * np.exp(rng.normal(0, noise, count))
         shift = np.mean(np.log(metres / depth[at]))  # depthsi.scale.log_scale_at, without its wait
         if prior:
-            shift = prior.mean + weight_of(count, noise, prior) * (shift - prior.mean)
+            shift = prior.mean + prior.weight(count, noise) * (shift - prior.mean)
         found.append(errors(np.exp(shift) * depth, truth))
     return {name: float(np.mean([each[name] for each in found])) for name in METRICS}
 
 
 def picture(
-    depth: np.ndarray, truth: np.ndarray, prior: Prior, rng: np.random.Generator
+    depth: np.ndarray, truth: np.ndarray, prior: ScalePrior, rng: np.random.Generator
 ) -> dict[str, dict[str, float]]:
     """Case -> metric, of the valid pixels of one image."""
     best = np.exp(np.mean(np.log(truth / depth)))
@@ -181,9 +162,9 @@ def report(found: dict[str, Any]) -> str:
     parts = [
         "`2 of 5%`: two random pixels whose distance is known with an error of 5 % (standard"
         " deviation of its logarithm) and the map scaled by the mean of their log ratios, mean over"
-        f" {DRAWS} draws of each image. `weighted`: between that factor and the mean factor of the"
-        " other images, by the variances that the other images give. `true scale`: by the mean log"
-        " ratio of all pixels. In brackets the seeds."
+        f" {DRAWS} draws of each image. `weighted`: scaled by a factor between that one and the"
+        " mean factor of the other images, whose variances give the weight. `true scale`: scaled by"
+        " the mean log ratio of all pixels. The range over the seeds is in brackets."
     ]
     for name, each in found.items():
         rows = [
