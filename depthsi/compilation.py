@@ -28,6 +28,13 @@ def quick_jit(function: Callable[..., Any], **options: Any) -> jax.stages.Wrappe
     return jax.jit(function, compiler_options=quick, **options)
 
 
+def thorough_jit(function: Callable[..., Any], **options: Any) -> jax.stages.Wrapped:
+    """`jax.jit` for what runs often, optimised even where jax is told not to optimise."""
+    thorough = {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
+    cpu = jax.default_backend() == "cpu"
+    return jax.jit(function, compiler_options=thorough if cpu else None, **options)
+
+
 def loops_on_device() -> bool:
     """Whether what repeats should be a loop inside a compiled function.
 

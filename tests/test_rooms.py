@@ -1,6 +1,7 @@
 """Procedural rooms: depth against a float64 ray caster that works face by face, not by slabs."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -526,8 +527,13 @@ def test_bad_splits_seeds_and_counts_are_refused():
 
 def test_rooms_are_the_same_in_any_order(monkeypatch):
     """Whoever jumps about has single rooms rendered, whoever reads in order several at once."""
-    counts, render = [], rooms._render
-    monkeypatch.setattr(rooms, "_render", lambda *of: (counts.append(int(of[2])), render(*of))[1])
+    counts, render = [], rooms._renderer()
+
+    def counted(*arguments: Any) -> Any:
+        counts.append(int(arguments[2]))
+        return render(*arguments)
+
+    monkeypatch.setattr(rooms, "_renderer", lambda: counted)
     source = rooms.RoomsSource("train", 12)
     in_order = [source[i] for i in range(12)]
     assert counts == [8, 4]

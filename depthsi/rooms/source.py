@@ -14,6 +14,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float32, Int, PRNGKeyArray, UInt8
 
+from depthsi.compilation import thorough_jit
 from depthsi.data.samples import Sample
 from depthsi.errors import DepthsiError
 from depthsi.rooms import scene as room_scene
@@ -88,7 +89,6 @@ def _scaled_room(
     return room_shade.shade(scene, hits), hits.depth * factor
 
 
-@jax.jit
 def _render(
     stream: PRNGKeyArray, first: Int[Array, ""], count: Int[Array, ""], low: Array, high: Array
 ) -> tuple[UInt8[Array, "n h w 3"], Float32[Array, "n h w"]]:
@@ -105,6 +105,12 @@ def _render(
 
     empty = jnp.zeros((BATCH, *SIZE, 3), jnp.uint8), jnp.zeros((BATCH, *SIZE), jnp.float32)
     return jax.lax.fori_loop(0, count, add, empty)
+
+
+@functools.cache
+def _renderer() -> Callable[..., tuple[Array, Array]]:
+    """`_render`, compiled when it is first called: unoptimised, a room takes four times as long."""
+    return thorough_jit(_render)
 
 
 class RoomsSource:
@@ -180,5 +186,5 @@ class RoomsSource:
         count = min(count, self.count - first)
         stream = _stream(self.seed, self.split)
         low, high = (jnp.float32(x) for x in self.scale_range)
-        image, depth = _render(stream, jnp.int32(first), jnp.int32(count), low, high)
+        image, depth = _renderer()(stream, jnp.int32(first), jnp.int32(count), low, high)
         return np.asarray(image)[:count], np.asarray(depth)[:count]
