@@ -35,6 +35,7 @@ def _digests(leaves: list[Array], seed: UInt32[Array, ""]) -> list[tuple[Array, 
     return [_digest(leaf, seed) for leaf in leaves]
 
 
+@jax.jit  # traced once for every shape and type: a state has many arrays of the same
 def _digest(leaf: Array, seed: UInt32[Array, ""]) -> tuple[Array, Array]:
     words = _words(leaf)
     place = jnp.broadcast_to(seed, words.shape)  # of each element in row-major order, modulo 2^32
@@ -57,6 +58,7 @@ def _words(leaf: Array) -> UInt32[Array, "*shape"]:
     return jax.lax.bitcast_convert_type(leaf, unsigned).astype(jnp.uint32)
 
 
+@jax.jit
 def _mix(words: UInt32[Array, "*shape"]) -> UInt32[Array, "*shape"]:
     """The final bijection of MurmurHash3 (A. Appleby, in the public domain)."""
     words = (words ^ (words >> 16)) * jnp.uint32(0x85EBCA6B)
