@@ -1,5 +1,6 @@
 """The rows of the README: their settings, what is trained and evaluated when, what is recorded."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -22,7 +23,7 @@ from depthsi.training.stages import check_warmup, make_stages
 from depthsi.training.state import State
 from experiments.nyu_row import record
 from experiments.nyu_row import run as nyu_row
-from experiments.nyu_row.settings import Settings, pairs_config, rooms_config
+from experiments.nyu_row.settings import Settings, pairs_config, rooms_config, settled_config
 from experiments.script import RESULTS
 
 TINY = {"width": 0.0625, "batch": 4, "rooms_kept": 0, "rooms_coarse": 8, "coarse": 8, "fine": 4}
@@ -58,6 +59,11 @@ def test_the_configurations_that_follow_from_the_settings():
     assert (kept.data.endless, kept.data.train) == (False, 100)
     assert kept.augment == pairs_config(few, "").augment
     assert kept.augment != rooms.augment  # a new room needs no variation
+    end = settled_config(dataclasses.replace(few, settle=320, average=0.998), "nyu")
+    assert (end.init.weights, end.optim.average) == ("nyu", 0.99)
+    assert end.optim.learning_rate == pairs_config(few, "").optim.learning_rate / 4
+    assert (end.augment.scale, end.augment.rotation) == ((1.0, 1.1), 2.0)
+    assert [stage.steps for stage in make_stages(end)] == [10, 10]
     unet = pairs_config(Settings("data", kind="unet"), "")
     assert [stage.name for stage in make_stages(unet)] == ["unet"]
     assert pairs_config(Settings("data"), "").optim.warmup == 20
@@ -169,6 +175,28 @@ def test_a_row_is_trained_evaluated_and_recorded(pairs, tmp_path, monkeypatch, c
 
     with pytest.raises(DepthsiError, match=r"was started with optim\.learning_rate"):
         nyu_row.main(Settings(str(pairs), run=str(run), final=True, rate=0.5, **TINY))
+
+
+def test_a_row_that_settles_is_evaluated_and_tested_there(pairs, tmp_path, monkeypatch, capsys):
+    fake, run = FakeTrainings(monkeypatch), tmp_path / "rows" / "first"
+    settings = Settings(str(pairs), run=str(run), settle=4, test=True, **TINY)
+    nyu_row.main(settings)
+    assert [name for name, _, _ in fake.trained] == ["rooms", "nyu", "settled"]
+    assert fake.trained[-1][1].init.weights == str(run / "nyu")
+    assert [(name, split) for name, split, _ in fake.evaluated] == [
+        *[("nyu", "val")] * 2,
+        *[("settled", "val")] * 2,
+        ("settled", "test"),
+    ]
+    assert "first, settled, val_newest, coarse + fine: d1 0.250" in capsys.readouterr().out
+
+    fake.trained, fake.evaluated = [], []
+    nyu_row.main(dataclasses.replace(settings, final=True))
+    assert [name for name, _, _ in fake.trained] == ["final", "final_settled"]
+    last = fake.trained[-1][1]
+    assert last.init.weights == str(run / "final")
+    assert last.data.root == fake.trained[0][1].data.root != str(pairs)
+    assert fake.evaluated[-1] == ("final_settled", "test", "newest")
 
 
 @pytest.mark.slow

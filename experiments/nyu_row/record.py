@@ -19,7 +19,7 @@ from experiments.script import named_without_place
 
 NAME = "row.json"
 QUESTION = "How far do 719 labelled images and procedural rooms carry the network?"
-RUNS = ("rooms", "nyu", "final")
+RUNS = ("rooms", "nyu", "settled", "final", "final_settled")
 
 
 def record(settings: Settings, command: str, seconds: dict[str, float]) -> Path:
@@ -74,10 +74,11 @@ def collect(directory: Path) -> Path:
             },
             "evaluations": {name: run["evaluations"] for name, run in row["runs"].items()},
         }
-        for name, numbers in row["runs"].get("nyu", {}).get("evaluations", {}).items():
-            for network, values in numbers.items():
-                shown = ", ".join(f"{metric} {_short(values[metric])}" for metric in PAPER_METRICS)
-                print(f"{file.parent.name}, {name}, {network}: {shown}")
+        for part in ("nyu", "settled"):
+            for name, numbers in row["runs"].get(part, {}).get("evaluations", {}).items():
+                for network, values in numbers.items():
+                    shown = ", ".join(f"{key} {_short(values[key])}" for key in PAPER_METRICS)
+                    print(f"{file.parent.name}, {part}, {name}, {network}: {shown}")
     write_text(directory / "tries.json", json.dumps(tries, indent=2) + "\n")
     return directory / "tries.json"
 

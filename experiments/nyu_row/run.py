@@ -28,9 +28,10 @@ Tried:     without rooms, with AdamW (experiments/nyu_labelled.py): d1 0.483 on 
            The hourglass, which takes twice the U-Net's time, was not tried; nor were more than one
            seed, and --final.
 
-A network is trained on rooms and goes on from there on the split `train`. It is evaluated
-on `val`, where everything is chosen; on `test` only with --test, once. With --final the chosen
-training is done again on the pairs of train and val, 719 + 76, and it is that run which is tested.
+A network is trained on rooms and goes on from there on the split `train`, with --settle in two
+parts. It is evaluated on `val`, where everything is chosen; on `test` only with --test, once. With
+--final the chosen training is done again on the pairs of train and val, 719 + 76, and it is that
+run which is tested.
 """
 
 import csv
@@ -47,7 +48,13 @@ from depthsi.evaluation.request import EvaluationRequest
 from depthsi.runs import RunDirectory
 from depthsi.training.run import train_run
 from experiments.nyu_row.record import collect, is_complete, record
-from experiments.nyu_row.settings import Settings, final_config, pairs_config, rooms_config
+from experiments.nyu_row.settings import (
+    Settings,
+    final_config,
+    pairs_config,
+    rooms_config,
+    settled_config,
+)
 from experiments.script import command_line, run_script
 
 
@@ -73,9 +80,14 @@ def train_all(settings: Settings, seconds: dict[str, float]) -> None:
     if settings.rooms_coarse:
         finish(path / "rooms", rooms_config(settings), seconds)
     finish(path / "nyu", config, seconds)
+    if settings.settle:
+        finish(path / "settled", settled_config(settings, str(path / "nyu")), seconds)
     if settings.final:
         folder = with_val_for_training(Path(settings.root), path / "pairs")
         finish(path / "final", final_config(config, folder), seconds)
+        if settings.settle:
+            again = settled_config(settings, str(path / "final"))
+            finish(path / "final_settled", final_config(again, folder), seconds)
 
 
 def finish(path: Path, config: Config, seconds: dict[str, float]) -> None:
@@ -95,15 +107,15 @@ def finish(path: Path, config: Config, seconds: dict[str, float]) -> None:
 def evaluate_all(settings: Settings) -> None:
     """On val; on test, if that is asked for and has not been done."""
     path = Path(settings.run)
-    nyu = str(path / "nyu")
-    for which in ("newest", "best"):
-        out = f"{nyu}/val_{which}"
-        evaluate_and_report(
-            EvaluationRequest(what=nyu, split="val", checkpoint=which, out=out, mirrored=True)
-        )
+    for part in ("nyu", "settled") if settings.settle else ("nyu",):
+        for which in ("newest", "best"):
+            what, out = str(path / part), str(path / part / f"val_{which}")
+            evaluate_and_report(
+                EvaluationRequest(what=what, split="val", checkpoint=which, out=out, mirrored=True)
+            )
     if not settings.test:
         return
-    tested = path / ("final" if settings.final else "nyu")
+    tested = path / last_part(settings)
     if (tested / "test" / "evaluation.json").exists():
         print(f"{tested} has been evaluated on test before: see {tested / 'test'}.")
         return
@@ -111,6 +123,13 @@ def evaluate_all(settings: Settings) -> None:
     evaluate_and_report(
         EvaluationRequest(what=str(tested), checkpoint=which, out=out, mirrored=True)
     )
+
+
+def last_part(settings: Settings) -> str:
+    """The name of the run that is tested."""
+    if settings.settle:
+        return "final_settled" if settings.final else "settled"
+    return "final" if settings.final else "nyu"
 
 
 def with_val_for_training(root: Path, made: Path) -> Path:

@@ -1,0 +1,86 @@
+"""The row over seeds: its numbers, what it refuses, and which of the paper's numbers it passes."""
+
+import json
+
+import pytest
+
+from depthsi.errors import DepthsiError
+from depthsi.metrics import PAPER_METRICS
+from experiments.nyu_row import seeds
+from experiments.nyu_row.seeds import Arguments, main, paper_row, passed
+from experiments.script import RESULTS
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """Three runs that were evaluated; metric i of seed s is i + s / 8, pooled twice that."""
+    monkeypatch.setattr(seeds, "RESULTS", tmp_path)
+    whole = json.loads((RESULTS / "nyu_unet.json").read_text())
+    for seed in range(3):
+        image = {name: i + seed / 8 for i, name in enumerate(PAPER_METRICS)}
+        pixel = {name: 2 * value for name, value in image.items()}
+        whole["run"]["seed"] = seed
+        whole["results"] = {"unet": {"image": image, "pixel": pixel, "pixels": 9}}
+        whole["results"]["constant"] = whole["results"]["unet"]
+        (tmp_path / f"run{seed}" / "test").mkdir(parents=True)
+        (tmp_path / f"run{seed}" / "test" / "evaluation.json").write_text(json.dumps(whole))
+    return tuple(str(tmp_path / f"run{seed}") for seed in range(3))
+
+
+def change(path, **fields):
+    file = f"{path}/test/evaluation.json"
+    with open(file) as opened:
+        found = json.load(opened)
+    found["run"] |= fields.pop("run", {})
+    with open(file, "w") as opened:
+        json.dump(found | fields, opened)
+
+
+def test_mean_least_and_greatest(runs, tmp_path, capsys):
+    main(Arguments("row", runs))
+    result = json.loads((tmp_path / "row.json").read_text())
+    for i, name in enumerate(PAPER_METRICS):
+        for how, factor in (("image", 1), ("pixel", 2)):
+            values = result["rows"]["unet"][how]
+            assert [values[which][name] for which in ("least", "mean", "greatest")] == [
+                factor * i,
+                factor * (i + 0.125),
+                factor * (i + 0.25),
+            ]
+    assert [run["run"]["seed"] for run in result["runs"]] == [0, 1, 2]
+    text = (tmp_path / "row.md").read_text()
+    assert capsys.readouterr().out.strip() == text.strip()
+    assert "0.125 [0.000, 0.250]" in text  # d1, mean over images
+    assert "0.250 [0.000, 0.500]" in text  # pooled
+    assert "- unet: 2 of 8 numbers of the paper's row passed: d<1.25^2, d<1.25^3." in text
+    assert "- constant" not in text  # not a network
+
+
+def test_the_paper_is_passed_where_the_better_of_its_rows_is():
+    paper = paper_row()
+    assert [paper[name] for name in ("d1", "d3", "abs_rel", "rmse", "rmse_log_si")] == [
+        0.618,  # Coarse
+        0.971,  # Coarse+Fine
+        0.215,
+        0.871,
+        0.219,
+    ]
+    assert passed(paper, paper) == list(PAPER_METRICS)
+    assert passed({**paper, "d1": 0.6174, "rmse": 0.8716}, paper) == [
+        name for name in PAPER_METRICS if name not in ("d1", "rmse")
+    ]
+    assert "d1" in passed({**paper, "d1": 0.6176}, paper)  # 0.618 as printed
+
+
+def test_what_is_not_comparable_is_refused(runs, tmp_path):
+    with pytest.raises(DepthsiError, match="the seeds are 0, 0; each once"):
+        main(Arguments("row", (runs[0], runs[0])))
+    with pytest.raises(DepthsiError, match="with --test"):
+        main(Arguments("row", (*runs, str(tmp_path / "missing"))))
+    change(runs[1], step=7)
+    with pytest.raises(DepthsiError, match=f"{runs[1]} differs from {runs[0]} in its step"):
+        main(Arguments("row", runs))
+    change(runs[2], run={"augment": {}})
+    with pytest.raises(DepthsiError, match="in its settings augment"):
+        main(Arguments("row", (runs[0], runs[2])))
+    assert not (tmp_path / "row.json").exists()
