@@ -97,13 +97,21 @@ class Pair:
         arguments = (self.state, jnp.asarray(self.image), jnp.asarray(self.depth))
         return compilation.jit(step, donate_argnums=0).lower(*arguments).compile(), arguments
 
-    def theirs(self, *, compiled: bool) -> Callable[[], Any]:
-        """The same in PyTorch, ready to be called."""
+    def theirs(
+        self, *, compiled: bool, device: str = "cpu", bfloat16: bool = False
+    ) -> Callable[[], Any]:
+        """The same in PyTorch, ready to be called.
+
+        Args:
+          compiled: whether by torch.compile.
+          device: where networks and batch lie.
+          bfloat16: whether a training step computes the network in bfloat16.
+        """
         change = torch.compile if compiled else lambda function: function
         for network in self.networks.values():
-            network.to(memory_format=torch.channels_last)
-        image = torch.tensor(self.image).permute(0, 3, 1, 2)
-        depth = torch.tensor(self.depth)
+            network.to(device, memory_format=torch.channels_last)
+        image = torch.tensor(self.image, device=device).permute(0, 3, 1, 2)
+        depth = torch.tensor(self.depth, device=device)
         if self.task.startswith("predict"):
             for network in self.networks.values():
                 network.eval()
@@ -129,7 +137,13 @@ class Pair:
                     below = coarse(image)
                 return trained(image, below)
 
-        step = peers_torch.train_step(self.config, change(predict), optimizer, LAM)
+        predict = change(predict)
+
+        def in_precision(image: Any) -> Any:
+            with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
+                return predict(image).float()
+
+        step = peers_torch.train_step(self.config, in_precision, optimizer, LAM)
         return partial(step, image, depth)
 
 

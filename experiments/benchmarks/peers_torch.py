@@ -173,18 +173,18 @@ def augment(
     image: Tensor, depth: Tensor, config: AugmentConfig, sizes: Geometry
 ) -> tuple[Tensor, Tensor, Tensor]:
     """A training batch: every sample seen through its own random view, as `apply_views` does."""
-    count = len(image)
-    scale = torch.empty(count).uniform_(*config.scale)
-    size = torch.tensor([sizes.image, sizes.input])
+    count, device = len(image), image.device
+    scale = torch.empty(count, device=device).uniform_(*config.scale)
+    size = torch.tensor([sizes.image, sizes.input], device=device)
     room = ((scale[:, None] * size[0] - size[1]) / 2).clamp(min=0)
     return apply_views(
         image,
         depth,
         scale,
-        torch.empty(count).uniform_(-1, 1) * math.radians(config.rotation),
-        room * torch.empty(count, 2).uniform_(-1, 1),
-        torch.rand(count) < config.flip,
-        torch.empty(count, 3).uniform_(*config.colour),
+        torch.empty_like(scale).uniform_(-1, 1) * math.radians(config.rotation),
+        room * torch.empty_like(room).uniform_(-1, 1),
+        torch.rand_like(scale) < config.flip,
+        torch.empty(count, 3, device=device).uniform_(*config.colour),
         sizes,
     )
 
@@ -223,7 +223,7 @@ def apply_views(
         [sin * side * cols, cos * rows, 2 * (sin * shift[:, 1] + cos * shift[:, 0])],
     ]
     matrix = torch.stack([torch.stack(row, 1) for row in theta], 1)
-    matrix = matrix / torch.tensor([[width], [height]])
+    matrix = matrix / torch.tensor([[width], [height]], device=image.device)
     grid = F.affine_grid(matrix, [count, 3, rows, cols], align_corners=False)
     pixels = image.float().contiguous(memory_format=torch.channels_last)
     seen = F.grid_sample(pixels, grid, padding_mode="border", align_corners=False)
