@@ -77,7 +77,11 @@ def test_the_committed_rows_have_these_configurations(name):
     tried = json.loads((RESULTS / "nyu_tries.json").read_text())[name]["settings"]
     known = {key: value for key, value in tried.items() if key in Settings.__dataclass_fields__}
     recorded = json.loads((RESULTS / f"nyu_{name}.json").read_text())["run"]
-    config = pairs_config(Settings(**known), f"{tried['run']}/rooms")
+    settings = Settings(**known)
+    if settings.settle:
+        config = settled_config(settings, f"{tried['run']}/nyu")
+    else:
+        config = pairs_config(settings, f"{tried['run']}/rooms")
     assert config == config_from_dict(recorded)
 
 

@@ -4,29 +4,18 @@ Question:  how far do 719 labelled NYU images and any number of procedural rooms
            networks, and a U-Net beside them, without any other weights or data?
 Command:   python -m experiments.nyu_row.run --root FOLDER --test
            the U-Net: --run runs/nyu_row/unet --kind unet --size small --batch 16
-           --rooms-kept 6000 --rooms-coarse 20000 --coarse 24000 --fine 0
+           --rooms-kept 9000 --rooms-coarse 36000 --coarse 24000 --fine 0 --average 0.995
+           --settle 2000
            on a GPU, not run yet: --width 1 --batch 64 --precision bfloat16 --rooms-kept 0
            --rooms-coarse 400000 --rooms-fine 60000 --coarse 400000 --fine 80000
 Hardware:  2 CPU cores.
-Time:      on one core of a CPU with AVX-512: two_scale 27 minutes on rooms and 26 on pairs, the
-           small U-Net 20 and 21. `timeout --signal=TERM 30m python -m ...` stops after 30 minutes
-           with everything saved, and the same command continues.
+Time:      two_scale, on one core of a CPU with AVX-512: 27 minutes on rooms and 26 on pairs. The
+           small U-Net, on two cores without AVX-512: 35 and 25. `timeout --signal=TERM 30m python
+           -m ...` stops after 30 minutes with everything saved, and the same command continues.
 Result:    experiments/results/nyu_two_scale.* and nyu_unet.* (test), nyu_tries.json (val).
-           A try leaves in its directory row.json, and in rooms/, nyu/ and final/ a run
+           A try leaves in its directory row.json, and in rooms/, nyu/, settled/ and final/ a run
            each, with evaluations inside; tries.json beside it has the numbers of all tries.
-Tried:     without rooms, with AdamW (experiments/nyu_labelled.py): d1 0.483 on test, where this
-           has 0.564; rooms, muon and batch were not taken apart. Rooms of which none comes twice,
-           64 000 of them, then 40 000 samples of pairs in batches of 16: d1 0.51, RMSE log 0.317,
-           SI 0.241 on val, about as good as kept ones. On val the coarse network hardly gains any
-           more after a quarter of its 60 000 samples of pairs (SI 0.242 at step 450, 0.239 at end).
-           The small U-Net at half the resolution (120x160 images, 26x36 cells), where a sample
-           costs a third: 48 000 of rooms and 48 000 of pairs in batches of 32, "colour", average
-           0.998, give d1 0.565, RMSE log 0.290, SI 0.229 on val, no better than 20 000 and 24 000
-           at full resolution (0.579, 0.287, 0.224). It was best after half of the pairs (0.566,
-           0.288): 719 images are used up, not the time. "strong" was behind all along (0.535 after
-           1050 of 1500 steps, "colour" 0.556 there) and was stopped.
-           The hourglass, which takes twice the U-Net's time, was not tried; nor were more than one
-           seed, and --final.
+           README.md here says what was tried.
 
 A network is trained on rooms and goes on from there on the split `train`, with --settle in two
 parts. It is evaluated on `val`, where everything is chosen; on `test` only with --test, once. With
