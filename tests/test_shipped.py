@@ -1,6 +1,7 @@
 """The networks that come with the package: found by name, described, and usable like any other."""
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -15,9 +16,11 @@ import depthsi
 from depthsi.cli import main
 from depthsi.config import InitConfig
 from depthsi.errors import DepthsiError
+from depthsi.metrics import PAPER_METRICS
 from depthsi.scale import stored_interval
 from depthsi.training.checkpoints.start_from_run import check_init, read_weights
 from depthsi.weights import shipped
+from experiments.script import RESULTS
 from experiments.weights import make
 
 ABOUT = {
@@ -133,6 +136,18 @@ def test_the_networks_of_the_package():
         bytes_of[name] = (shipped.FOLDER / f"{name}.safetensors").stat().st_size
     assert max(bytes_of.values()) <= 5e6
     assert sum(bytes_of.values()) <= 12e6
+
+
+def test_bfloat16_costs_nothing_on_the_test_images():
+    """The row of the README in float32, and the same network as it is shipped."""
+    row, file = (
+        json.loads((RESULTS / f"{name}.json").read_text())["results"]
+        for name in ("nyu_unet", "weights_unet_nyu")
+    )
+    for network in ("unet", "unet with flips"):
+        for how in ("image", "pixel"):
+            for name in PAPER_METRICS:
+                assert file[network][how][name] == pytest.approx(row[network][how][name], abs=1e-3)
 
 
 def test_prediction_by_name_imports_little(tmp_path):

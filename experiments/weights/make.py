@@ -3,7 +3,7 @@
 Question:  none; this makes `depthsi/weights/files/NAME.safetensors`.
 Command:   python -m experiments.weights.make --name unet_nyu --root FOLDER
 Hardware:  2 CPU cores.
-Time:      about 30 minutes on rooms, and for those trained on NYU 40 more; both networks share the
+Time:      about 35 minutes on rooms, and for those trained on NYU 25 more; both networks share the
            training on rooms. `timeout --signal=TERM 30m python -m ...` stops with everything saved,
            and the same command continues.
 Result:    depthsi/weights/files/NAME.safetensors, in bfloat16, with the settings of the network,
@@ -36,12 +36,12 @@ UNET = Settings(
     kind="unet",
     size="small",
     batch=16,
-    rooms_kept=6000,
-    rooms_coarse=16_000,
-    coarse=20_000,
+    rooms_kept=9000,
+    rooms_coarse=36_000,
+    coarse=24_000,
     fine=0,
-    augment="colour",
     average=0.995,
+    settle=2000,
 )
 
 
@@ -57,7 +57,7 @@ class Recipe:
     """
 
     settings: Settings
-    part: Literal["rooms", "nyu"]
+    part: Literal["rooms", "settled"]
     trained_on: str
     licence: str
 
@@ -68,8 +68,8 @@ RESEARCH = (
     " see https://cs.nyu.edu/~fergus/datasets/nyu_depth_v2.html."
 )
 RECIPES = {
-    "unet_nyu": Recipe(UNET, "nyu", "6000 rooms, 719 NYU pairs", RESEARCH),
-    "unet_rooms": Recipe(UNET, "rooms", "6000 rooms", OURS),
+    "unet_nyu": Recipe(UNET, "settled", "9000 rooms, 719 NYU pairs", RESEARCH),
+    "unet_rooms": Recipe(UNET, "rooms", "9000 rooms", OURS),
 }
 
 
