@@ -5,7 +5,7 @@ Question:  how far do 719 labelled NYU images and any number of procedural rooms
 Command:   python -m experiments.nyu_row.run --root FOLDER --test
            the U-Net: --run runs/nyu_row/unet --kind unet --size small --batch 16
            --rooms-kept 9000 --rooms-coarse 36000 --coarse 24000 --fine 0 --average 0.995
-           --settle 2000
+           --checkpoint best
            on a GPU, not run yet: --width 1 --batch 64 --precision bfloat16 --rooms-kept 0
            --rooms-coarse 400000 --rooms-fine 60000 --coarse 400000 --fine 80000
 Hardware:  2 CPU cores.

@@ -41,7 +41,7 @@ UNET = Settings(
     coarse=24_000,
     fine=0,
     average=0.995,
-    settle=2000,
+    checkpoint="best",
 )
 
 
@@ -57,7 +57,7 @@ class Recipe:
     """
 
     settings: Settings
-    part: Literal["rooms", "settled"]
+    part: Literal["rooms", "nyu"]
     trained_on: str
     licence: str
 
@@ -68,7 +68,7 @@ RESEARCH = (
     " see https://cs.nyu.edu/~fergus/datasets/nyu_depth_v2.html."
 )
 RECIPES = {
-    "unet_nyu": Recipe(UNET, "settled", "9000 rooms, 719 NYU pairs", RESEARCH),
+    "unet_nyu": Recipe(UNET, "nyu", "9000 rooms, 719 NYU pairs", RESEARCH),
     "unet_rooms": Recipe(UNET, "rooms", "9000 rooms", OURS),
 }
 
@@ -98,7 +98,8 @@ def main(arguments: Arguments) -> None:
         return
     settings = dataclasses.replace(recipe.settings, root=arguments.root, run=arguments.run)
     nyu_row.main(settings)
-    network = trained_network(Path(arguments.run) / recipe.part)
+    checkpoint = settings.checkpoint if recipe.part == "nyu" else "newest"  # chosen on val
+    network = trained_network(Path(arguments.run) / recipe.part, checkpoint)
     command = command_line("weights.make", arguments, leave_out=("root", "run")) + " --root FOLDER"
     out = Path(arguments.run) / arguments.name
     about = description(recipe, command)
