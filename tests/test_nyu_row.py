@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import pytest
 from labelled_pairs import SPLITS, write_labelled_pairs
 
-from depthsi.config import Rooms
+from depthsi.config import MuonConfig, Rooms
 from depthsi.config_json import config_from_dict
 from depthsi.data.folder.source import FolderSource
 from depthsi.errors import DepthsiError, StoppedError
@@ -59,9 +59,11 @@ def test_the_configurations_that_follow_from_the_settings():
     assert (kept.data.endless, kept.data.train) == (False, 100)
     assert kept.augment == pairs_config(few, "").augment
     assert kept.augment != rooms.augment  # a new room needs no variation
-    end = settled_config(dataclasses.replace(few, settle=320, average=0.998), "nyu")
+    end, before = settled_config(dataclasses.replace(few, settle=320), "nyu"), pairs_config(few, "")
+    assert isinstance(end.optim, MuonConfig)
+    assert isinstance(before.optim, MuonConfig)
     assert (end.init.weights, end.optim.average) == ("nyu", 0.99)
-    assert end.optim.learning_rate == pairs_config(few, "").optim.learning_rate / 4
+    assert end.optim.learning_rate == before.optim.learning_rate / 4
     assert (end.augment.scale, end.augment.rotation) == ((1.0, 1.1), 2.0)
     assert [stage.steps for stage in make_stages(end)] == [10, 10]
     unet = pairs_config(Settings("data", kind="unet"), "")

@@ -103,13 +103,13 @@ class Steps:
             state,
             _,
         ):
-            at, steps = (state, 0), 0
+            step = steps = 0
 
             def run() -> Any:
-                nonlocal at, steps
-                before = at[1]
-                *at, metrics = update(*at)
-                steps = at[1] - before
+                nonlocal state, step, steps
+                before = step
+                state, step, metrics = update(state, step)
+                steps = step - before
                 return metrics
 
             seconds = timed(run) / steps
@@ -235,7 +235,7 @@ def operations(directory: Path) -> dict[str, float]:
     traces = sorted(directory.rglob("*.xplane.pb"))
     if not traces:
         raise DepthsiError(f"there is no trace below {directory}.")
-    times: dict[str, float] = collections.Counter()
+    times: collections.defaultdict[str, float] = collections.defaultdict(float)
     for plane in jax.profiler.ProfileData.from_file(str(traces[-1])).planes:
         device = plane.name.startswith("/device:")
         for line in plane.lines:
