@@ -24,15 +24,21 @@ def jit(function: Callable[..., Any], **options: Any) -> jax.stages.Wrapped:
 
 def quick_jit(function: Callable[..., Any], **options: Any) -> jax.stages.Wrapped:
     """`jax.jit` for what runs once: on CPUs, whose compiler is slow, not optimised."""
-    quick = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
-    return jax.jit(function, compiler_options=quick, **options)
+    return _jit_on_cpu(function, {"xla_backend_optimization_level": 0}, **options)
 
 
 def thorough_jit(function: Callable[..., Any], **options: Any) -> jax.stages.Wrapped:
     """`jax.jit` for what runs often, optimised even where jax is told not to optimise."""
     thorough = {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
-    cpu = jax.default_backend() == "cpu"
-    return jax.jit(function, compiler_options=thorough if cpu else None, **options)
+    return _jit_on_cpu(function, thorough, **options)
+
+
+def _jit_on_cpu(
+    function: Callable[..., Any], on_cpu: dict[str, Any], **options: Any
+) -> jax.stages.Wrapped:
+    """`jax.jit` with these compiler options on CPUs, and none elsewhere."""
+    chosen = on_cpu if jax.default_backend() == "cpu" else None
+    return jax.jit(function, compiler_options=chosen, **options)
 
 
 def loops_on_device() -> bool:

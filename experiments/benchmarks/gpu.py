@@ -15,16 +15,19 @@ Result:    experiments/results/benchmark_gpu.md; not run on a GPU yet.
 import dataclasses
 import json
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from depthsi.config import ScheduleConfig
 from depthsi.machine import describe_machine
 from experiments.benchmarks import gpu_parts
 from experiments.script import RESULTS, command_line, made_by, run_script, write_result
 
 Part = Literal["steps", "loss", "paper", "profile"]
 Precision = Literal["float32", "tf32", "bfloat16", "torch.compile"]
-PAPER_SAMPLES = {"coarse": 2_000_000, "fine": 1_500_000}
+SCHEDULE = ScheduleConfig()  # the paper's
+PAPER_SAMPLES = {"coarse": SCHEDULE.coarse_samples, "fine": SCHEDULE.fine_samples}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Arguments:
     samples: int = 200_000
     """Samples of each stage that the part paper trains on; the whole schedule is calculated."""
     minutes: float = 8.0
-    """After so many minutes nothing new begins in a part."""
+    """Minutes after which a part starts no further measurement."""
     out: str = str(RESULTS / "benchmark_gpu")
     """Path of the .json and .md files to write, without extension."""
 
@@ -146,16 +149,15 @@ def _steps(found: dict[str, Any], result: dict[str, Any]) -> list[str]:
         "## Training steps\n",
         "Pairs in device memory, the paper's augmentation, loss and SGD. Steps per call is the"
         " number of steps in one compiled loop.\n",
-        "| network, images, arithmetic, steps per call | images/s | ms per step |",
-        "| --- | ---: | ---: |",
     ]
-    for name, cell in found.items():
-        if "error" in cell:
-            lines.append(f"| {name} | {cell['error']} | |")
-        else:
-            speed, step = cell["images_per_second"], 1e3 * cell["seconds_per_step"]
-            lines.append(f"| {name} | {speed:.0f} | {step:.2f} |")
-    return lines
+    return lines + _table(
+        "network, images, arithmetic, steps per call",
+        {
+            "images/s": lambda cell: f"{cell['images_per_second']:.0f}",
+            "ms per step": lambda cell: f"{1e3 * cell['seconds_per_step']:.2f}",
+        },
+        found,
+    )
 
 
 def _loss(found: dict[str, Any], result: dict[str, Any]) -> list[str]:
@@ -175,16 +177,28 @@ def _paper(found: dict[str, Any], result: dict[str, Any]) -> list[str]:
     lines = [
         "## The paper's schedule\n",
         f"Batches of {result['paper_batch']}, bfloat16, pairs in device memory.\n",
-        "| stage | measured samples | images/s | whole stage, calculated |",
-        "| --- | ---: | ---: | ---: |",
     ]
-    for stage, cell in found.items():
+    return lines + _table(
+        "stage",
+        {
+            "measured samples": lambda cell: f"{cell['samples']}",
+            "images/s": lambda cell: f"{cell['images_per_second']:.0f}",
+            "whole stage, calculated": lambda cell: f"{cell['whole_seconds'] / 60:.1f} minutes",
+        },
+        found,
+    )
+
+
+def _table(
+    first: str, columns: Mapping[str, Callable[[dict[str, Any]], str]], found: dict[str, Any]
+) -> list[str]:
+    """A row for each cell, named in the column `first`; an error stands in the second column."""
+    lines = [f"| {' | '.join([first, *columns])} |", "| --- |" + " ---: |" * len(columns)]
+    for name, cell in found.items():
         if "error" in cell:
-            lines.append(f"| {stage} | {cell['error']} | | |")
+            lines.append(f"| {name} | {cell['error']} |" + " |" * (len(columns) - 1))
         else:
-            minutes = cell["whole_seconds"] / 60
-            speed = cell["images_per_second"]
-            lines.append(f"| {stage} | {cell['samples']} | {speed:.0f} | {minutes:.1f} minutes |")
+            lines.append(f"| {' | '.join([name, *(show(cell) for show in columns.values())])} |")
     return lines
 
 

@@ -23,7 +23,7 @@ from depthsi.errors import DepthsiError
 from depthsi.losses import scale_invariant_loss
 from depthsi.training.feeds import Update, open_feed
 from depthsi.training.parallel import make_mesh, state_sharding
-from depthsi.training.stages import Stage, make_stages
+from depthsi.training.stages import make_stages
 from depthsi.training.state import State, initial_state
 from depthsi.training.steps import make_train_step
 
@@ -48,7 +48,7 @@ def timed(run: Callable[[], Any], seconds: float = SECONDS) -> float:
 @contextlib.contextmanager
 def training(
     network: str, width: float, batch: int, precision: str, per_call: int
-) -> Iterator[tuple[Update, State, Stage]]:
+) -> Iterator[tuple[Update, State]]:
     """The update of a network as `depthsi train --data.resident` compiles it, and its state."""
     config = Config(
         data=Rooms(resident=True),
@@ -70,8 +70,9 @@ def training(
     arithmetic = {"float32": "highest", "tf32": "tensorfloat32"}.get(precision)
     with open_feed(config, pairs, mesh, 0) as feed, jax.default_matmul_precision(arithmetic):
         state = initial_state(config, stage)
-        state = jax.device_put(state, sharding := state_sharding(state, mesh))
-        yield feed.update(make_train_step(config, stage), stage, sharding), state, stage
+        sharding = state_sharding(state, mesh)
+        update = feed.update(make_train_step(config, stage), stage, sharding)
+        yield update, jax.device_put(state, sharding)
 
 
 def random_pairs(size: tuple[int, int]) -> list[Sample]:
@@ -98,11 +99,8 @@ class Steps:
     per_call: int
 
     def __call__(self) -> dict[str, Any]:
-        with training(self.network, self.width, self.batch, self.precision, self.per_call) as (
-            update,
-            state,
-            _,
-        ):
+        network = self.network, self.width, self.batch
+        with training(*network, self.precision, self.per_call) as (update, state):
             step = steps = 0
 
             def run() -> Any:
@@ -182,7 +180,7 @@ class PaperStage:
 
     def __call__(self) -> dict[str, Any]:
         steps = -(-self.samples // self.batch)
-        with training(self.stage, self.width, self.batch, "bfloat16", 50) as (update, state, _):
+        with training(self.stage, self.width, self.batch, "bfloat16", 50) as (update, state):
             state, step, metrics = update(state, 0)  # compiles
             jax.block_until_ready(metrics)
             first, began = step, time.perf_counter()
@@ -213,7 +211,7 @@ class StepProfile:
     def __call__(self) -> dict[str, Any]:
         with (
             tempfile.TemporaryDirectory() as directory,
-            training(self.stage, self.width, self.batch, "bfloat16", 10) as (update, state, _),
+            training(self.stage, self.width, self.batch, "bfloat16", 10) as (update, state),
         ):
             state, step, metrics = update(state, 0)
             jax.block_until_ready(metrics)

@@ -1,7 +1,7 @@
 """A row of the README over several seeds: mean, least and greatest, beside the paper's row.
 
 Question:  which numbers of the paper's row does the network pass, and how far apart are seeds?
-Command:   python -m experiments.nyu_row.seeds --name NAME --runs RUN/settled RUN/settled ...
+Command:   python -m experiments.nyu_row.seeds --name NAME --runs RUN/nyu RUN/nyu ...
            after `python -m experiments.nyu_row.run ... --test` for each seed
 Hardware:  none to speak of.
 Time:      a second.
@@ -20,7 +20,14 @@ from depthsi.evaluation.report import HOW
 from depthsi.evaluation.tables import COLUMNS, format_table
 from depthsi.machine import describe_machine
 from depthsi.metrics import PAPER_METRICS
-from experiments.script import RESULTS, made_by, named_without_place, run_script, write_result
+from experiments.script import (
+    RESULTS,
+    command_line,
+    made_by,
+    named_without_place,
+    run_script,
+    write_result,
+)
 
 PAPER = "the paper, better of its two rows"
 BASELINES = ("oracle scale", "mean predictor", "constant")
@@ -41,9 +48,8 @@ def main(arguments: Arguments) -> None:
     """Writes both files and prints the page."""
     found = [read(Path(run)) for run in arguments.runs]
     check_comparable(arguments.runs, found)
-    words = f"--name {arguments.name} --runs {' '.join(arguments.runs)}"
     result = {
-        "command": f"python -m experiments.nyu_row.seeds {words}",
+        "command": command_line("nyu_row.seeds", arguments, leave_out=()),
         "machine": describe_machine(),
         "protocol": found[0]["protocol"],
         "split": found[0]["split"],
@@ -155,9 +161,7 @@ def page(name: str, result: Mapping[str, Any]) -> str:
         }
         table = format_table({**rows, PAPER: result["paper"]}, intervals=ends, markdown=True)
         parts.append(f"## {title}\n\n{table}\n")
-        for row in [
-            row for row in rows if row not in ("oracle scale", "mean predictor", "constant")
-        ]:
+        for row in [row for row in rows if row not in BASELINES]:
             good = [COLUMNS[metric].header for metric in passed(rows[row], result["paper"])]
             share = f"{len(good)} of {len(PAPER_METRICS)} numbers of the paper's row passed"
             parts.append(f"- {row}: {share}{': ' if good else ''}{', '.join(good)}.")

@@ -82,8 +82,8 @@ class Settings:
     average: float = 0.0
     """Decay of the moving average of the parameters, on pairs."""
     settle: int = 0
-    """Samples of pairs in the end, per stage, with views like those of the test: enlarged by a
-    factor of 1.1 and rotated by 2 degrees at most; 0 leaves this out."""
+    """Samples per stage of a last training on pairs, with views like the test's: enlarged by at
+    most 1.1 and rotated by at most 2 degrees; 0 skips it."""
     warmup: int = 0
     """Steps over which the rate rises, on pairs; 0 for 20 with muon and 100 with adamw."""
     seed: int = 0
@@ -142,8 +142,8 @@ def pairs_config(settings: Settings, weights: str) -> Config:
 def settled_config(settings: Settings, weights: str) -> Config:
     """Of the short training that follows, from the weights of the run `weights`.
 
-    Random enlargements of 1 to 1.5 keep a network from learning 719 images by heart, but the test
-    has none: what a network has learnt in them is corrected on views as they are.
+    Random enlargements of 1 to 1.5 keep a network from memorising 719 images, but the test images
+    are not enlarged. This training adapts the network to them.
     """
     few = dataclasses.replace(
         settings,
