@@ -13,7 +13,7 @@ from depthsi.data.folder.source import FolderSource
 from depthsi.data.pipeline import InMemory, ordered_batches
 from depthsi.errors import DepthsiError
 from depthsi.geometry import CROPS, Crop, kitti, nyu
-from depthsi.inference import make_predictor
+from depthsi.inference import FLIPS, depths_function, make_predictor
 from depthsi.metrics import METRICS
 from depthsi.metrics.alignment import align
 from depthsi.metrics.baselines import constant_depth, mean_depth
@@ -122,10 +122,13 @@ def test_a_mirrored_picture_has_the_mirrored_map_when_both_are_seen():
     images = np.random.default_rng(0).integers(0, 256, (2, 240, 320, 3), np.uint8)
     params = jax.jit(make_model(config).init)(jax.random.key(0), jnp.zeros((1, 228, 304, 3)))
     params = params["params"]
-    both, alone = (make_predictor(config, "unet", mirrored=each) for each in (True, False))
-    found, mirrored = both(params, images), both(params, images[:, :, ::-1])
+    predict = jax.jit(depths_function(config, ("unet",), mirrored=True))
+    seen, turned = predict(params, images), predict(params, images[:, :, ::-1])
+    found, mirrored = seen[FLIPS], turned[FLIPS]
     np.testing.assert_allclose(mirrored[:, :, ::-1], found, rtol=1e-5)
-    ways = alone(params, images), alone(params, images[:, :, ::-1])[:, :, ::-1]
+    ways = seen["unet"], turned["unet"][:, :, ::-1]
+    alone = make_predictor(config, "unet")(params, images)
+    np.testing.assert_allclose(ways[0], alone, rtol=1e-5)
     np.testing.assert_allclose(found, np.sqrt(ways[0] * ways[1]), rtol=1e-5)
     assert np.abs(ways[0] - ways[1]).max() > 1e-3
 

@@ -1,11 +1,12 @@
 """Evaluation of a run: its networks, and the baselines of its training data."""
 
 import dataclasses
-import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float32
 
 from depthsi.config import Config, DataConfig, Folder, Prepared
 from depthsi.config_json import to_dict
@@ -17,11 +18,11 @@ from depthsi.evaluation.contact_sheet import ComparedImage
 from depthsi.evaluation.report import Evaluation, clamped_notes
 from depthsi.evaluation.request import EvaluationRequest
 from depthsi.evaluation.rules import rules
-from depthsi.geometry import Crop, Geometry
-from depthsi.inference import make_predictor
+from depthsi.geometry import Crop
+from depthsi.inference import FLIPS, compiled_depths
 from depthsi.metrics import ImageScores
 from depthsi.metrics.baselines import constant_depth
-from depthsi.metrics.compare import Predictor, cell_batches, comparable, map_batches, score
+from depthsi.metrics.compare import Scorer, comparable, compared_cells, map_batches
 from depthsi.metrics.protocols import DEFAULT_PROTOCOLS, TRUTHS, Protocol
 from depthsi.metrics.regions import describe, evaluated_region
 from depthsi.models.settings import ModelConfig
@@ -31,6 +32,7 @@ from depthsi.weights.network_file import SUFFIX, TrainedNetwork
 from depthsi.weights.shipped import named_file
 
 BATCH = 16  # images evaluated at a time
+ORACLE = "oracle scale"
 STORED = {"raw": "depth_raw", "lidar_x": "depth_lidar_x", "annotated": "depth_annotated"}
 
 
@@ -92,30 +94,23 @@ def evaluate_network(
     pairs = open_samples(source, sizes.image, request.split)
 
     notes = [describe(protocol, box, sizes.image), truth]
-    scores, predictors = {}, network_predictors(network, request.mirrored)
     if request.mirrored:
         notes.append("With flips: mean log depth of each image and of its mirror image.")
-    for row, predict in predictors.items():
-        scores[row] = _score(predict, pairs, sizes, protocol, request.edges)
-    main, predict = list(predictors.items())[-1]
+    main = row_names(network, request.mirrored)[-1]
     if protocol.alignment == "none":
         notes.append(
             f"Oracle scale: {main}, each map scaled to the true mean log depth of its image."
         )
-        scaled = dataclasses.replace(protocol, alignment="log_mean")
-        scores["oracle scale"] = _score(predict, pairs, sizes, scaled, request.edges)
-    for row, depth in _baselines(evaluated.mean_depth).items():
-        maps = map_batches(depth, ordered_batches(pairs, BATCH), box)
-        scores[row] = score(maps, protocol, edges=request.edges)
+    scores, predicted = _score_rows(request, evaluated, pairs, protocol)
     for row, found in scores.items():
         notes += clamped_notes(row, found)
 
     def compared_image(index: int) -> ComparedImage:
         image, depth = pairs.read(np.array([index]))
-        ((maps, truth),) = cell_batches(predict, [(image, depth)], sizes, protocol)
-        shown, _ = comparable(maps, truth, protocol)
+        maps, true = compared_cells(predicted[index, None], depth, sizes, protocol)
+        shown, _ = comparable(maps, true, protocol)
         picture = image[0, box.top : box.bottom, box.left : box.right]
-        return ComparedImage(picture, np.asarray(shown[0]), truth[0])
+        return ComparedImage(picture, np.asarray(shown[0]), true[0])
 
     return Evaluation(
         title=f"{evaluated.name}, step {network.step}",
@@ -219,24 +214,68 @@ def _context(request: EvaluationRequest, evaluated: EvaluatedNetwork) -> dict[st
     return found | ({"data": request.data} if request.data else {})
 
 
-def network_predictors(network: TrainedNetwork, mirrored: bool = False) -> dict[str, Predictor]:
-    """Row -> network, for every trained network; with `mirrored`, also the last one with flips."""
-    settings, module, compiled = network.settings, network.module, {}
-    for output in network.outputs:
-        row = "coarse + fine" if output == "fine" else output
-        compiled[row] = make_predictor(settings, output, module=module)
-    if mirrored:
-        row, last = f"{list(compiled)[-1]} with flips", network.outputs[-1]
-        compiled[row] = make_predictor(settings, last, mirrored=True, module=module)
-    return {row: functools.partial(each, network.params) for row, each in compiled.items()}
+def row_names(network: TrainedNetwork, mirrored: bool = False) -> list[str]:
+    """The rows of a network in tables: every trained part; with `mirrored`, the last with flips."""
+    rows = ["coarse + fine" if output == "fine" else output for output in network.outputs]
+    return rows + [f"{rows[-1]} with flips"] * mirrored
 
 
-def _score(
-    predict: Predictor, pairs: Samples, sizes: Geometry, protocol: Protocol, edges: bool
-) -> ImageScores:
-    batches = ordered_batches(pairs, BATCH)
-    maps = cell_batches(predict, batches, sizes, protocol)
-    return score(maps, protocol, edges=edges)
+def rows_predictor(
+    network: TrainedNetwork, mirrored: bool = False
+) -> Callable[[Any], dict[str, Any]]:
+    """From uint8 images (b, H, W, 3) to a map of metres (b, h, w) for each of `row_names`."""
+    outputs = (*network.outputs, FLIPS) if mirrored else network.outputs
+    rows = dict(zip(row_names(network, mirrored), outputs, strict=True))
+    predict = compiled_depths(
+        network.settings, network.outputs, mirrored=mirrored, module=network.module
+    )
+
+    def predict_rows(image: Any) -> dict[str, Any]:
+        found = predict(network.params, image)
+        return {row: found[output] for row, output in rows.items()}
+
+    return predict_rows
+
+
+def _score_rows(
+    request: EvaluationRequest, evaluated: EvaluatedNetwork, pairs: Samples, protocol: Protocol
+) -> tuple[dict[str, ImageScores], Float32[np.ndarray, "N h w"]]:
+    """Scores by row, and the cells of the last network's maps, metres; reads every image once."""
+    network, constants = evaluated.network, _baselines(evaluated.mean_depth)
+    sizes, rows = network.settings.sizes, row_names(network, request.mirrored)
+    rules, cells = dict.fromkeys(rows, protocol), []
+    if protocol.alignment == "none":
+        rules[ORACLE] = dataclasses.replace(protocol, alignment="log_mean")
+    rules |= dict.fromkeys(constants, protocol)
+    scorers = {row: Scorer(each, edges=request.edges) for row, each in rules.items()}
+    box = evaluated_region(protocol, sizes, sizes.image)
+    predict = rows_predictor(network, request.mirrored)
+    for image, depth, count in _full_batches(pairs):
+        found = predict(image)
+        found[ORACLE] = found[rows[-1]]
+        cells.append(np.asarray(found[rows[-1]])[:count])
+        for row, scorer in scorers.items():
+            if row in constants:
+                ((maps, true),) = map_batches(constants[row], [(image, depth)], box)
+            else:
+                maps, true = compared_cells(found[row], depth, sizes, rules[row])
+            scorer.add(maps, true, count)
+    return {row: each.scores() for row, each in scorers.items()}, np.concatenate(cells)
+
+
+def _full_batches(pairs: Samples) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+    """Batches of every sample in order, and their number of samples.
+
+    The last batch is filled up with nothing, so that no program is compiled for its size alone.
+    """
+    for image, depth in ordered_batches(pairs, BATCH):
+        count, size = len(image), min(BATCH, len(pairs))
+        missing = [(0, size - count)]
+        yield (
+            np.pad(image, missing + [(0, 0)] * 3),
+            np.pad(depth, missing + [(0, 0)] * 2),
+            count,
+        )
 
 
 def _baselines(mean: np.ndarray | None) -> dict[str, np.ndarray]:

@@ -162,17 +162,58 @@ def score(batches: Iterable[Compared], protocol: Protocol, *, edges: bool = Fals
       >>> score([(targets + 1, targets)], protocol("nyu_bts")).per_image()["mae"].tolist()
       [1.0, 1.0]
     """
-    terms, counts, rows = [], [], []
+    scorer = Scorer(protocol, edges=edges)
     for predictions, targets in batches:
-        found, count = compare_and_count(predictions, targets, protocol)
-        terms.append(found)
-        counts.append(count)
-        if edges:
-            maps, where = comparable(predictions, targets, protocol)
-            images = zip(*map(np.asarray, (maps, targets, where)), strict=True)
-            rows += [boundary_metrics(y, true, where=w) for y, true, w in images]
-    extras = {name: np.array([row[name] for row in rows]) for name in BOUNDARY_METRICS if edges}
-    return ImageScores.from_terms(terms, extras, counts)
+        scorer.add(predictions, targets)
+    return scorer.scores()
+
+
+class Scorer:
+    """Collects the scores of images, batch after batch; see `score`."""
+
+    def __init__(self, protocol: Protocol, *, edges: bool = False) -> None:
+        self.protocol, self.edges = protocol, edges
+        self._terms: list[ImageTerms] = []
+        self._clamped: list[Any] = []
+        self._boundaries: list[dict[str, float]] = []
+
+    def add(self, predictions: Any, targets: Any, count: int | None = None) -> None:
+        """Scores a batch, (b, h, w) metres each; if `count` is given, only its first images."""
+        found = compare_and_count(predictions, targets, self.protocol)
+        terms, clamped = jax.tree.map(lambda values: values[:count], found)
+        self._terms.append(terms)
+        self._clamped.append(clamped)
+        if self.edges:
+            maps, where = comparable(predictions, targets, self.protocol)
+            images = zip(
+                *(np.asarray(each)[:count] for each in (maps, targets, where)), strict=True
+            )
+            self._boundaries += [boundary_metrics(y, true, where=w) for y, true, w in images]
+
+    def scores(self) -> ImageScores:
+        """The scores of all images so far."""
+        names = BOUNDARY_METRICS if self.edges else ()
+        extras = {name: np.array([row[name] for row in self._boundaries]) for name in names}
+        return ImageScores.from_terms(self._terms, extras, self._clamped)
+
+
+def compared_cells(
+    cells: Any, depth: Float[np.ndarray, "b H W"], sizes: Geometry, protocol: Protocol
+) -> Compared:
+    """Output cells at the pixels of the evaluated region, and the truth there.
+
+    Args:
+      cells: (b, h, w) metres, one per output cell.
+      depth: (b, H, W) metres.
+      sizes: geometry of the network.
+      protocol: protocol whose crop, resizing and, if it comes first, clamping are applied.
+
+    Raises:
+      DepthsiError: the crop and the network have no pixel in common, or an image has another size.
+    """
+    box = evaluated_region(protocol, sizes, (depth.shape[1], depth.shape[2]))
+    maps = _cells_in(clamped_first(cells, protocol, jnp), sizes, protocol.resize, box)
+    return maps, depth[:, box.top : box.bottom, box.left : box.right]
 
 
 def cell_batches(
@@ -204,10 +245,7 @@ def cell_batches(
       ((2, 208, 280), (2, 208, 280))
     """
     for image, depth in batches:
-        box = evaluated_region(protocol, sizes, (depth.shape[1], depth.shape[2]))
-        cells = clamped_first(predict(image), protocol, jnp)
-        maps = _cells_in(cells, sizes, protocol.resize, box)
-        yield maps, depth[:, box.top : box.bottom, box.left : box.right]
+        yield compared_cells(predict(image), depth, sizes, protocol)
 
 
 @functools.partial(jax.jit, static_argnames=("sizes", "resize", "box"))

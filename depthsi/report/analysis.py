@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -16,13 +16,14 @@ from depthsi.evaluation.depth_tally import DepthTally, tally_depths
 from depthsi.evaluation.error_split import ErrorParts, split_error
 from depthsi.evaluation.of_run import (
     BATCH,
-    network_predictors,
     open_source,
     picture_names,
+    row_names,
+    rows_predictor,
     truth_note,
 )
 from depthsi.geometry import Geometry
-from depthsi.metrics.compare import Predictor, cell_batches, comparable
+from depthsi.metrics.compare import comparable, compared_cells
 from depthsi.metrics.protocols import DEFAULT_PROTOCOLS, Protocol
 from depthsi.metrics.regions import describe, evaluated_region
 from depthsi.runs import RunDirectory
@@ -108,9 +109,10 @@ def analyse(
     box = evaluated_region(rules, sizes, sizes.image)
     network = trained_network(run.path)
     data, source = open_source(config.data, split, sizes.image, rules)
-    predictors = network_predictors(network)
     samples = open_samples(source, sizes.image, split)
-    images = _Images(samples, picture_names(source, split), predictors, sizes, rules)
+    rows = row_names(network)
+    predict = rows_predictor(network)
+    images = _Images(samples, picture_names(source, split), predict, rows[-1], sizes, rules)
     parts, tally = _scored(images)
     errors = np.sqrt(parts.whole)
     if not np.isfinite(errors).any():
@@ -134,21 +136,19 @@ class _Images(NamedTuple):
 
     samples: Samples
     names: tuple[str, ...]
-    predictors: dict[str, Predictor]
+    predict: Callable[[Any], dict[str, Any]]
+    main: str
     sizes: Geometry
     rules: Protocol
-
-    @property
-    def main(self) -> str:
-        return list(self.predictors)[-1]
 
 
 def _scored(images: _Images) -> tuple[ErrorParts, DepthTally]:
     """The last network's errors on every image."""
     parts, tallies = [], []
     batches = ordered_batches(images.samples, BATCH)
-    predict = images.predictors[images.main]
-    for predicted, true in cell_batches(predict, batches, images.sizes, images.rules):
+    for image, depth in batches:
+        cells = images.predict(image)[images.main]
+        predicted, true = compared_cells(cells, depth, images.sizes, images.rules)
         maps, where = map(np.asarray, comparable(predicted, true, images.rules))
         parts.append(split_error(maps, true, where))
         tallies.append(tally_depths(maps, true, where))
@@ -162,8 +162,8 @@ def _shown(images: _Images, index: int, kind: str, error: float) -> ShownImage:
     box = evaluated_region(images.rules, images.sizes, images.sizes.image)
     inside = np.s_[box.top : box.bottom, box.left : box.right]
     true, found, where = depth[0][inside], {}, np.zeros(0, bool)
-    for row, predict in images.predictors.items():
-        ((maps, truth),) = cell_batches(predict, [(image, depth)], images.sizes, images.rules)
+    for row, cells in images.predict(image).items():
+        maps, truth = compared_cells(cells, depth, images.sizes, images.rules)
         each, where = map(np.asarray, comparable(maps, truth, images.rules))
         found[row] = each[0]
     return ShownImage(images.names[index], kind, error, image[0][inside], true, where[0], found)
