@@ -2,9 +2,11 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
+
+T = TypeVar("T")
 
 # XLA routes convolutions on CPUs to a library that is several times slower for the first layers,
 # three channels wide and strided. This keeps the library for reductions only. Experimental in
@@ -39,6 +41,26 @@ def _jit_on_cpu(
     """`jax.jit` with these compiler options on CPUs, and none elsewhere."""
     chosen = on_cpu if jax.default_backend() == "cpu" else None
     return jax.jit(function, compiler_options=chosen, **options)
+
+
+def remembered(make: Callable[..., T]) -> Callable[..., T]:
+    """Decorator for a function that makes functions: equal arguments give the same object.
+
+    What was compiled for one training is used by the next one in the same process, which does not
+    even trace it. What users write may depend on something that changes, so it must not be among
+    the arguments. Settings with a list in them are not remembered.
+    """
+    known = functools.lru_cache(maxsize=8)(make)
+
+    @functools.wraps(make)
+    def recall(*arguments: Any) -> T:
+        try:
+            hash(arguments)
+        except TypeError:
+            return make(*arguments)
+        return known(*arguments)
+
+    return recall
 
 
 def loops_on_device() -> bool:

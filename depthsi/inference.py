@@ -11,7 +11,7 @@ window and is padded with its mirror images, which was better than repeated edge
 
 import functools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -22,13 +22,14 @@ from PIL import Image
 
 from depthsi.augment import centre
 from depthsi.camera import Photo, check_focal
-from depthsi.compilation import jit
+from depthsi.compilation import jit, remembered
 from depthsi.errors import DepthsiError
 from depthsi.geometry import CELL_STRIDE, FOCAL_LENGTHS, Crop, Geometry
 from depthsi.models.settings import ModelConfig
 from depthsi.upsampling import Box, Upsampling, guided, resized
 
 BATCHES = (1, 4, 16)  # windows predicted together, padded to the next of these
+FLIPS = "flips"  # the name of the last output with flip test-time augmentation
 MAX_SCALED = 2**26  # pixels of a photo as the network sees it
 
 
@@ -52,36 +53,74 @@ def log_depth_function(
 
 
 def depth_function(
-    config: ModelConfig, output: str, *, mirrored: bool = False, module: Any = None
+    config: ModelConfig, output: str, *, module: Any = None
 ) -> Callable[[Any, Any], jax.Array]:
     """The network as a pure function: (params, raw images) -> metres at its output cells.
 
     Args:
       config: settings of the network.
       output: one of the outputs of `config.kind`: coarse or fine, unet, hourglass, custom.
-      mirrored: whether to use flip test-time augmentation: the mean log depth of each image and of
-        its mirror image.
       module: the network of settings of the kind custom.
     """
-    network = log_depth_function(config, output, module)
+    depths = depths_function(config, (output,), module=module)
+    return lambda params, image: depths(params, image)[output]
 
-    def log_depth(params: Any, image: jax.Array) -> jax.Array:
-        return network(params, centre(image, jnp.ones(image.shape[:3]), config.sizes).image)
 
-    def metres(params: Any, image: jax.Array) -> jax.Array:
-        found = log_depth(params, image)
-        if mirrored:
-            found = (found + log_depth(params, image[:, :, ::-1])[:, :, ::-1]) / 2
-        return jnp.exp(found)
+def depths_function(
+    config: ModelConfig, outputs: Sequence[str], *, mirrored: bool = False, module: Any = None
+) -> Callable[[Any, Any], dict[str, jax.Array]]:
+    """Several outputs of a network in one pure function: (params, raw images) -> output -> metres.
+
+    Args:
+      config: settings of the network.
+      outputs: outputs of `config.kind`.
+      mirrored: whether to add `FLIPS`, the last output with flip test-time augmentation: the mean
+        log depth of each image and of its mirror image.
+      module: the network of settings of the kind custom.
+    """
+    networks = {output: log_depth_function(config, output, module) for output in outputs}
+    last = outputs[-1]
+
+    def log_depth(output: str, params: Any, image: jax.Array) -> jax.Array:
+        return networks[output](
+            params, centre(image, jnp.ones(image.shape[:3]), config.sizes).image
+        )
+
+    def metres(params: Any, image: jax.Array) -> dict[str, jax.Array]:
+        found = {output: log_depth(output, params, image) for output in outputs[:-1]}
+        if mirrored:  # in one batch, so that the network is traced once
+            ways = log_depth(last, params, jnp.concatenate([image, image[:, :, ::-1]]))
+            found[last], turned = jnp.split(ways, 2)
+            found[FLIPS] = (found[last] + turned[:, :, ::-1]) / 2
+        else:
+            found[last] = log_depth(last, params, image)
+        return {output: jnp.exp(each) for output, each in found.items()}
 
     return metres
 
 
 def make_predictor(
-    config: ModelConfig, output: str, *, mirrored: bool = False, module: Any = None
+    config: ModelConfig, output: str, *, module: Any = None
 ) -> Callable[[Any, Any], Any]:
     """`depth_function`, compiled."""
-    return jit(depth_function(config, output, mirrored=mirrored, module=module))
+    compiled = compiled_depths(config, (output,), module=module)
+    return lambda params, image: compiled(params, image)[output]
+
+
+def compiled_depths(
+    config: ModelConfig, outputs: Sequence[str], *, mirrored: bool = False, module: Any = None
+) -> Callable[[Any, Any], dict[str, Any]]:
+    """`depths_function`, compiled."""
+    if module is None:
+        return _compiled_depths(config, tuple(outputs), mirrored)
+    return jit(depths_function(config, outputs, mirrored=mirrored, module=module))
+
+
+@remembered
+def _compiled_depths(
+    config: ModelConfig, outputs: tuple[str, ...], mirrored: bool
+) -> Callable[[Any, Any], dict[str, Any]]:
+    return jit(depths_function(config, outputs, mirrored=mirrored))
 
 
 def make_window_network(

@@ -1,12 +1,37 @@
-"""What is compiled with options of its own gets the code that those options stand for."""
+"""What is compiled with options of its own gets the code that those options stand for.
+
+And what was compiled for one training is used by the next one, unless that is another program.
+"""
+
+import dataclasses
 
 import jax
 import jax.numpy as jnp
 import pytest
 from jax.experimental.serialize_executable import serialize
 
-from depthsi.compilation import quick_jit, thorough_jit
+import depthsi
+from depthsi import inference
+from depthsi.compilation import quick_jit, remembered, thorough_jit
+from depthsi.config import (
+    AugmentConfig,
+    ComputeConfig,
+    Config,
+    Rooms,
+    ScaleInvariantConfig,
+    ScheduleConfig,
+    SgdConfig,
+    TwoScaleConfig,
+)
+from depthsi.training import make_stages, make_train_step, steps
 
+SMALL = Config(
+    data=Rooms(train=4, val=2),
+    model=TwoScaleConfig(width=0.01),
+    schedule=ScheduleConfig(
+        batch_size=4, coarse_samples=8, fine_samples=4, log_every=1, eval_every=2, save_every=9
+    ),
+)
 OPTION = "jax_disable_most_optimizations"
 
 
@@ -28,3 +53,78 @@ def test_thorough_and_quick_code_do_not_depend_on_what_jax_is_told():
     assert thorough == pytest.approx(optimised, rel=0.02)
     assert quick == pytest.approx(unoptimised, rel=0.02)
     assert optimised > 1.1 * unoptimised
+
+
+@pytest.mark.slow
+def test_a_second_training_uses_what_the_first_one_compiled(tmp_path, monkeypatch):
+    """It differs in seed, data and checkpoints, and its numbers are those of a new program."""
+    traced = []
+
+    def count(module, name):
+        function = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *a, **b: traced.append(name) or function(*a, **b))
+
+    count(steps, "augment")
+    count(inference, "centre")
+    depthsi.train(SMALL, run=tmp_path / "first")
+    assert set(traced) == {"augment", "centre"}
+    traced.clear()
+    schedule = dataclasses.replace(SMALL.schedule, save_every=1)
+    data = Rooms(seed=5, train=4, val=2)
+    second = dataclasses.replace(SMALL, seed=2, data=data, schedule=schedule)
+    again = depthsi.train(second, run=tmp_path / "second")
+    assert traced == []
+    monkeypatch.setattr(
+        steps, "_remembered_step", lambda *of: steps._train_step(*of, None, None, None)
+    )
+    alone = depthsi.train(second, run=tmp_path / "alone")
+    assert "augment" in traced
+    losses = [[row.get("loss") for row in run.rows] for run in (again, alone)]
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss": ScaleInvariantConfig(lam=0.25)},
+        {"optim": SgdConfig(learning_rate=0.5)},
+        {"augment": AugmentConfig(flip=0.0)},
+        {"model": TwoScaleConfig(width=0.03)},
+        {"compute": ComputeConfig(precision="bfloat16")},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_another_step_is_not_mistaken_for_it(changes):
+    coarse, fine = make_stages(SMALL)
+    step = make_train_step(SMALL, coarse)
+    assert make_train_step(dataclasses.replace(SMALL, seed=3), coarse) is step
+    assert make_train_step(dataclasses.replace(SMALL, **changes), coarse) is not step
+    assert make_train_step(SMALL, fine) is not step
+    assert make_train_step(SMALL, dataclasses.replace(coarse, steps=99)) is not step
+
+
+@pytest.mark.slow
+def test_what_a_user_writes_is_never_remembered(tmp_path):
+    """A loss may depend on a variable that changes."""
+    factor = 1.0
+
+    def loss(predictions, targets, *, where):
+        return factor * jnp.mean(jnp.where(where, jnp.abs(predictions - targets), 0), (1, 2))
+
+    once = depthsi.train(SMALL, run=tmp_path / "once", loss=loss)
+    factor = 2.0
+    twice = depthsi.train(SMALL, run=tmp_path / "twice", loss=loss)
+    assert twice.rows[0]["loss"] == pytest.approx(2 * once.rows[0]["loss"], rel=1e-5)
+
+
+def test_what_cannot_be_looked_up_is_made_again():
+    made = []
+
+    @remembered
+    def make(value):
+        made.append(value)
+        return object()
+
+    assert make(1) is make(1)
+    assert make([1]) is not make([1])
+    assert made == [1, [1], [1]]

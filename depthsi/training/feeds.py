@@ -16,7 +16,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Shaped, UInt8
 
-from depthsi.compilation import loops_on_device
+from depthsi.compilation import loops_on_device, remembered
 from depthsi.config import Config, Rooms, ScheduleConfig
 from depthsi.data.order import Order
 from depthsi.data.pipeline import Samples, to_devices, training_batches
@@ -177,11 +177,12 @@ def _pauses(schedule: ScheduleConfig) -> list[int]:
 
 def _resident(config: Config, pairs: Samples, mesh: Mesh) -> tuple[Any, Numbers, Draw]:
     data = place(pairs, config.model.sizes.image, mesh)
+    return data, _order(config, pairs).numbers, _read_resident(mesh)
 
-    def draw(data: Any, numbers: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return read_resident(data, numbers, mesh)
 
-    return data, _order(config, pairs).numbers, draw
+@remembered
+def _read_resident(mesh: Mesh) -> Draw:
+    return lambda data, numbers: read_resident(data, numbers, mesh)
 
 
 def _order(config: Config, pairs: Samples) -> Order:
@@ -192,14 +193,16 @@ def _order(config: Config, pairs: Samples) -> Order:
 def _rooms(config: Config, mesh: Mesh) -> tuple[Any, Numbers, Draw]:
     """Position k of the run is scene k."""
     assert isinstance(config.data, Rooms), "only rooms are endless"
-    seed, scale_range = config.data.seed, config.data.scale_range
-
-    def draw(_: Any, numbers: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return render_rooms(numbers, seed, scale_range, mesh)
-
+    draw = _render(config.data.seed, config.data.scale_range, mesh)
     return (), lambda first, count: np.arange(first, first + count), draw
 
 
+@remembered
+def _render(seed: int, scale_range: tuple[float, float], mesh: Mesh) -> Draw:
+    return lambda _, numbers: render_rooms(numbers, seed, scale_range, mesh)
+
+
+@remembered
 def make_drawn_step(train_step: TrainStep, draw: Draw) -> DrawnStep:
     """(state, data, numbers) -> (state, metrics): one step on the samples of these numbers."""
 
@@ -210,6 +213,7 @@ def make_drawn_step(train_step: TrainStep, draw: Draw) -> DrawnStep:
     return step
 
 
+@remembered
 def make_many_steps(step: DrawnStep) -> ManySteps:
     """(state, data, numbers, count) -> the state `count` steps later, metrics of each step.
 

@@ -115,6 +115,7 @@ def state_sharding(abstract: Any, mesh: Mesh) -> Any:
     return jax.tree_util.tree_map_with_path(place, abstract)
 
 
+@compilation.remembered
 def bind(train_step: Callable[..., Any], mesh: Mesh, compute: ComputeConfig) -> Callable[..., Any]:
     """`train_step` over the whole batch, to be jitted: as it is, or mapped over the devices.
 
@@ -161,4 +162,13 @@ def compile_step(step: Callable[..., Any], mesh: Mesh, sharding: Any) -> jax.sta
       sharding: sharding of the state, before and after, see `state_sharding`; metrics are
         everywhere.
     """
+    leaves, structure = jax.tree.flatten(sharding)
+    return _compiled_step(step, mesh, tuple(leaves), structure)
+
+
+@compilation.remembered
+def _compiled_step(
+    step: Callable[..., Any], mesh: Mesh, leaves: tuple[Any, ...], structure: Any
+) -> jax.stages.Wrapped:
+    sharding = jax.tree.unflatten(structure, leaves)
     return compilation.jit(step, donate_argnums=0, out_shardings=(sharding, replicated(mesh)))

@@ -37,6 +37,17 @@ class Stage:
         return self.start + self.steps
 
 
+def step_settings(config: Config) -> Config:
+    """`config` with the defaults of everything that steps and states do not depend on.
+
+    Runs that differ in nothing else share their compiled steps, see `depthsi.compilation`.
+    """
+    unused = Config()
+    return dataclasses.replace(
+        config, data=unused.data, schedule=unused.schedule, init=unused.init, seed=unused.seed
+    )
+
+
 def make_stages(config: Config) -> tuple[Stage, ...]:
     """The stages of a run; samples are rounded up to whole steps.
 

@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from depthsi.compilation import quick_jit
+from depthsi.compilation import quick_jit, remembered
 from depthsi.config import Config
 from depthsi.models.factory import make_model
 from depthsi.models.initialisers import initial_params
 from depthsi.training.optimisers import Averaged, make_optimizer
-from depthsi.training.stages import Stage
+from depthsi.training.stages import Stage, step_settings
 
 
 class State(flax.struct.PyTreeNode):
@@ -102,6 +102,22 @@ def abstract_state(
     Raises:
       DepthsiError: settings of the kind custom without the object they need.
     """
+    if network is optimiser is None:
+        return _remembered_abstract_state(step_settings(config), stage)
+    return _abstract_state(config, stage, network, optimiser)
+
+
+@remembered
+def _remembered_abstract_state(config: Config, stage: Stage) -> State:
+    return _abstract_state(config, stage, None, None)
+
+
+def _abstract_state(
+    config: Config,
+    stage: Stage,
+    network: nn.Module | None,
+    optimiser: optax.GradientTransformation | None,
+) -> State:
     model = make_model(config.model, network=network)
 
     def begin() -> State:

@@ -10,7 +10,7 @@ import optax
 from jaxtyping import Array, Float, Int, Key, Num, Shaped
 
 from depthsi.augment import Batch, Raw, augment
-from depthsi.compilation import loops_on_device
+from depthsi.compilation import loops_on_device, remembered
 from depthsi.config import Config, CustomOptimConfig
 from depthsi.losses import valid_count, weigh_images
 from depthsi.models import make_model
@@ -23,7 +23,7 @@ from depthsi.training.optimisers import (
     rate_schedule,
 )
 from depthsi.training.parallel import DATA
-from depthsi.training.stages import Stage
+from depthsi.training.stages import Stage, step_settings
 from depthsi.training.state import State
 
 Metrics = dict[str, Shaped[Array, ""]]
@@ -92,6 +92,23 @@ def make_train_step(
       >>> sorted(metrics)[:3]
       ['gradient_norm', 'gradient_norm/coarse/conv1', 'gradient_norm/coarse/conv2']
     """
+    if loss is network is optimiser is None:
+        return _remembered_step(step_settings(config), stage)
+    return _train_step(config, stage, loss, network, optimiser)
+
+
+@remembered
+def _remembered_step(config: Config, stage: Stage) -> TrainStep:
+    return _train_step(config, stage, None, None, None)
+
+
+def _train_step(
+    config: Config,
+    stage: Stage,
+    loss: Loss | None,
+    network: nn.Module | None,
+    optimiser: optax.GradientTransformation | None,
+) -> TrainStep:
     sums_of = _make_sums(config, stage, make_loss(config.loss, loss), network)
     optimizer = make_optimizer(config.optim, stage.steps, optimiser)
     rate = _rate(config, stage, optimiser)
