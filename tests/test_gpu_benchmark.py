@@ -45,7 +45,7 @@ def test_a_second_start_measures_what_is_missing(tmp_path, monkeypatch, capsys):
     assert measured[4:] == [*"abc"]
     capsys.readouterr()
     gpu.main(Arguments(parts=("steps",), out=str(tmp_path / "other"), minutes=-1))
-    assert "-1 minutes are over; the same command goes on" in capsys.readouterr().out
+    assert "-1 minutes are up; run the same command to continue" in capsys.readouterr().out
     assert len(measured) == 7
 
 

@@ -56,6 +56,18 @@ def test_mean_least_and_greatest(runs, tmp_path, capsys):
     assert "- constant" not in text  # not a network
 
 
+def test_best_steps_and_folders_of_links_may_differ(runs, tmp_path):
+    whole = json.loads((RESULTS / "nyu_unet.json").read_text())
+    step = whole["step"]
+    change(runs[1], step=7)
+    change(runs[2], run={"data": whole["run"]["data"] | {"root": "elsewhere"}})
+    main(Arguments("row", runs))
+    assert f"steps {step}, 7, {step}." in (tmp_path / "row.md").read_text()
+    change(runs[2], run={"data": whole["run"]["data"] | {"min_depth": 1.0}})
+    with pytest.raises(DepthsiError, match="in its settings data"):
+        main(Arguments("row", runs))
+
+
 def test_the_paper_is_passed_where_the_better_of_its_rows_is():
     paper = paper_row()
     assert [paper[name] for name in ("d1", "d3", "abs_rel", "rmse", "rmse_log_si")] == [
@@ -77,8 +89,8 @@ def test_what_is_not_comparable_is_refused(runs, tmp_path):
         main(Arguments("row", (runs[0], runs[0])))
     with pytest.raises(DepthsiError, match="with --test"):
         main(Arguments("row", (*runs, str(tmp_path / "missing"))))
-    change(runs[1], step=7)
-    with pytest.raises(DepthsiError, match=f"{runs[1]} differs from {runs[0]} in its step"):
+    change(runs[1], images=7)
+    with pytest.raises(DepthsiError, match=f"{runs[1]} differs from {runs[0]} in its images"):
         main(Arguments("row", runs))
     change(runs[2], run={"augment": {}})
     with pytest.raises(DepthsiError, match="in its settings augment"):

@@ -68,7 +68,8 @@ def main(arguments: Arguments) -> None:
             if "error" not in found.get(name, {"error": "not measured"}):
                 continue
             if time.monotonic() > until:
-                print(f"{part}: {arguments.minutes:g} minutes are over; the same command goes on.")
+                over = f"{part}: {arguments.minutes:g} minutes are up"
+                print(f"{over}; run the same command to continue.")
                 break
             found[name] = attempt(measure)
             print(f"{part}, {name}: {found[name]}", flush=True)

@@ -109,9 +109,10 @@ def rooms_config(settings: Settings) -> Config:
     """Of the pre-training on rooms."""
     preset, kept = presets.rooms(), settings.rooms_kept
     if kept:
-        data, augment = Rooms(train=kept, val=64), AugmentConfig()
+        data, augment = Rooms(seed=settings.seed, train=kept, val=64), AugmentConfig()
     else:  # train is only for the mean predictor; a new room needs no augmentation
-        data, augment = Rooms(endless=True, train=64, val=64), preset.augment
+        data = Rooms(seed=settings.seed, endless=True, train=64, val=64)
+        augment = preset.augment
     config = dataclasses.replace(
         preset,
         data=data,
