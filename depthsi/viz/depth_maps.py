@@ -263,14 +263,14 @@ def depth_scale(limits: tuple[float, float], cmap: str = "turbo_r") -> Scale:
 
 def _round_depths(near: float, far: float) -> list[float]:
     """Four or more round depths between the limits, evenly spread on a log scale if they can be."""
-    from matplotlib.ticker import MaxNLocator
-
     decades = 10.0 ** np.arange(np.floor(np.log10(near)), np.log10(far) + 1)
     inside: list[float] = []
     for steps in ((1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
         inside = [s * d for d in decades for s in steps if near <= s * d <= far]
         if len(inside) >= 4:
             return inside
+    from matplotlib.ticker import MaxNLocator  # rarely needed
+
     ticks = MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]).tick_values(near, far)
     return [float(tick) for tick in ticks if near <= tick <= far]
 

@@ -1,7 +1,8 @@
 """A grid of images with headings and colour bars, written as PNG.
 
-Figures are drawn on their own Agg canvas: no display is needed and pyplot is left alone. matplotlib
-is imported only here in functions; `depthsi.viz.depth_maps` says how to install it.
+Grids are drawn by Pillow: importing matplotlib's figures takes as long as predicting a photo, and
+drawing dozens of axes many times that. The font is matplotlib's, the histogram its figure on a
+canvas of its own: no display is needed and pyplot is left alone.
 """
 
 import dataclasses
@@ -10,10 +11,10 @@ import os
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from depthsi.files import write_bytes
 
@@ -57,17 +58,20 @@ class Cell:
     smooth: bool = False
 
 
-class _Box(NamedTuple):
-    """A rectangle in inches from the left and the bottom of the figure."""
+class Rectangle(NamedTuple):
+    """A rectangle in inches from the left and the top of the picture."""
 
     left: float
-    bottom: float
+    top: float
     width: float
     height: float
 
     @property
-    def top(self) -> float:
-        return self.bottom + self.height
+    def dots(self) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom, in whole dots."""
+        ends = self.left, self.top, self.left + self.width, self.top + self.height
+        left, top, right, bottom = map(_dots, ends)
+        return left, top, right, bottom
 
 
 def save_grid(
@@ -91,33 +95,110 @@ def save_grid(
     heads = [HEAD if any(cell.heading for cell in row) else GAP for row in rows]
     lines = textwrap.wrap(title, width=int(10 * total_width))
     total_height = sum(heights) + sum(heads) + LINE * len(lines) + 2 * MARGIN
-    figure = _figure(total_width, total_height)
-    top = total_height - MARGIN
-    figure.text(
-        MARGIN / total_width,
-        top / total_height,
-        "\n".join(lines),
-        va="top",
-        size=11,
-        parse_math=False,
-    )
-    top -= LINE * len(lines)
+    canvas = Canvas(total_width, total_height, _font_file())
+    top = MARGIN
+    for line in lines:
+        canvas.text(line, (MARGIN, top), 11, "la")
+        top += LINE
     for row, height, head in zip(rows, heights, heads, strict=True):
-        top -= head + height
+        top += head
         for cell, left in zip(row, lefts, strict=True):
-            _draw_cell(figure, cell, _Box(left, top, width, height))
+            _draw_cell(canvas, cell, Rectangle(left, top, width, height))
             if cell.scale is not None:
-                _draw_scale(figure, cell.scale, _Box(left + width + BAR_GAP, top, BAR, height))
-    _write(path, figure)
+                bar = Rectangle(left + width + BAR_GAP, top, BAR, height)
+                _draw_scale(canvas, cell.scale, bar)
+        top += height
+    write_bytes(Path(path), canvas.png())
+
+
+class Canvas:
+    """A white picture that is drawn on in inches from its left and its top."""
+
+    def __init__(self, width: float, height: float, font_file: str) -> None:
+        self._image = Image.new("RGB", (_dots(width), _dots(height)), "white")
+        self._draw = ImageDraw.Draw(self._image)
+        self._font_file = font_file
+
+    def picture(self, picture: np.ndarray, place: Rectangle, *, smooth: bool = False) -> None:
+        """Stretches a picture, uint8 (H, W, 3), over a rectangle."""
+        left, top, right, bottom = place.dots
+        resampling = Image.Resampling.LANCZOS if smooth else Image.Resampling.NEAREST
+        size = max(right - left, 1), max(bottom - top, 1)
+        self._image.paste(Image.fromarray(picture).resize(size, resampling), (left, top))
+
+    def frame(self, place: Rectangle) -> None:
+        """A line around a rectangle."""
+        self._draw.rectangle(place.dots, outline="black")
+
+    def mark(self, left: float, top: float) -> None:
+        """A short line to the right."""
+        at = _dots(top)
+        self._draw.line((_dots(left), at, _dots(left + MARK), at), fill="black")
+
+    def text(self, text: str, at: tuple[float, float], points: int, anchor: str) -> None:
+        """A line of text; the anchor is one of Pillow's."""
+        size = round(points * DOTS_PER_INCH / 72)
+        font = ImageFont.truetype(self._font_file, size, layout_engine=ImageFont.Layout.BASIC)
+        self._draw.text((_dots(at[0]), _dots(at[1])), text, fill="black", font=font, anchor=anchor)
+
+    def png(self) -> bytes:
+        self._image.save(buffer := io.BytesIO(), format="png", dpi=(DOTS_PER_INCH,) * 2)
+        return buffer.getvalue()
+
+
+def _columns(rows: Sequence[Sequence[Cell]], width: float) -> tuple[list[float], float]:
+    """The left side of each column, and the width of the figure."""
+    lefts, right = [], MARGIN - GAP
+    for column in zip(*rows, strict=True):
+        lefts.append(right + GAP)
+        labels = [label for cell in column if cell.scale for label in cell.scale.marks]
+        right = lefts[-1] + width
+        if labels:
+            right += BAR_GAP + BAR + TICK + LETTER * max(map(len, labels))
+    return lefts, right + MARGIN
+
+
+def _draw_cell(canvas: Canvas, cell: Cell, place: Rectangle) -> None:
+    canvas.picture(cell.picture, place, smooth=cell.smooth)
+    if cell.heading:
+        middle = place.left + place.width / 2
+        canvas.text(cell.heading, (middle, place.top - HEADING), 10, "ms")
+
+
+def _draw_scale(canvas: Canvas, scale: Scale, place: Rectangle) -> None:
+    """A framed bar with its marks at the right."""
+    canvas.picture(scale.colours[::-1], place)
+    canvas.frame(place)
+    right, kept = place.left + place.width, list[float]()
+    for label, position in scale.marks.items():
+        if all(abs(position - other) * place.height >= LABEL for other in kept):
+            kept.append(position)
+            at = place.top + (1 - float(position)) * place.height
+            canvas.mark(right, at)
+            canvas.text(label, (right + TICK, at), 9, "lm")
+
+
+def _dots(inches: float) -> int:
+    return round(float(inches) * DOTS_PER_INCH)
+
+
+def _font_file() -> str:
+    """The font of matplotlib's figures, which are drawn beside these pictures."""
+    import matplotlib
+
+    return str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")
 
 
 def draw_histogram(
     path: str | os.PathLike[str], edges: np.ndarray, shares: Mapping[str, np.ndarray], title: str
 ) -> None:
     """Draws one outline for each of `shares` over a logarithmic axis of depth in metres."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
     from matplotlib.ticker import NullFormatter, PercentFormatter
 
-    figure = _figure(7.2, 3.4)
+    figure = Figure(figsize=(7.2, 3.4), dpi=DOTS_PER_INCH, facecolor="white")
+    FigureCanvasAgg(figure)
     axes = figure.add_axes((0.8 / 7.2, 0.55 / 3.4, 6.2 / 7.2, 2.45 / 3.4))
     for name, share in shares.items():
         axes.stairs(share, edges, label=name, linewidth=1.6)
@@ -133,77 +214,5 @@ def draw_histogram(
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
     axes.legend(frameon=False)
-    _write(path, figure)
-
-
-def _columns(rows: Sequence[Sequence[Cell]], width: float) -> tuple[list[float], float]:
-    """The left side of each column, and the width of the figure."""
-    lefts, right = [], MARGIN - GAP
-    for column in zip(*rows, strict=True):
-        lefts.append(right + GAP)
-        labels = [label for cell in column if cell.scale for label in cell.scale.marks]
-        right = lefts[-1] + width
-        if labels:
-            right += BAR_GAP + BAR + TICK + LETTER * max(map(len, labels))
-    return lefts, right + MARGIN
-
-
-def _figure(width: float, height: float) -> Any:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-# Cells are drawn without matplotlib's axes: of a sheet's time, they took nine tenths.
-
-
-def _draw_cell(figure: Any, cell: Cell, box: _Box) -> None:
-    resampling = Image.Resampling.LANCZOS if cell.smooth else Image.Resampling.NEAREST
-    _draw_picture(figure, cell.picture, box, resampling)
-    if cell.heading:
-        middle = box.left + box.width / 2
-        _draw_text(figure, cell.heading, middle, box.top + HEADING, 10, "center")
-
-
-def _draw_scale(figure: Any, scale: Scale, box: _Box) -> None:
-    """A framed bar with its marks at the right."""
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Rectangle
-
-    _draw_picture(figure, scale.colours[::-1], box, Image.Resampling.NEAREST)
-    style = {"transform": figure.dpi_scale_trans, "linewidth": 0.8}
-    frame = Rectangle((box.left, box.bottom), box.width, box.height, fill=False, **style)
-    figure.add_artist(frame)
-    kept: list[float] = []
-    for label, position in scale.marks.items():
-        if any(abs(position - other) * box.height < LABEL for other in kept):
-            continue
-        kept.append(position)
-        right, at = box.left + box.width, box.bottom + float(position) * box.height
-        figure.add_artist(Line2D((right, right + MARK), (at, at), color="black", **style))
-        _draw_text(figure, label, right + TICK, at, 9, "left", "center_baseline")
-
-
-def _draw_picture(figure: Any, picture: np.ndarray, box: _Box, resampling: Any) -> None:
-    """Stretches a picture over whole pixels of the figure."""
-    left, right, low, high = (
-        round(inches * DOTS_PER_INCH)
-        for inches in (box.left, box.left + box.width, box.bottom, box.top)
-    )
-    size = max(right - left, 1), max(high - low, 1)
-    figure.figimage(np.asarray(Image.fromarray(picture).resize(size, resampling)), left, low)
-
-
-def _draw_text(
-    figure: Any, text: str, across: float, up: float, size: int, ha: str, va: str = "baseline"
-) -> None:
-    width, height = figure.get_size_inches()
-    figure.text(across / width, up / height, text, size=size, ha=ha, va=va, parse_math=False)
-
-
-def _write(path: str | os.PathLike[str], figure: Any) -> None:
     figure.savefig(buffer := io.BytesIO(), format="png")
     write_bytes(Path(path), buffer.getvalue())
