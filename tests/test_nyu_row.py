@@ -83,13 +83,31 @@ def test_the_committed_rows_have_these_configurations(name):
     if settings.settle:
         config = settled_config(settings, f"{tried['run']}/nyu")
     else:
-        config = pairs_config(settings, f"{tried['run']}/rooms")
+        config = pairs_config(settings, nyu_row.weights_before_pairs(settings))
     assert config == config_from_dict(recorded)
 
 
 def test_a_best_checkpoint_needs_val():
     with pytest.raises(DepthsiError, match="leave out --checkpoint"):
         Settings("data", final=True, checkpoint="best")
+
+
+def test_other_rooms_come_after_the_first_ones(pairs, tmp_path, monkeypatch):
+    fake, run = FakeTrainings(monkeypatch), tmp_path / "row"
+    sizes = {**TINY, "rooms_kept": 9, "rooms_again": 16, "rooms_again_kept": 12}
+    settings = Settings(str(pairs), run=str(run), seed=3, **sizes)
+    nyu_row.main(settings)
+    (_, first, _), (_, second, _), (_, nyu, _) = fake.trained
+    assert [name for name, _, _ in fake.trained] == ["rooms", "rooms_again", "nyu"]
+    assert [(each.data.train, each.data.seed) for each in (first, second)] == [(9, 3), (12, 4)]
+    assert make_stages(second)[-1].end == 2 * make_stages(first)[-1].end
+    starts = [each.init.weights for each in (first, second, nyu)]
+    assert starts == ["", str(run / "rooms"), str(run / "rooms_again")]
+    assert [each.seed for each in (first, second, nyu)] == [3, 4, 3]
+    row = json.loads((run / "row.json").read_text())
+    assert row["runs"]["rooms_again"]["complete"]
+    with pytest.raises(DepthsiError, match="give --rooms-coarse as well"):
+        Settings("data", rooms_coarse=0, rooms_again=16)
 
 
 def test_a_folder_without_index_is_refused_before_any_training(tmp_path, monkeypatch):

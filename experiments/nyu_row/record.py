@@ -19,7 +19,7 @@ from experiments.script import named_without_place
 
 NAME = "row.json"
 QUESTION = "How far do 719 labelled images and procedural rooms carry the network?"
-RUNS = ("rooms", "nyu", "settled", "final", "final_settled")
+RUNS = ("rooms", "rooms_again", "nyu", "settled", "final", "final_settled")
 
 
 def record(settings: Settings, command: str, seconds: dict[str, float]) -> Path:

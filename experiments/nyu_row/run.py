@@ -4,18 +4,18 @@ Question:  how far do 719 labelled NYU images and any number of procedural rooms
            networks, and a U-Net beside them, without any other weights or data?
 Command:   python -m experiments.nyu_row.run --root FOLDER --test
            the U-Net: --run runs/nyu_row/unet --kind unet --size small --batch 16
-           --rooms-kept 9000 --rooms-coarse 36000 --coarse 24000 --fine 0 --average 0.995
-           --checkpoint best
+           --rooms-kept 9000 --rooms-coarse 36000 --rooms-again 60000 --coarse 16000 --fine 0
+           --average 0.995 --checkpoint best
            on a GPU, not run yet: --width 1 --batch 64 --precision bfloat16 --rooms-kept 0
            --rooms-coarse 400000 --rooms-fine 60000 --coarse 400000 --fine 80000
 Hardware:  2 CPU cores.
 Time:      two_scale, on one core of a CPU with AVX-512: 27 minutes on rooms and 26 on pairs. The
-           small U-Net, on two cores without AVX-512: 35 and 25. `timeout --signal=TERM 30m python
+           small U-Net, on two cores without AVX-512: 95 and 17. `timeout --signal=TERM 30m python
            -m ...` stops after 30 minutes with everything saved, and the same command continues.
 Result:    experiments/results/nyu_two_scale.* and nyu_unet.* (test), nyu_tries.json (val).
-           A try leaves in its directory row.json, and in rooms/, nyu/, settled/ and final/ a run
-           each, with evaluations inside; tries.json beside it has the numbers of all tries.
-           README.md here says what was tried.
+           A try leaves in its directory row.json, and in rooms/, rooms_again/, nyu/, settled/ and
+           final/ a run each, with evaluations inside; tries.json beside it has the numbers of all
+           tries. README.md here says what was tried.
 
 A network is trained on rooms and goes on from there on the split `train`, with --settle in two
 parts. It is evaluated on `val`, where everything is chosen; on `test` only with --test, once. With
@@ -41,6 +41,7 @@ from experiments.nyu_row.settings import (
     Settings,
     final_config,
     pairs_config,
+    rooms_again_config,
     rooms_config,
     settled_config,
 )
@@ -63,11 +64,13 @@ def main(settings: Settings) -> None:
 def train_all(settings: Settings, seconds: dict[str, float]) -> None:
     """All trainings, each from where it stopped; adds to `seconds` what they take, by name."""
     path = Path(settings.run)
-    weights = str(path / "rooms") if settings.rooms_coarse else settings.start
-    config = pairs_config(settings, weights)
+    config = pairs_config(settings, weights_before_pairs(settings))
     read_index(Path(settings.root) / "index.csv")  # before minutes are spent on rooms
     if settings.rooms_coarse:
         finish(path / "rooms", rooms_config(settings), seconds)
+    if settings.rooms_again:
+        again = rooms_again_config(settings, str(path / "rooms"))
+        finish(path / "rooms_again", again, seconds)
     finish(path / "nyu", config, seconds)
     if settings.settle:
         finish(path / "settled", settled_config(settings, str(path / "nyu")), seconds)
@@ -77,6 +80,13 @@ def train_all(settings: Settings, seconds: dict[str, float]) -> None:
         if settings.settle:
             again = settled_config(settings, str(path / "final"))
             finish(path / "final_settled", final_config(again, folder), seconds)
+
+
+def weights_before_pairs(settings: Settings) -> str:
+    """The run that was, or will be, trained last before the pairs."""
+    if not settings.rooms_coarse:
+        return settings.start
+    return str(Path(settings.run) / ("rooms_again" if settings.rooms_again else "rooms"))
 
 
 def finish(path: Path, config: Config, seconds: dict[str, float]) -> None:

@@ -73,6 +73,10 @@ class Settings:
     """Samples of rooms for the fine network of two_scale."""
     rooms_kept: int = 11_900
     """Render so many rooms and augment them; 0 renders a new room for each sample."""
+    rooms_again: int = 0
+    """Samples of a second training on rooms, for which others are rendered; 0 skips it."""
+    rooms_again_kept: int = 15_000
+    """As --rooms-kept, in the second training on rooms."""
     coarse: int = 60_000
     """Samples of pairs for the coarse network, or the only one."""
     fine: int = 12_000
@@ -103,6 +107,10 @@ class Settings:
                 "--final trains on the split val, so no best checkpoint can be chosen on it:"
                 " leave out --checkpoint."
             )
+        if self.rooms_again and not self.rooms_coarse:
+            raise DepthsiError(
+                "--rooms-again follows a training on rooms: give --rooms-coarse as well."
+            )
 
 
 def rooms_config(settings: Settings) -> Config:
@@ -120,6 +128,19 @@ def rooms_config(settings: Settings) -> Config:
         optim=dataclasses.replace(preset.optim, learning_rate=settings.rooms_rate),
     )
     return _shared(config, settings, settings.start, settings.rooms_coarse, settings.rooms_fine)
+
+
+def rooms_again_config(settings: Settings, weights: str) -> Config:
+    """Of the second training on rooms, from the weights of the run `weights`."""
+    again = dataclasses.replace(
+        settings,
+        rooms_coarse=settings.rooms_again,
+        rooms_kept=settings.rooms_again_kept,
+        rooms_again=0,
+        seed=settings.seed + 1,  # also of the rooms
+        start=weights,
+    )
+    return rooms_config(again)
 
 
 def pairs_config(settings: Settings, weights: str) -> Config:
