@@ -214,6 +214,13 @@ def test_panel_with_target_shares_one_scale_and_shows_the_error(tmp_path, drawn)
     assert error["2x too near"] == pytest.approx(0.25)
 
 
+@pytest.mark.parametrize("name", ["two\nlines", "no text \udcff", "$x_{", "中文"])
+def test_any_name_can_be_written(tmp_path, name):
+    cells = [grid.Cell(GREEN, name)]
+    grid.save_grid(tmp_path / "p.png", [cells], name, width=1.5, heights=[1.0])
+    assert (opened(tmp_path / "p.png") < 100).any()
+
+
 def test_wide_pictures_are_stacked(tmp_path):
     wide = np.full((17, 57, 3), 200, np.uint8)
     save_panel(

@@ -136,7 +136,11 @@ class Canvas:
         self._draw.line((_dots(left), at, _dots(left + MARK), at), fill="black")
 
     def text(self, text: str, at: tuple[float, float], points: int, anchor: str) -> None:
-        """A line of text; the anchor is one of Pillow's."""
+        """A line of text; the anchor is one of Pillow's.
+
+        File names may contain line ends and bytes that are no text.
+        """
+        text = text.replace("\n", " ").encode("utf-8", "replace").decode()
         size = round(points * DOTS_PER_INCH / 72)
         font = ImageFont.truetype(self._font_file, size, layout_engine=ImageFont.Layout.BASIC)
         self._draw.text((_dots(at[0]), _dots(at[1])), text, fill="black", font=font, anchor=anchor)

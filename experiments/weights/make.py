@@ -3,7 +3,7 @@
 Question:  none; this makes `depthsi/weights/files/NAME.safetensors`.
 Command:   python -m experiments.weights.make --name unet_nyu --root FOLDER
 Hardware:  2 CPU cores.
-Time:      about 35 minutes on rooms, and for those trained on NYU 25 more; both networks share the
+Time:      about 95 minutes on rooms, and for those trained on NYU 17 more; both networks share the
            training on rooms. `timeout --signal=TERM 30m python -m ...` stops with everything saved,
            and the same command continues.
 Result:    depthsi/weights/files/NAME.safetensors, in bfloat16, with the settings of the network,
@@ -38,7 +38,9 @@ UNET = Settings(
     batch=16,
     rooms_kept=9000,
     rooms_coarse=36_000,
-    coarse=24_000,
+    rooms_again=60_000,
+    rooms_again_kept=15_000,
+    coarse=16_000,
     fine=0,
     average=0.995,
     checkpoint="best",
@@ -57,7 +59,7 @@ class Recipe:
     """
 
     settings: Settings
-    part: Literal["rooms", "nyu"]
+    part: Literal["rooms_again", "nyu"]
     trained_on: str
     licence: str
 
@@ -68,8 +70,8 @@ RESEARCH = (
     " see https://cs.nyu.edu/~fergus/datasets/nyu_depth_v2.html."
 )
 RECIPES = {
-    "unet_nyu": Recipe(UNET, "nyu", "9000 rooms, 719 NYU pairs", RESEARCH),
-    "unet_rooms": Recipe(UNET, "rooms", "9000 rooms", OURS),
+    "unet_nyu": Recipe(UNET, "nyu", "24000 rooms, 719 NYU pairs", RESEARCH),
+    "unet_rooms": Recipe(UNET, "rooms_again", "24000 rooms", OURS),
 }
 
 
