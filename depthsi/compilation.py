@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import jax
 
 T = TypeVar("T")
+_FORGET: list[Callable[[], None]] = []  # one entry for each function that is remembered
 
 # XLA routes convolutions on CPUs to a library that is several times slower for the first layers,
 # three channels wide and strided. This keeps the library for reductions only. Experimental in
@@ -51,6 +52,7 @@ def remembered(make: Callable[..., T]) -> Callable[..., T]:
     the arguments. Settings with a list in them are not remembered.
     """
     known = functools.lru_cache(maxsize=8)(make)
+    _FORGET.append(known.cache_clear)
 
     @functools.wraps(make)
     def recall(*arguments: Any) -> T:
@@ -61,6 +63,12 @@ def remembered(make: Callable[..., T]) -> Callable[..., T]:
         return known(*arguments)
 
     return recall
+
+
+def forget() -> None:
+    """Drops what `remembered` keeps, and with it the compiled programs that nothing else uses."""
+    for clear in _FORGET:
+        clear()
 
 
 def loops_on_device() -> bool:

@@ -10,11 +10,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 
 import jax
 import pytest
 
-from depthsi import errors
+from depthsi import compilation, errors
 
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -54,3 +55,11 @@ def _accepts(flags: str) -> bool:
 def nothing_said_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is said once in a process is said in every test."""
     monkeypatch.setattr(errors, "_warned", set())
+
+
+@pytest.fixture
+def nothing_remembered() -> Iterator[None]:
+    """For tests that replace what is traced: they trace it, and no later test uses the result."""
+    compilation.forget()
+    yield
+    compilation.forget()

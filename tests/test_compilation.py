@@ -11,7 +11,7 @@ import pytest
 from jax.experimental.serialize_executable import serialize
 
 import depthsi
-from depthsi import inference
+from depthsi import compilation, inference
 from depthsi.compilation import quick_jit, remembered, thorough_jit
 from depthsi.config import (
     AugmentConfig,
@@ -56,6 +56,7 @@ def test_thorough_and_quick_code_do_not_depend_on_what_jax_is_told():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("nothing_remembered")
 def test_a_second_training_uses_what_the_first_one_compiled(tmp_path, monkeypatch):
     """It differs in seed, data and checkpoints, and its numbers are those of a new program."""
     traced = []
@@ -125,6 +126,9 @@ def test_what_cannot_be_looked_up_is_made_again():
         made.append(value)
         return object()
 
-    assert make(1) is make(1)
+    one = make(1)
+    assert make(1) is one
     assert make([1]) is not make([1])
     assert made == [1, [1], [1]]
+    compilation.forget()
+    assert make(1) is not one

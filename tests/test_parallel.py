@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, PartitionSpec
 
+from depthsi import compilation
 from depthsi.config import (
     AugmentConfig,
     ComputeConfig,
@@ -42,6 +43,8 @@ from depthsi.training.parallel import (
 from depthsi.training.stages import make_stages
 from depthsi.training.state import abstract_state, initial_state
 from depthsi.training.steps import make_train_step
+
+pytestmark = pytest.mark.usefixtures("nothing_remembered")
 
 BATCH, STEPS = 8, 20
 # Neither rotation nor scale: two programs may round a position in the image to other pixels.
@@ -195,6 +198,7 @@ def test_parts_as_a_loop_on_the_device(monkeypatch):
     stage, first = make_stages(config)[0], [x[0] for x in batches(1)]
     convolutions, metrics = [], []
     for loops in (False, True):
+        compilation.forget()
         monkeypatch.setattr("depthsi.training.steps.loops_on_device", lambda loops=loops: loops)
         step = make_train_step(config, stage)
         program = str(jax.make_jaxpr(step)(first_state(stage), *first))

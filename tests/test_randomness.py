@@ -20,6 +20,8 @@ from depthsi.training.stages import make_stages
 from depthsi.training.state import State, initial_state
 from depthsi.training.steps import make_train_step
 
+pytestmark = pytest.mark.usefixtures("nothing_remembered")
+
 STILL = AugmentConfig(scale=(1.0, 1.0), rotation=0.0, colour=(1.0, 1.0), flip=0.0)
 COUNT = 4096  # views
 

@@ -38,6 +38,8 @@ from depthsi.training.stages import Stage, make_stages
 from depthsi.training.state import State, initial_state
 from depthsi.training.steps import make_train_step
 
+pytestmark = pytest.mark.usefixtures("nothing_remembered")
+
 CONFIG = Config(
     data=Rooms(train=8, val=4),
     model=from_scratch(width=0.02),

@@ -38,6 +38,8 @@ from depthsi.training.stages import Stage, check_warmup, make_stages, stage_of
 from depthsi.training.state import abstract_state, enter_stage, initial_state
 from depthsi.training.steps import make_train_step
 
+pytestmark = pytest.mark.usefixtures("nothing_remembered")
+
 CONFIG = Config(
     model=from_scratch(width=0.02),
     optim=AdamWConfig(learning_rate=3e-3, weight_decay=0.01),
