@@ -76,7 +76,9 @@ def test_a_second_training_uses_what_the_first_one_compiled(tmp_path, monkeypatc
     again = depthsi.train(second, run=tmp_path / "second")
     assert traced == []
     monkeypatch.setattr(
-        steps, "_remembered_step", lambda *of: steps._train_step(*of, None, None, None)
+        steps,
+        "_remembered_step",
+        lambda config, stage: steps._train_step(config, stage, None, None, None),
     )
     alone = depthsi.train(second, run=tmp_path / "alone")
     assert "augment" in traced
