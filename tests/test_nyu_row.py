@@ -78,7 +78,8 @@ def test_the_configurations_that_follow_from_the_settings():
 def test_the_committed_rows_have_these_configurations(name):
     tried = json.loads((RESULTS / "nyu_tries.json").read_text())[name]["settings"]
     known = {key: value for key, value in tried.items() if key in Settings.__dataclass_fields__}
-    recorded = json.loads((RESULTS / f"nyu_{name}.json").read_text())["run"]
+    result = json.loads((RESULTS / f"nyu_{name}.json").read_text())
+    recorded = result["runs"][0]["run"] if "runs" in result else result["run"]
     settings = Settings(**known)
     if settings.settle:
         config = settled_config(settings, f"{tried['run']}/nyu")

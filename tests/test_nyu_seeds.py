@@ -1,6 +1,7 @@
 """The row over seeds: its numbers, what it refuses, and which of the paper's numbers it passes."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -12,19 +13,38 @@ from experiments.script import RESULTS
 
 
 @pytest.fixture
-def runs(tmp_path, monkeypatch):
+def whole():
+    """What is in the evaluation of a run apart from its numbers."""
+    result = json.loads((RESULTS / "nyu_unet.json").read_text())
+    first = result["runs"][0]
+    kept = {key: result[key] for key in ("protocol", "split", "images")}
+    return kept | {"run": first["run"], "step": first["step"]}
+
+
+@pytest.fixture
+def runs(whole, tmp_path, monkeypatch):
     """Three runs that were evaluated; metric i of seed s is i + s / 8, pooled twice that."""
     monkeypatch.setattr(seeds, "RESULTS", tmp_path)
-    whole = json.loads((RESULTS / "nyu_unet.json").read_text())
+    made = []
     for seed in range(3):
         image = {name: i + seed / 8 for i, name in enumerate(PAPER_METRICS)}
         pixel = {name: 2 * value for name, value in image.items()}
+        numbers = {"image": image, "pixel": pixel, "pixels": 9}
+        for how in ("image", "pixel"):
+            ends = {name: [value - 1, value + 1] for name, value in numbers[how].items()}
+            numbers[f"{how}_intervals"] = ends
         whole["run"]["seed"] = seed
-        whole["results"] = {"unet": {"image": image, "pixel": pixel, "pixels": 9}}
-        whole["results"]["constant"] = whole["results"]["unet"]
-        (tmp_path / f"run{seed}" / "test").mkdir(parents=True)
-        (tmp_path / f"run{seed}" / "test" / "evaluation.json").write_text(json.dumps(whole))
-    return tuple(str(tmp_path / f"run{seed}") for seed in range(3))
+        whole["results"] = {"unet": numbers, "constant": numbers}
+        run = tmp_path / f"try{seed}" / "nyu"
+        (run / "test").mkdir(parents=True)
+        (run / "test" / "evaluation.json").write_text(json.dumps(whole))
+        starts = [
+            {"command": "python -m a --stopped", "seconds": {"rooms": 60.0}},
+            {"command": f"python -m a --seed {seed}", "seconds": {"rooms": 30.0, "nyu": 120.0}},
+        ]
+        (run.parent / "row.json").write_text(json.dumps({"starts": starts}))
+        made.append(str(run))
+    return tuple(made)
 
 
 def change(path, **fields):
@@ -54,10 +74,13 @@ def test_mean_least_and_greatest(runs, tmp_path, capsys):
     assert "0.250 [0.000, 0.500]" in text  # pooled
     assert "- unet: 2 of 8 numbers of the paper's row passed: d<1.25^2, d<1.25^3." in text
     assert "- constant" not in text  # not a network
+    _, seed_0 = text.split("## Seed 0, pooled over pixels")
+    assert "0.000 [-1.000, 1.000]" in seed_0
+    assert result["runs"][1]["trained_by"]["seconds"] == {"rooms": 90.0, "nyu": 120.0}
+    assert "- Seed 1: `python -m a --seed 1`; minutes: rooms 2, nyu 2." in text
 
 
-def test_best_steps_and_folders_of_links_may_differ(runs, tmp_path):
-    whole = json.loads((RESULTS / "nyu_unet.json").read_text())
+def test_best_steps_and_folders_of_links_may_differ(runs, whole, tmp_path):
     step = whole["step"]
     change(runs[1], step=7)
     change(runs[2], run={"data": whole["run"]["data"] | {"root": "elsewhere"}})
@@ -89,6 +112,9 @@ def test_what_is_not_comparable_is_refused(runs, tmp_path):
         main(Arguments("row", (runs[0], runs[0])))
     with pytest.raises(DepthsiError, match="with --test"):
         main(Arguments("row", (*runs, str(tmp_path / "missing"))))
+    Path(runs[2]).parent.joinpath("row.json").rename(tmp_path / "moved.json")
+    with pytest.raises(DepthsiError, match=r"try2.row\.json cannot be read"):
+        main(Arguments("row", runs))
     change(runs[1], images=7)
     with pytest.raises(DepthsiError, match=f"{runs[1]} differs from {runs[0]} in its images"):
         main(Arguments("row", runs))

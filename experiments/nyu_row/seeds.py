@@ -20,6 +20,7 @@ from depthsi.evaluation.report import HOW
 from depthsi.evaluation.tables import COLUMNS, format_table
 from depthsi.machine import describe_machine
 from depthsi.metrics import PAPER_METRICS
+from experiments.nyu_row import record
 from experiments.script import (
     RESULTS,
     command_line,
@@ -31,7 +32,8 @@ from experiments.script import (
 
 PAPER = "the paper, better of its two rows"
 BASELINES = ("oracle scale", "mean predictor", "constant")
-Metrics = dict[str, float]
+_INTERVALS = [f"{how}_intervals" for how in HOW]
+Metrics = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,12 +61,13 @@ def main(arguments: Arguments) -> None:
             {
                 "run": named_without_place(each["run"]),
                 "step": each["step"],
+                "trained_by": training(Path(path)),
                 "results": {
-                    row: {how: _paper_metrics(values[how]) for how in HOW}
+                    row: {how: _paper_metrics(values[how]) for how in (*HOW, *_INTERVALS)}
                     for row, values in each["results"].items()
                 },
             }
-            for each in found
+            for path, each in zip(arguments.runs, found, strict=True)
         ],
     }
     result["rows"] = over_seeds([run["results"] for run in result["runs"]])
@@ -86,6 +89,24 @@ def read(run: Path) -> dict[str, Any]:
         raise DepthsiError(
             f"{file} cannot be read ({error}): run `python -m experiments.nyu_row.run` with --test."
         ) from error
+
+
+def training(run: Path) -> dict[str, Any]:
+    """The last command of the training, and how long its parts took in all starts, seconds.
+
+    Raises:
+      DepthsiError: it was not recorded.
+    """
+    file = run.parent / record.NAME
+    try:
+        starts = json.loads(file.read_text(encoding="utf-8"))["starts"]
+    except (OSError, ValueError) as error:
+        raise DepthsiError(f"{file} cannot be read ({error}).") from error
+    seconds: dict[str, float] = {}
+    for start in starts:
+        for part, took in start["seconds"].items():
+            seconds[part] = round(seconds.get(part, 0.0) + took, 1)
+    return {"command": starts[-1]["command"], "seconds": seconds}
 
 
 def check_comparable(runs: Sequence[str], found: Sequence[Mapping[str, Any]]) -> None:
@@ -168,10 +189,27 @@ def page(name: str, result: Mapping[str, Any]) -> str:
             share = f"{len(good)} of {len(PAPER_METRICS)} numbers of the paper's row passed"
             parts.append(f"- {row}: {share}{': ' if good else ''}{', '.join(good)}.")
         parts.append("")
+    first = result["runs"][0]
+    for how, title in HOW.items():
+        rows = {row: values[how] for row, values in first["results"].items()}
+        ends = {
+            row: {name: (low, high) for name, (low, high) in values[f"{how}_intervals"].items()}
+            for row, values in first["results"].items()
+        }
+        name = f"Seed {first['run']['seed']}, {title[0].lower()}{title[1:]}"
+        table = format_table(rows, intervals=ends, markdown=True)
+        parts.append(f"## {name}, with 95 % intervals over images\n\n{table}\n")
+    parts.append("## Trainings\n")
+    for run in result["runs"]:
+        took = ", ".join(
+            f"{part} {seconds / 60:.0f}" for part, seconds in run["trained_by"]["seconds"].items()
+        )
+        command = run["trained_by"]["command"]
+        parts.append(f"- Seed {run['run']['seed']}: `{command}`; minutes: {took}.")
     return "\n".join(parts).rstrip("\n") + "\n"
 
 
-def _paper_metrics(values: Mapping[str, float]) -> Metrics:
+def _paper_metrics(values: Mapping[str, Any]) -> Metrics:
     return {name: values[name] for name in PAPER_METRICS}
 
 
