@@ -22,11 +22,11 @@ from depthsi.metrics.compare import (
     compare,
     evaluate_predictor,
     map_batches,
-    score,
     upsample_cells,
 )
 from depthsi.metrics.protocols import PROTOCOLS, Protocol
 from depthsi.metrics.regions import cropped_region, describe, evaluated_region
+from depthsi.metrics.scorer import score
 from depthsi.models import make_model
 
 NYU = Path(__file__).parents[2] / "shared" / "data" / "nyu_labelled"

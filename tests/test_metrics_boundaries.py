@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from depthsi.metrics import BOUNDARY_METRICS, boundaries, boundary_metrics, depth_edges
-from depthsi.metrics.compare import score
 from depthsi.metrics.protocols import Protocol
+from depthsi.metrics.scorer import score
 
 
 def step(ratio=1.5, column=20, size=(30, 40)):

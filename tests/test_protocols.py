@@ -14,7 +14,6 @@ from depthsi.metrics.compare import (
     cell_batches,
     comparable,
     compare_and_count,
-    score,
     upsample_cells,
 )
 from depthsi.metrics.protocols import (
@@ -26,6 +25,7 @@ from depthsi.metrics.protocols import (
     protocol,
 )
 from depthsi.metrics.regions import cropped_region
+from depthsi.metrics.scorer import score
 
 FULL = (480, 640)
 

@@ -14,9 +14,10 @@ from depthsi.evaluation.report import Evaluation, clamped_notes
 from depthsi.evaluation.request import EvaluationRequest
 from depthsi.metrics import ImageScores
 from depthsi.metrics.baselines import constant_depth, mean_depth
-from depthsi.metrics.compare import map_batches, score
+from depthsi.metrics.compare import map_batches
 from depthsi.metrics.protocols import PROTOCOLS, TRUTHS
 from depthsi.metrics.regions import describe
+from depthsi.metrics.scorer import score
 from depthsi.runs import RunDirectory, is_run
 
 ROW = "predictions"

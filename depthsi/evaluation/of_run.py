@@ -22,9 +22,10 @@ from depthsi.geometry import Crop
 from depthsi.inference import FLIPS, compiled_depths
 from depthsi.metrics import ImageScores
 from depthsi.metrics.baselines import constant_depth
-from depthsi.metrics.compare import Scorer, comparable, compared_cells, map_batches
+from depthsi.metrics.compare import comparable, compared_cells, map_batches
 from depthsi.metrics.protocols import DEFAULT_PROTOCOLS, TRUTHS, Protocol
 from depthsi.metrics.regions import describe, evaluated_region
+from depthsi.metrics.scorer import Scorer
 from depthsi.models.settings import ModelConfig
 from depthsi.runs import RunDirectory, is_run
 from depthsi.training.checkpoints.trained import trained_network

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Num
 
 from depthsi.geometry import CELL_STRIDE, Crop, Geometry
-from depthsi.metrics import BOUNDARY_METRICS, DepthMetrics, ImageScores, boundary_metrics
+from depthsi.metrics import DepthMetrics
 from depthsi.metrics.alignment import align
 from depthsi.metrics.clamping import clamped, clamped_first
 from depthsi.metrics.protocols import Protocol
@@ -145,58 +145,6 @@ def compare_and_count(
     return terms, jnp.sum(where & ~valid_depth(maps), axis=(-2, -1)) - terms.unusable
 
 
-def score(batches: Iterable[Compared], protocol: Protocol, *, edges: bool = False) -> ImageScores:
-    """The scores of all images.
-
-    Args:
-      batches: predictions and ground truth of the pixels to compare, (b, h, w) each, metres.
-      protocol: the protocol; its crop and resizing must already be applied.
-      edges: whether to also compute `BOUNDARY_METRICS`, on the host, for the aligned and clamped
-        maps.
-
-    Example:
-      >>> import numpy as np
-      >>> from depthsi.metrics.compare import score
-      >>> from depthsi.metrics.protocols import protocol
-      >>> targets = np.array([[[2.0, 4.0]], [[1.0, 0.0]]], np.float32)
-      >>> score([(targets + 1, targets)], protocol("nyu_bts")).per_image()["mae"].tolist()
-      [1.0, 1.0]
-    """
-    scorer = Scorer(protocol, edges=edges)
-    for predictions, targets in batches:
-        scorer.add(predictions, targets)
-    return scorer.scores()
-
-
-class Scorer:
-    """Collects the scores of images, batch after batch; see `score`."""
-
-    def __init__(self, protocol: Protocol, *, edges: bool = False) -> None:
-        self.protocol, self.edges = protocol, edges
-        self._terms: list[ImageTerms] = []
-        self._clamped: list[Any] = []
-        self._boundaries: list[dict[str, float]] = []
-
-    def add(self, predictions: Any, targets: Any, count: int | None = None) -> None:
-        """Scores a batch, (b, h, w) metres each; if `count` is given, only its first images."""
-        found = compare_and_count(predictions, targets, self.protocol)
-        terms, clamped = jax.tree.map(lambda values: values[:count], found)
-        self._terms.append(terms)
-        self._clamped.append(clamped)
-        if self.edges:
-            maps, where = comparable(predictions, targets, self.protocol)
-            images = zip(
-                *(np.asarray(each)[:count] for each in (maps, targets, where)), strict=True
-            )
-            self._boundaries += [boundary_metrics(y, true, where=w) for y, true, w in images]
-
-    def scores(self) -> ImageScores:
-        """The scores of all images so far."""
-        names = BOUNDARY_METRICS if self.edges else ()
-        extras = {name: np.array([row[name] for row in self._boundaries]) for name in names}
-        return ImageScores.from_terms(self._terms, extras, self._clamped)
-
-
 def compared_cells(
     cells: Any, depth: Float[np.ndarray, "b H W"], sizes: Geometry, protocol: Protocol
 ) -> Compared:
@@ -210,6 +158,16 @@ def compared_cells(
 
     Raises:
       DepthsiError: the crop and the network have no pixel in common, or an image has another size.
+
+    Example:
+      >>> import numpy as np
+      >>> from depthsi.geometry import nyu
+      >>> from depthsi.metrics.compare import compared_cells
+      >>> from depthsi.metrics.protocols import protocol
+      >>> cells, depth = np.ones((2, 55, 74), np.float32), np.ones((2, 240, 320), np.float32)
+      >>> maps, truth = compared_cells(cells, depth, nyu(), protocol("nyu_bts"))
+      >>> maps.shape, truth.shape
+      ((2, 208, 280), (2, 208, 280))
     """
     box = evaluated_region(protocol, sizes, (depth.shape[1], depth.shape[2]))
     maps = _cells_in(clamped_first(cells, protocol, jnp), sizes, protocol.resize, box)

@@ -32,8 +32,9 @@ from depthsi.errors import DivergedError
 from depthsi.inference import make_predictor
 from depthsi.machine import describe_machine
 from depthsi.metrics import ImageScores
-from depthsi.metrics.compare import Predictor, cell_batches, score
+from depthsi.metrics.compare import Predictor, cell_batches
 from depthsi.metrics.protocols import DEFAULT_PROTOCOLS, Protocol
+from depthsi.metrics.scorer import score
 from depthsi.presets import from_scratch
 from depthsi.runs import RunDirectory
 from depthsi.training.loop import train

@@ -31,8 +31,9 @@ from depthsi.config import (
 from depthsi.data.pipeline import ordered_batches
 from depthsi.geometry import nyu
 from depthsi.metrics.baselines import mean_depth
-from depthsi.metrics.compare import map_batches, score
+from depthsi.metrics.compare import map_batches
 from depthsi.metrics.regions import evaluated_region
+from depthsi.metrics.scorer import score
 from experiments.studies.aligned import ALIGNMENTS, aligned_protocol, aligned_tables
 from experiments.studies.figures import panels
 from experiments.studies.lab import BATCH, Lab, Options, conduct, main

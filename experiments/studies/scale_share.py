@@ -20,8 +20,9 @@ from depthsi.config import ScaleInvariantConfig
 from depthsi.data.pipeline import Samples, ordered_batches
 from depthsi.metrics import ImageScores
 from depthsi.metrics.baselines import mean_depth
-from depthsi.metrics.compare import map_batches, score
+from depthsi.metrics.compare import map_batches
 from depthsi.metrics.regions import evaluated_region
+from depthsi.metrics.scorer import score
 from experiments.studies.detail import settings
 from experiments.studies.figures import panels
 from experiments.studies.lab import BATCH, PROTOCOL, Lab, conduct, main, markdown, spread
