@@ -48,18 +48,20 @@ def remembered(make: Callable[..., T]) -> Callable[..., T]:
     """Decorator for a function that makes functions: equal arguments give the same object.
 
     What was compiled for one training is used by the next one in the same process, which does not
-    even trace it. What users write may depend on something that changes, so it must not be among
-    the arguments. Settings with a list in them are not remembered.
+    even trace it. Keyword arguments are what users write, which may depend on something that
+    changes: with any that is not None, nothing is remembered. Nor is it for settings with a list.
     """
     known = functools.lru_cache(maxsize=8)(make)
     _FORGET.append(known.cache_clear)
 
     @functools.wraps(make)
-    def recall(*arguments: Any) -> T:
+    def recall(*arguments: Any, **own: Any) -> T:
         try:
             hash(arguments)
         except TypeError:
-            return make(*arguments)
+            return make(*arguments, **own)
+        if any(value is not None for value in own.values()):
+            return make(*arguments, **own)
         return known(*arguments)
 
     return recall

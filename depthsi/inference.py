@@ -107,20 +107,12 @@ def make_predictor(
     return lambda params, image: compiled(params, image)[output]
 
 
+@remembered
 def compiled_depths(
-    config: ModelConfig, outputs: Sequence[str], *, mirrored: bool = False, module: Any = None
+    config: ModelConfig, outputs: tuple[str, ...], mirrored: bool = False, *, module: Any = None
 ) -> Callable[[Any, Any], dict[str, Any]]:
     """`depths_function`, compiled."""
-    if module is None:
-        return _compiled_depths(config, tuple(outputs), mirrored)
     return jit(depths_function(config, outputs, mirrored=mirrored, module=module))
-
-
-@remembered
-def _compiled_depths(
-    config: ModelConfig, outputs: tuple[str, ...], mirrored: bool
-) -> Callable[[Any, Any], dict[str, Any]]:
-    return jit(depths_function(config, outputs, mirrored=mirrored))
 
 
 def make_window_network(

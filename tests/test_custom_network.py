@@ -172,6 +172,22 @@ def test_a_run_is_evaluated_and_exported_like_any_other(trained, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_last_batch_that_is_filled_up_adds_no_images(trained):
+    data = samples(19)
+    whole = depthsi.evaluate(trained.run, data, network=Tiny(), mirrored=True)
+    parts = [
+        depthsi.evaluate(trained.run, part, network=Tiny(), mirrored=True)
+        for part in (data[:16], data[16:])
+    ]
+    for row, scores in whole.scores.items():
+        assert len(scores) == 19
+        expected = np.concatenate([part.scores[row].per_image()["rmse_log"] for part in parts])
+        np.testing.assert_allclose(scores.per_image()["rmse_log"], expected, rtol=1e-5)
+    shown = whole.compared_image(17), parts[1].compared_image(1)
+    np.testing.assert_allclose(shown[0].predicted, shown[1].predicted, rtol=1e-5)
+
+
+@pytest.mark.slow
 def test_what_a_run_needs_is_said(trained, tmp_path, capsys):
     words = r"a module that a program passed \(Tiny\(features=2\)\).*depthsi\.load\(PATH, network="
     for path in (trained.run, trained.run / "weights.safetensors"):

@@ -228,7 +228,7 @@ def rows_predictor(
     outputs = (*network.outputs, FLIPS) if mirrored else network.outputs
     rows = dict(zip(row_names(network, mirrored), outputs, strict=True))
     predict = compiled_depths(
-        network.settings, network.outputs, mirrored=mirrored, module=network.module
+        network.settings, tuple(network.outputs), mirrored, module=network.module
     )
 
     def predict_rows(image: Any) -> dict[str, Any]:
@@ -253,14 +253,15 @@ def _score_rows(
     predict = rows_predictor(network, request.mirrored)
     for image, depth, count in _full_batches(pairs):
         found = predict(image)
-        found[ORACLE] = found[rows[-1]]
         cells.append(np.asarray(found[rows[-1]])[:count])
+        compared = {
+            row: compared_cells(each, depth, sizes, protocol) for row, each in found.items()
+        }
+        compared[ORACLE] = compared[rows[-1]]
+        for row, each in constants.items():
+            compared[row] = next(map_batches(each, [(image, depth)], box))
         for row, scorer in scorers.items():
-            if row in constants:
-                ((maps, true),) = map_batches(constants[row], [(image, depth)], box)
-            else:
-                maps, true = compared_cells(found[row], depth, sizes, rules[row])
-            scorer.add(maps, true, count)
+            scorer.add(*compared[row], count)
     return {row: each.scores() for row, each in scorers.items()}, np.concatenate(cells)
 
 

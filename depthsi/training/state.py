@@ -102,21 +102,17 @@ def abstract_state(
     Raises:
       DepthsiError: settings of the kind custom without the object they need.
     """
-    if network is optimiser is None:
-        return _remembered_abstract_state(step_settings(config), stage)
-    return _abstract_state(config, stage, network, optimiser)
+    own = {"network": network, "optimiser": optimiser}
+    return _abstract_state(step_settings(config), stage, **own)
 
 
 @remembered
-def _remembered_abstract_state(config: Config, stage: Stage) -> State:
-    return _abstract_state(config, stage, None, None)
-
-
 def _abstract_state(
     config: Config,
     stage: Stage,
-    network: nn.Module | None,
-    optimiser: optax.GradientTransformation | None,
+    *,
+    network: nn.Module | None = None,
+    optimiser: optax.GradientTransformation | None = None,
 ) -> State:
     model = make_model(config.model, network=network)
 

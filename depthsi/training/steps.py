@@ -92,22 +92,18 @@ def make_train_step(
       >>> sorted(metrics)[:3]
       ['gradient_norm', 'gradient_norm/coarse/conv1', 'gradient_norm/coarse/conv2']
     """
-    if loss is network is optimiser is None:
-        return _remembered_step(step_settings(config), stage)
-    return _train_step(config, stage, loss, network, optimiser)
+    own = {"loss": loss, "network": network, "optimiser": optimiser}
+    return _train_step(step_settings(config), stage, **own)
 
 
 @remembered
-def _remembered_step(config: Config, stage: Stage) -> TrainStep:
-    return _train_step(config, stage, None, None, None)
-
-
 def _train_step(
     config: Config,
     stage: Stage,
-    loss: Loss | None,
-    network: nn.Module | None,
-    optimiser: optax.GradientTransformation | None,
+    *,
+    loss: Loss | None = None,
+    network: nn.Module | None = None,
+    optimiser: optax.GradientTransformation | None = None,
 ) -> TrainStep:
     sums_of = _make_sums(config, stage, make_loss(config.loss, loss), network)
     optimizer = make_optimizer(config.optim, stage.steps, optimiser)

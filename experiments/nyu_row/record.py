@@ -38,7 +38,7 @@ def record(settings: Settings, command: str, seconds: dict[str, float]) -> Path:
     """
     directory = Path(settings.run)
     file = directory / NAME
-    earlier = _read(file)["starts"] if file.exists() else []
+    earlier = read_record(file)["starts"] if file.exists() else []
     start = {"command": command, "seconds": seconds, "machine": describe_machine()}
     row = {
         "question": QUESTION,
@@ -66,7 +66,7 @@ def collect(directory: Path) -> Path:
     """Writes tries.json with the numbers of all tries in `directory`, and prints those on val."""
     tries = {}
     for file in sorted(directory.glob(f"*/{NAME}")):
-        row = _read(file)
+        row = read_record(file)
         tries[file.parent.name] = {
             "settings": row["settings"],
             "steps": {
@@ -105,7 +105,7 @@ def _of_run(path: Path) -> dict[str, Any]:
 def _numbers(file: Path) -> dict[str, dict[str, float]]:
     """Row -> the paper's numbers, mean over images."""
     how = next(iter(HOW))
-    results = _read(file)["results"]
+    results = read_record(file)["results"]
     return {
         row: {name: values[how][name] for name in PAPER_METRICS} for row, values in results.items()
     }
@@ -115,7 +115,7 @@ def _short(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read_record(file: Path) -> dict[str, Any]:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -20,7 +20,8 @@ from depthsi.evaluation.report import HOW
 from depthsi.evaluation.tables import COLUMNS, format_table
 from depthsi.machine import describe_machine
 from depthsi.metrics import PAPER_METRICS
-from experiments.nyu_row import record
+from depthsi.report.evaluation_file import REFERENCES
+from experiments.nyu_row.record import NAME, read_record
 from experiments.script import (
     RESULTS,
     command_line,
@@ -31,7 +32,6 @@ from experiments.script import (
 )
 
 PAPER = "the paper, better of its two rows"
-BASELINES = ("oracle scale", "mean predictor", "constant")
 _INTERVALS = [f"{how}_intervals" for how in HOW]
 Metrics = dict[str, Any]
 
@@ -97,11 +97,7 @@ def training(run: Path) -> dict[str, Any]:
     Raises:
       DepthsiError: it was not recorded.
     """
-    file = run.parent / record.NAME
-    try:
-        starts = json.loads(file.read_text(encoding="utf-8"))["starts"]
-    except (OSError, ValueError) as error:
-        raise DepthsiError(f"{file} cannot be read ({error}).") from error
+    starts = read_record(run.parent / NAME)["starts"]
     seconds: dict[str, float] = {}
     for start in starts:
         for part, took in start["seconds"].items():
@@ -184,7 +180,7 @@ def page(name: str, result: Mapping[str, Any]) -> str:
         }
         table = format_table({**rows, PAPER: result["paper"]}, intervals=ends, markdown=True)
         parts.append(f"## {title}\n\n{table}\n")
-        for row in [row for row in rows if row not in BASELINES]:
+        for row in [row for row in rows if row not in REFERENCES]:
             good = [COLUMNS[metric].header for metric in passed(rows[row], result["paper"])]
             share = f"{len(good)} of {len(PAPER_METRICS)} numbers of the paper's row passed"
             parts.append(f"- {row}: {share}{': ' if good else ''}{', '.join(good)}.")
