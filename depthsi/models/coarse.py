@@ -61,9 +61,8 @@ class CoarseNet(nn.Module):
         x = coarse_features(self, image, size)
         x = config.feature_scale * x.reshape(x.shape[0], -1)
         fc6_init = config.paper_or_scaled(normal(0.01), he_normal())
-        x = nn.Dense(
-            scaled_width(4096, config.width), dtype=self.dtype, kernel_init=fc6_init, name="fc6"
-        )(x)
+        units = scaled_width(config.fc6_units, config.width)
+        x = nn.Dense(units, dtype=self.dtype, kernel_init=fc6_init, name="fc6")(x)
         x = Dropout(config.dropout)(nn.relu(x), train=train, examples=examples)
         # the authors do not scale up what dropout keeps, but scale down the whole at test time
         x = config.paper_or_scaled(1 - config.dropout, 1.0) * x

@@ -56,6 +56,9 @@ class TwoScaleConfig(_Network):
     """How convolutions and pools round sizes; all three variants give the paper's sizes."""
     width: float = 1.0
     """Factor on the number of channels; the output size does not change."""
+    fc6_units: int = 4096
+    """Units of fc6 at width 1. The two fully connected layers have most of the parameters, and with
+    fewer units a network takes less space."""
     initialisers: Literal["paper", "scaled"] = "paper"
     """paper: the authors' constants, meant for pretrained convolutions. scaled: the variance is
     preserved from layer to layer, the coarse network first predicts `log_mean`, and the fine
@@ -84,6 +87,8 @@ class TwoScaleConfig(_Network):
             raise DepthsiError(
                 f"model.width is {self.width}; it must be greater than 0, e.g. 0.25."
             )
+        if self.fc6_units < 1:
+            raise DepthsiError(f"model.fc6_units is {self.fc6_units}; it must be at least 1.")
         if not 0 <= self.dropout < 1:
             raise DepthsiError(f"model.dropout is {self.dropout}; it must be in [0, 1).")
 

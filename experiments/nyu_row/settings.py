@@ -51,6 +51,8 @@ class Settings:
     """The network."""
     width: float = 0.25
     """Width of two_scale."""
+    fc6_units: int = 4096
+    """Units of two_scale's layer fc6 at width 1."""
     size: Literal["small", "medium", "large"] = "medium"
     """Size of unet and hourglass."""
     batch: int = 32
@@ -192,7 +194,7 @@ def _shared(config: Config, settings: Settings, weights: str, coarse: int, fine:
     every = max(3, (coarse + fine) // settings.batch // 10)
     model = with_kind(config, "model", settings.kind).model
     if isinstance(model, TwoScaleConfig):
-        model = dataclasses.replace(model, width=settings.width)
+        model = dataclasses.replace(model, width=settings.width, fc6_units=settings.fc6_units)
     else:
         model = dataclasses.replace(model, size=settings.size)
     shortest = min(-(-samples // settings.batch) for samples in (coarse, fine or coarse))
