@@ -10,14 +10,25 @@ T = TypeVar("T")
 _FORGET: list[Callable[[], None]] = []  # one entry for each function that is remembered
 
 # XLA routes convolutions on CPUs to a library that is several times slower for the first layers,
-# three channels wide and strided. This keeps the library for reductions only. Experimental in
-# XLA, hence set per function, and only where it is accepted.
-_CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}
+# three channels wide and strided. This keeps the library for reductions only.
+_CONVOLUTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}
+# XLA's older loops make a training step 5 to 14 % faster and its compilation a third cheaper, at a
+# lower level of optimisation, which hardly changes the step (experiments/benchmarks/step.py).
+_LEVEL = {"xla_backend_optimization_level": 2}
+_LOOPS = {"xla_cpu_use_fusion_emitters": False, **_LEVEL}
+# Experimental in XLA, hence set per function: the first of these that is accepted is used.
+_CPU_OPTIONS = (_CONVOLUTIONS | _LOOPS, _CONVOLUTIONS, {})
+_ACCEPTED = {(0, 10): 0, (0, 12): 1}  # which, in versions of JAX that need not be tried out
 
 
 def compiler_options() -> dict[str, Any] | None:
     """Options for functions with convolutions on the current backend; None where there are none."""
-    return _CPU_OPTIONS if jax.default_backend() == "cpu" and _accepts_cpu_options() else None
+    if jax.default_backend() != "cpu":
+        return None
+    options = _accepted_options()
+    if jax.config.read("jax_disable_most_optimizations"):  # as the tests have it
+        options = {name: value for name, value in options.items() if name not in _LEVEL}
+    return options or None
 
 
 def jit(function: Callable[..., Any], **options: Any) -> jax.stages.Wrapped:
@@ -83,9 +94,15 @@ def loops_on_device() -> bool:
 
 
 @functools.cache
-def _accepts_cpu_options() -> bool:
+def _accepted_options() -> dict[str, Any]:
+    if (known := _ACCEPTED.get(jax.__version_info__[:2])) is not None:
+        return _CPU_OPTIONS[known]
+    return next(options for options in _CPU_OPTIONS if _accepts(options))
+
+
+def _accepts(options: dict[str, Any]) -> bool:
     try:
-        jax.jit(lambda x: x, compiler_options=_CPU_OPTIONS).lower(0.0).compile()
-    except Exception:  # a version without the option refuses it in its own words
+        jax.jit(lambda x: x, compiler_options=options).lower(0.0).compile()
+    except Exception:  # a version without one of the options refuses it in its own words
         return False
     return True

@@ -259,20 +259,19 @@ def test_a_run_without_checkpoints_is_left_as_it_is(trained, capsys, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("default::depthsi.DepthsiWarning")
-def test_missing_matplotlib_is_said_before_anything_is_written(
+def test_without_matplotlib_a_colour_map_is_refused_and_all_else_is_drawn(
     trained, capsys, tmp_path, monkeypatch
 ):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     out, photo = tmp_path / "out", tmp_path / "photo.png"
     Image.fromarray(np.full((30, 40, 3), 90, np.uint8)).save(photo)
-    words = refusal(capsys, "predict", trained, photo, "--out", out, "--save", "png16,panel")
-    assert "depthsi[plot]" in words
-    assert "depthsi[plot]" in refusal(capsys, "evaluate", trained)
+    words = refusal(capsys, "predict", trained, photo, "--out", out, "--colour-map", "magma")
+    assert "The colour map 'magma' needs matplotlib: run pip install 'depthsi[plot]'" in words
     assert not out.exists()
     main(["predict", str(trained), str(photo), "--out", str(out)])
-    assert "no panels are drawn: pip install 'depthsi[plot]'" in capsys.readouterr().err
-    assert sorted(file.name for file in out.iterdir()) == ["photo_depth.npy", "photo_depth.png"]
+    names = ["photo_depth.npy", "photo_depth.png", "photo_panel.png"]
+    assert sorted(file.name for file in out.iterdir()) == names
+    assert "depthsi[plot]" in refusal(capsys, "info", "rooms", "--out", tmp_path / "info")
 
 
 @pytest.mark.slow

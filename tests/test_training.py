@@ -502,12 +502,19 @@ def test_a_batch_the_devices_cannot_share_is_refused():
 
 
 def test_compiler_options_are_dropped_where_refused(monkeypatch):
-    monkeypatch.setattr(compilation, "_CPU_OPTIONS", {"xla_no_such_option": "1"})
-    compilation._accepts_cpu_options.cache_clear()
+    known = compilation.compiler_options()
+    assert known
+    assert compilation.jit(lambda x: x + 1)(1.0) == 2.0
+    monkeypatch.setattr(compilation, "_ACCEPTED", {})
     try:
+        compilation._accepted_options.cache_clear()
+        assert compilation.compiler_options() == known  # tried out, this version does the same
+        refused = ({"xla_no_such_option": "1"}, {})
+        monkeypatch.setattr(compilation, "_CPU_OPTIONS", refused)
+        compilation._accepted_options.cache_clear()
         assert compilation.compiler_options() is None
         assert compilation.jit(lambda x: x + 1)(1.0) == 2.0
     finally:
         monkeypatch.undo()
-        compilation._accepts_cpu_options.cache_clear()
-    assert compilation.compiler_options()
+        compilation._accepted_options.cache_clear()
+    assert compilation.compiler_options() == known

@@ -1,5 +1,6 @@
 """Colours pixel by pixel, and the written images as far as a program can look at them."""
 
+import importlib.util
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ from PIL import Image
 
 from depthsi.errors import DepthsiError
 from depthsi.viz import grid
+from depthsi.viz.data_sheet import save_histogram
 from depthsi.viz.depth_maps import (
     GREY,
     colour_depth,
@@ -319,20 +321,28 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     assert [file.name for file in tmp_path.iterdir()] == ["panel.png"]
 
 
-def test_without_matplotlib_the_remedy_is_named(tmp_path, monkeypatch):
-    for module in [name for name in sys.modules if name.startswith("matplotlib.")]:
-        monkeypatch.delitem(sys.modules, module)
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    depth = halves(1, 4)
-    for draw in (
-        lambda: colour_depth(depth),
-        lambda: colour_error(depth, depth),
-        lambda: save_panel(tmp_path / "p.png", GREEN, depth, target=depth),
-        lambda: save_contact_sheet(tmp_path / "s.png", [(GREEN, depth, depth)]),
-    ):
-        with pytest.raises(DepthsiError, match=r"pip install 'depthsi\[plot\]'"):
-            draw()
-    assert not list(tmp_path.iterdir())
+def test_without_matplotlib_the_same_colours_are_drawn(tmp_path, monkeypatch):
+    depth = np.geomspace(0.5, 8, 300)[None]
+    target = depth[:, ::-1]
+    for name in ("with", "without"):
+        if name == "without":
+            for module in [name for name in sys.modules if name.startswith("matplotlib.")]:
+                monkeypatch.delitem(sys.modules, module)
+            monkeypatch.setitem(sys.modules, "matplotlib", None)
+            monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+        save_panel(tmp_path / f"{name}.png", GREEN, depth, target=target, title="a file.jpg")
+        save_contact_sheet(tmp_path / f"{name}_sheet.png", [(GREEN, depth, target)])
+    for name in ("", "_sheet"):
+        drawn, plain = (opened(tmp_path / f"{kind}{name}.png") for kind in ("with", "without"))
+        differing = (drawn != plain).any(axis=-1)  # the letters alone, of another font
+        assert 0 < differing.mean() < 0.05
+        grey = np.ptp(plain.astype(int), axis=-1) == 0
+        assert grey[differing].all()
+    with pytest.raises(DepthsiError, match=r"'magma' needs matplotlib.*'depthsi\[plot\]'"):
+        colour_depth(depth, cmap="magma")
+    with pytest.raises(DepthsiError, match=r"A histogram needs matplotlib.*'depthsi\[plot\]'"):
+        save_histogram(tmp_path / "h.png", np.array([1.0, 2.0]), {"train": np.ones(1)})
+    assert not (tmp_path / "h.png").exists()
 
 
 def test_importing_is_light_and_pyplot_is_left_alone(tmp_path):
@@ -340,7 +350,9 @@ def test_importing_is_light_and_pyplot_is_left_alone(tmp_path):
 import sys, numpy, depthsi.viz.depth_maps
 assert "matplotlib" not in sys.modules
 image, depth = numpy.zeros((3, 4, 3), numpy.uint8), numpy.ones((3, 4))
-depthsi.viz.depth_maps.save_panel({str(tmp_path / "p.png")!r}, image, depth)
+depthsi.viz.depth_maps.save_panel({str(tmp_path / "p.png")!r}, image, depth, target=depth)
+assert "matplotlib" not in sys.modules
+depthsi.viz.depth_maps.colour_depth(depth, cmap="magma")
 assert "matplotlib" in sys.modules and "matplotlib.figure" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", script], check=True)

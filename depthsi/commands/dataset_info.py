@@ -17,8 +17,8 @@ from depthsi.data.samples import Sample, Source, validate_sample
 from depthsi.data.statistics import Statistics, coarse_histogram, merge, sample_statistics, summary
 from depthsi.errors import DepthsiError, first_few
 from depthsi.output import STDOUT, can_encode, printable, write_numbers
+from depthsi.viz.colour_maps import require_matplotlib
 from depthsi.viz.data_sheet import save_data_sheet, save_histogram
-from depthsi.viz.depth_maps import require_matplotlib
 
 ROOMS = 64  # of each split, unless a limit is given
 SHOWN = 6  # images of a split on the contact sheet
@@ -37,7 +37,7 @@ def dataset_info(request: InfoRequest) -> None:
       DepthsiError: the data does not exist, or none of it can be used.
     """
     if request.out:
-        require_matplotlib()
+        require_matplotlib("The histogram of --out")
     found: dict[str, Statistics] = {}
     shown: dict[str, list[Sample]] = {}
     bad: dict[str, BadSamples] = {}

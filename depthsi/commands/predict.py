@@ -1,7 +1,6 @@
 """`depthsi predict`."""
 
 import sys
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,11 +20,12 @@ from depthsi.commands.predict_inputs import (
 from depthsi.commands.predict_request import PredictRequest
 from depthsi.commands.predict_video import Videos, check_kinds
 from depthsi.data.formats.video import is_video
-from depthsi.errors import DepthsiError, DepthsiWarning
+from depthsi.errors import DepthsiError
 from depthsi.output import complain
 from depthsi.predictor import Predictor, load
 from depthsi.scale import SHARE
-from depthsi.viz.depth_maps import check_colour_map, depth_limits, require_matplotlib
+from depthsi.viz.colour_maps import check_colour_map
+from depthsi.viz.depth_maps import depth_limits
 from depthsi.viz.save_depth import save_depth
 
 SCALE = (
@@ -46,7 +46,7 @@ def predict(request: PredictRequest) -> int:
       DepthsiError: what concerns all of them, before anything is written.
     """
     kinds = request.kinds()
-    if drawn := PICTURES & set(kinds) or (not kinds and _can_draw()):
+    if not kinds or PICTURES & set(kinds):
         check_colour_map(request.colour_map)
     model, words = model_and_photos(request.words)
     files = named_files(words)
@@ -58,10 +58,6 @@ def predict(request: PredictRequest) -> int:
     if request.known_distances() and len(files) != 1:
         what = "photo or video" if named_videos else "photo"
         raise DepthsiError(f"--known is about one {what}, but {len(files)} are named.")
-    photo_kinds = kinds or (("png16", "npy", "panel") if drawn else ("png16", "npy"))
-    if named_photos and not (kinds or drawn):
-        text = "Without matplotlib no panels are drawn: pip install 'depthsi[plot]'."
-        warnings.warn(text, DepthsiWarning, stacklevel=2)
     predictor = load(model, checkpoint=request.checkpoint)
     directory = Path(request.out)
     if directory.exists() and not directory.is_dir():
@@ -69,7 +65,7 @@ def predict(request: PredictRequest) -> int:
     if not (request.known or request.quiet):
         _say_scale(predictor, alone=len(files) == 1)
     cameras = Cameras(request, predictor.sizes)
-    photos = _Photos(named_photos, photo_kinds, request, predictor, cameras)
+    photos = _Photos(named_photos, kinds or ("png16", "npy", "panel"), request, predictor, cameras)
     videos = Videos(named_videos, kinds or ("panel",), request, predictor, cameras)
     limits = request.limits if isinstance(request.limits, tuple) else None
     coloured = [each for each in (photos, videos) if PICTURES & set(each.kinds)]
@@ -142,11 +138,3 @@ class _Photos(Group):
     def _bar(self, what: str | None = None) -> tqdm:
         silent = self.request.quiet or len(self.files) < 2 or not sys.stderr.isatty()
         return tqdm(total=len(self.files), desc=what, unit="photo", disable=silent)
-
-
-def _can_draw() -> bool:
-    try:
-        require_matplotlib()
-    except DepthsiError:
-        return False
-    return True

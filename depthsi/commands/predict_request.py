@@ -34,9 +34,9 @@ class PredictRequest:
     """What to write for each photo: png16 (16-bit PNG in millimetres, 0 where unknown), npy
     (float32 metres), colour (the map in colour), panel (photo and map side by side), exr (float32
     metres, needs the extra data), ply (a coloured point cloud in metres; x to the right, y down, z
-    forward), viewer (an interactive page of the point cloud). Default: png16,npy,panel, without
-    panel if matplotlib is missing. For a video, colour and panel write one MP4 without sound, and
-    png16, npy, exr and ply write a folder of numbered frames; the default is panel."""
+    forward), viewer (an interactive page of the point cloud). Default: png16,npy,panel. For a
+    video, colour and panel write one MP4 without sound, and png16, npy, exr and ply write a folder
+    of numbered frames; the default is panel."""
     known: Annotated[
         tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="X,Y=METRES")
     ] = ()
@@ -59,7 +59,8 @@ class PredictRequest:
     """How to upsample from the network's cells (4x4 pixels of a small image) to the photo's pixels.
     guided: follow the edges of the photo. bilinear: interpolate. nearest: repeat."""
     colour_map: Annotated[str, tyro.conf.arg(metavar="NAME")] = "turbo_r"
-    """Matplotlib colour map for colour and panel, from near to far."""
+    """Colour map for colour and panel, from near to far: turbo, turbo_r, RdBu or, with the extra
+    plot, any of matplotlib's."""
     limits: Annotated[
         tuple[float, float] | Literal["each", "shared"],
         tyro.conf.arg(metavar="{NEAR FAR | each | shared}"),

@@ -16,7 +16,7 @@ from depthsi.commands.predict_inputs import CommandError, Group, ahead, known_fa
 from depthsi.data.formats.video import Video, open_video, require_av
 from depthsi.errors import DepthsiError
 from depthsi.output import complain
-from depthsi.viz.depth_maps import depth_limits, require_matplotlib
+from depthsi.viz.depth_maps import depth_limits
 from depthsi.viz.save_depth import DepthMap
 from depthsi.viz.save_video import FRAMES, MOVIES, movie, movie_picture, numbered_frames
 
@@ -72,8 +72,6 @@ class Videos(Group):
         """Whether `work` on a video can be done; says why not."""
         try:
             require_av(path)
-            if set(MOVIES) & set(self.kinds):
-                require_matplotlib()
             work(path, *more)
         except CommandError:
             raise

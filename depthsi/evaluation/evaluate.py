@@ -13,7 +13,6 @@ from depthsi.files import check_no_links_outside
 from depthsi.output import STDOUT, write_numbers
 from depthsi.runs import is_run
 from depthsi.training.checkpoints.trained import is_model
-from depthsi.viz.depth_maps import require_matplotlib
 
 
 def evaluate(request: EvaluationRequest, module: Any = None) -> Evaluation:
@@ -45,9 +44,8 @@ def evaluate_and_report(request: EvaluationRequest) -> Evaluation:
     """Evaluates like `evaluate`, writes all files, and prints the table.
 
     Raises:
-      DepthsiError: the request cannot be evaluated, or matplotlib is not installed.
+      DepthsiError: the request cannot be evaluated.
     """
-    require_matplotlib()
     own = is_run(request.what) and not request.data
     out = Path(request.out or (request.what if own else "evaluation"))
     # of another directory than a run, nothing but this part is written into

@@ -23,13 +23,10 @@ import json
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
-from jax import export
-from jax.extend.mlir import ir
-from jax.extend.mlir.dialects import stablehlo
 from jaxtyping import Float32
 
 from depthsi.compilation import jit
@@ -39,6 +36,11 @@ from depthsi.files import PathLike, contents, decoding, write_bytes
 from depthsi.geometry import Geometry
 from depthsi.models.settings import ModelConfig
 from depthsi.weights.network_file import network_settings
+
+if TYPE_CHECKING:
+    from jax.export import Exported
+else:
+    Exported = Any  # jax.export and MLIR take a while to import, and other networks need neither
 
 SUFFIX = ".stablehlo"
 FORMAT = 1  # of the file; raise it when an older reader would misread a newer file
@@ -163,6 +165,8 @@ def read_artefact(path: PathLike) -> ExportedNetwork:
         raise DepthsiError(
             f"{path} is damaged: its program does not have the checksum saved with it."
         )
+    from jax import export
+
     with decoding(path):
         exported = export.deserialize(bytearray(program))
     _check_signature(path, exported, settings.sizes)
@@ -199,7 +203,7 @@ def _check_format(path: PathLike, found: Any) -> None:
         )
 
 
-def _check_signature(path: PathLike, exported: export.Exported, sizes: Geometry) -> None:
+def _check_signature(path: PathLike, exported: Exported, sizes: Geometry) -> None:
     """Whether the function is one of images of any number to maps of the geometry."""
     described = [
         (aval.dtype.name, aval.shape[0], *aval.shape[1:])
@@ -219,9 +223,12 @@ def _check_signature(path: PathLike, exported: export.Exported, sizes: Geometry)
 
 def _calls(module: bytes) -> frozenset[str]:
     """What a module of StableHLO calls that is not part of it, such as functions of the host."""
+    from jax.extend.mlir import ir
+    from jax.extend.mlir.dialects import stablehlo
+
     found: set[str] = set()
 
-    def visit(operation: Any) -> ir.WalkResult:
+    def visit(operation: Any) -> Any:
         if operation.name == "stablehlo.custom_call":
             found.add(ir.StringAttr(operation.attributes["call_target_name"]).value)
         return ir.WalkResult.ADVANCE
@@ -233,7 +240,7 @@ def _calls(module: bytes) -> frozenset[str]:
     return frozenset(found)
 
 
-def _function(path: PathLike, exported: export.Exported) -> Callable[[Any], Any]:
+def _function(path: PathLike, exported: Exported) -> Callable[[Any], Any]:
     compiled = functools.cache(lambda: jit(exported.call))  # not before a device is needed
 
     def metres(images: Any) -> Any:

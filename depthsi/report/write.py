@@ -10,7 +10,6 @@ from depthsi.output import complain
 from depthsi.report.collect import collect
 from depthsi.report.page import page
 from depthsi.runs import is_run
-from depthsi.viz.depth_maps import require_matplotlib
 
 
 def write_report(runs: Sequence[str], out: str = "", split: str = "test") -> Path:
@@ -40,7 +39,6 @@ def write_report(runs: Sequence[str], out: str = "", split: str = "test") -> Pat
         )
     if not os.access(path.parent if path.parent.is_dir() else ".", os.W_OK):
         raise DepthsiError(f"{path} cannot be written: choose another place with --out.")
-    require_matplotlib()
     found = collect(runs, split)
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_text(path, page(found))

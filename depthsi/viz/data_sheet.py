@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from depthsi.viz.colour_maps import require_matplotlib
 from depthsi.viz.depth_maps import (
     WIDE,
     as_picture,
@@ -17,7 +18,6 @@ from depthsi.viz.depth_maps import (
     depth_limits,
     depth_scale,
     relative_height,
-    require_matplotlib,
 )
 from depthsi.viz.grid import Cell, draw_histogram, save_grid
 
@@ -96,5 +96,5 @@ def save_histogram(
     Raises:
       DepthsiError: matplotlib is not installed.
     """
-    require_matplotlib()
+    require_matplotlib("A histogram")
     draw_histogram(path, np.asarray(edges), {k: np.asarray(v) for k, v in shares.items()}, title)

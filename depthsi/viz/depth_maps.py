@@ -8,7 +8,6 @@ between a flat and a slanted wall visible.
 """
 
 import dataclasses
-import difflib
 import os
 from collections.abc import Sequence
 
@@ -16,8 +15,8 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from numpy.typing import ArrayLike
 
-from depthsi.errors import DepthsiError
 from depthsi.valid import valid_depth
+from depthsi.viz.colour_maps import colours
 from depthsi.viz.grid import Cell, Scale, save_grid
 
 GREY = (128, 128, 128)  # of missing pixels; neither turbo nor the error's map comes near it
@@ -32,7 +31,8 @@ class Colours:
     Attributes:
       limits: metres of the first and the last colour, as `colour_depth` takes them; None to choose
         them for each map.
-      cmap: the name of a matplotlib colour map, from near to far.
+      cmap: the name of a colour map, from near to far; all but turbo, turbo_r and RdBu are
+        matplotlib's.
     """
 
     limits: tuple[float, float] | None = None
@@ -76,14 +76,15 @@ def colour_depth(
       depth: (h, w) metres.
       limits: depths in metres of the first and the last colour, beyond which the colour does not
         change. Default: `depth_limits(depth)`. Use the same limits for maps to be compared.
-      cmap: the name of a matplotlib colour map, from near to far.
+      cmap: the name of a colour map, from near to far; all but turbo, turbo_r and RdBu are
+        matplotlib's.
 
     Returns:
       RGB, uint8 (h, w, 3); grey where depth is missing.
 
     Raises:
       ValueError: depth is not two-dimensional, or the limits are not 0 < near < far < inf.
-      DepthsiError: matplotlib is not installed.
+      DepthsiError: there is no such colour map, or it needs matplotlib, which is missing.
 
     Example:
       >>> import numpy as np
@@ -134,7 +135,6 @@ def colour_error(
 
     Raises:
       ValueError: the maps are not two-dimensional or differ in size, or the limit is not positive.
-      DepthsiError: matplotlib is not installed.
 
     Example:
       >>> import numpy as np
@@ -174,7 +174,7 @@ def save_panel(
 
     Raises:
       ValueError: an array has another shape.
-      DepthsiError: matplotlib is not installed.
+      DepthsiError: as `colour_depth`.
 
     Example:
       >>> import numpy as np
@@ -221,7 +221,6 @@ def save_contact_sheet(
 
     Raises:
       ValueError: no rows, or an array has another shape.
-      DepthsiError: matplotlib is not installed.
 
     Example:
       >>> import numpy as np
@@ -269,10 +268,10 @@ def _round_depths(near: float, far: float) -> list[float]:
         inside = [s * d for d in decades for s in steps if near <= s * d <= far]
         if len(inside) >= 4:
             return inside
-    from matplotlib.ticker import MaxNLocator  # rarely needed
-
-    ticks = MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]).tick_values(near, far)
-    return [float(tick) for tick in ticks if near <= tick <= far]
+    decade = 10.0 ** np.floor(np.log10((far - near) / 5))
+    step = min(s * decade for s in (1, 2, 2.5, 5, 10) if s * decade >= (far - near) / 5)
+    ticks = step * np.arange(np.ceil(near / step), np.floor(far / step) + 1)
+    return [float(tick) for tick in ticks]
 
 
 def error_scale(limit: float) -> Scale:
@@ -287,42 +286,9 @@ def error_scale(limit: float) -> Scale:
     return Scale(colour_error(ramp, np.ones_like(ramp), limit=limit), marks)
 
 
-def require_matplotlib() -> None:
-    """Raises DepthsiError with the remedy if matplotlib is not installed or refuses to start."""
-    try:
-        import matplotlib  # noqa: F401
-    except ValueError as error:  # of its settings, such as the variable MPLBACKEND
-        reason = " ".join(str(error).split())[:200]
-        raise DepthsiError(f"matplotlib does not start ({reason}): correct MPLBACKEND.") from error
-    except ImportError as error:
-        raise DepthsiError(
-            "Drawing depth needs matplotlib: run pip install 'depthsi[plot]'."
-        ) from error
-
-
-def check_colour_map(name: str) -> None:
-    """Raises DepthsiError unless matplotlib is installed and has a colour map of this name."""
-    require_matplotlib()
-    from matplotlib import colormaps
-
-    if name not in colormaps:
-        near = difflib.get_close_matches(name, list(colormaps), 3) or [
-            "turbo_r",
-            "viridis",
-            "magma",
-        ]
-        raise DepthsiError(
-            f"There is no colour map {name!r}: choose another, such as {', '.join(near)}."
-        )
-
-
 def _coloured(position: np.ndarray, valid: np.ndarray, cmap: str) -> np.ndarray:
     """Colours of positions 0..1 (clipped), grey where not valid."""
-    require_matplotlib()
-    from matplotlib import colormaps
-
-    colours = colormaps[cmap](np.clip(position, 0, 1), bytes=True)[..., :3]
-    return np.where(valid[..., None], colours, np.array(GREY, np.uint8))
+    return np.where(valid[..., None], colours(cmap, position), np.array(GREY, np.uint8))
 
 
 def _depth(depth: ArrayLike) -> Float64[np.ndarray, "h w"]:

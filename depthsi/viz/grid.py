@@ -1,11 +1,12 @@
 """A grid of images with headings and colour bars, written as PNG.
 
 Grids are drawn by Pillow: importing matplotlib's figures takes as long as predicting a photo, and
-drawing dozens of axes many times that. The font is matplotlib's, the histogram its figure on a
-canvas of its own: no display is needed and pyplot is left alone.
+drawing dozens of axes many times that. The font is matplotlib's where that is installed, the
+histogram its figure on a canvas of its own: no display is needed and pyplot is left alone.
 """
 
 import dataclasses
+import importlib.util
 import io
 import os
 import textwrap
@@ -114,7 +115,7 @@ def save_grid(
 class Canvas:
     """A white picture that is drawn on in inches from its left and its top."""
 
-    def __init__(self, width: float, height: float, font_file: str) -> None:
+    def __init__(self, width: float, height: float, font_file: Path | None) -> None:
         self._image = Image.new("RGB", (_dots(width), _dots(height)), "white")
         self._draw = ImageDraw.Draw(self._image)
         self._font_file = font_file
@@ -141,8 +142,7 @@ class Canvas:
         File names may contain line ends and bytes that are no text.
         """
         text = text.replace("\n", " ").encode("utf-8", "replace").decode()
-        size = round(points * DOTS_PER_INCH / 72)
-        font = ImageFont.truetype(self._font_file, size, layout_engine=ImageFont.Layout.BASIC)
+        font = _font(self._font_file, round(points * DOTS_PER_INCH / 72))
         self._draw.text((_dots(at[0]), _dots(at[1])), text, fill="black", font=font, anchor=anchor)
 
     def png(self) -> bytes:
@@ -186,11 +186,20 @@ def _dots(inches: float) -> int:
     return round(float(inches) * DOTS_PER_INCH)
 
 
-def _font_file() -> str:
-    """The font of matplotlib's figures, which are drawn beside these pictures."""
-    import matplotlib
+def _font_file() -> Path | None:
+    """DejaVu Sans, which comes with matplotlib and has most alphabets; None without matplotlib."""
+    found = importlib.util.find_spec("matplotlib")  # imports nothing
+    if found is None or found.origin is None:
+        return None
+    path = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
+    return path if path.exists() else None
 
-    return str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")
+
+def _font(file: Path | None, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """A font of `size` dots: of the file, or Pillow's own."""
+    if file is None:
+        return ImageFont.load_default(size)
+    return ImageFont.truetype(str(file), size, layout_engine=ImageFont.Layout.BASIC)
 
 
 def draw_histogram(

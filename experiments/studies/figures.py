@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from depthsi.viz.depth_maps import require_matplotlib
+from depthsi.viz.colour_maps import require_matplotlib
 
 Curves = Mapping[str, tuple[Sequence[float], Sequence[Sequence[float]]]]  # label -> x, seeds by x
 
@@ -32,7 +32,7 @@ def panels(
       joined: whether lines join the means; without, labels stand side by side.
       width: of a panel, inches.
     """
-    require_matplotlib()
+    require_matplotlib("A figure")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
