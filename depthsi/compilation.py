@@ -14,8 +14,8 @@ _FORGET: list[Callable[[], None]] = []  # one entry for each function that is re
 _CONVOLUTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}
 # XLA's older loops make a training step 5 to 14 % faster and its compilation a third cheaper, at a
 # lower level of optimisation, which hardly changes the step (experiments/benchmarks/step.py).
-_LEVEL = {"xla_backend_optimization_level": 2}
-_LOOPS = {"xla_cpu_use_fusion_emitters": False, **_LEVEL}
+_LEVEL = "xla_backend_optimization_level"
+_LOOPS = {"xla_cpu_use_fusion_emitters": False, _LEVEL: 2}
 # Experimental in XLA, hence set per function: the first of these that is accepted is used.
 _CPU_OPTIONS = (_CONVOLUTIONS | _LOOPS, _CONVOLUTIONS, {})
 _ACCEPTED = {(0, 10): 0, (0, 12): 1}  # which, in versions of JAX that need not be tried out
@@ -27,7 +27,7 @@ def compiler_options() -> dict[str, Any] | None:
         return None
     options = _accepted_options()
     if jax.config.read("jax_disable_most_optimizations"):  # as the tests have it
-        options = {name: value for name, value in options.items() if name not in _LEVEL}
+        options = {name: value for name, value in options.items() if name != _LEVEL}
     return options or None
 
 
@@ -38,20 +38,21 @@ def jit(function: Callable[..., Any], **options: Any) -> jax.stages.Wrapped:
 
 def quick_jit(function: Callable[..., Any], **options: Any) -> jax.stages.Wrapped:
     """`jax.jit` for what runs once: on CPUs, whose compiler is slow, not optimised."""
-    return _jit_on_cpu(function, {"xla_backend_optimization_level": 0}, **options)
+    quick = {_LEVEL: 0, "xla_llvm_disable_expensive_passes": True}
+    return _jit_on_cpu(function, lambda: _accepted_options() | quick, **options)
 
 
 def thorough_jit(function: Callable[..., Any], **options: Any) -> jax.stages.Wrapped:
     """`jax.jit` for what runs often, optimised even where jax is told not to optimise."""
-    thorough = {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
-    return _jit_on_cpu(function, thorough, **options)
+    thorough = {_LEVEL: 3, "xla_llvm_disable_expensive_passes": False}
+    return _jit_on_cpu(function, lambda: thorough, **options)
 
 
 def _jit_on_cpu(
-    function: Callable[..., Any], on_cpu: dict[str, Any], **options: Any
+    function: Callable[..., Any], on_cpu: Callable[[], dict[str, Any]], **options: Any
 ) -> jax.stages.Wrapped:
     """`jax.jit` with these compiler options on CPUs, and none elsewhere."""
-    chosen = on_cpu if jax.default_backend() == "cpu" else None
+    chosen = on_cpu() if jax.default_backend() == "cpu" else None
     return jax.jit(function, compiler_options=chosen, **options)
 
 

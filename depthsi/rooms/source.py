@@ -7,6 +7,7 @@ A scene is drawn from a random key (`room_scene`), found by casting one ray per 
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float32, Int, PRNGKeyArray, UInt8
 
-from depthsi.compilation import thorough_jit
+from depthsi.compilation import quick_jit, thorough_jit
 from depthsi.data.samples import Sample
 from depthsi.errors import DepthsiError
 from depthsi.rooms import scene as room_scene
@@ -76,32 +77,44 @@ def room(
       DepthsiError: a scale range that is not 0 < low <= high.
     """
     _check_scale_range(scale_range)
-    return _scaled_room(key, *scale_range, size)
+    return _picture(*_scaled_scene(key, *scale_range), size)
 
 
-def _scaled_room(
-    key: PRNGKeyArray, low: ArrayLike, high: ArrayLike, size: tuple[int, int]
-) -> tuple[UInt8[Array, "h w 3"], Float32[Array, "h w"]]:
-    """`room` with a scale range that need not be known at compile time."""
-    scene = room_scene.scene(key)
-    hits = room_trace.trace(scene, size)
+def _scaled_scene(
+    key: PRNGKeyArray, low: ArrayLike, high: ArrayLike
+) -> tuple[room_scene.Scene, Float32[Array, ""]]:
+    """A scene and the factor of its depth."""
     factor = low * jnp.power(high / low, jax.random.uniform(jax.random.fold_in(key, 1)))
+    return room_scene.scene(key), factor
+
+
+def _picture(
+    scene: room_scene.Scene, factor: Float32[Array, ""], size: tuple[int, int]
+) -> tuple[UInt8[Array, "h w 3"], Float32[Array, "h w"]]:
+    hits = room_trace.trace(scene, size)
     return room_shade.shade(scene, hits), hits.depth * factor
 
 
-def _render(
-    stream: PRNGKeyArray, first: Int[Array, ""], count: Int[Array, ""], low: Array, high: Array
-) -> tuple[UInt8[Array, "n h w 3"], Float32[Array, "n h w"]]:
-    """Scenes first .. first + count - 1 of a stream, and no matter what up to first + BATCH - 1."""
+def _scenes(
+    stream: PRNGKeyArray, first: Int[Array, ""], low: Array, high: Array
+) -> tuple[room_scene.Scene, Float32[Array, " n"]]:
+    """Scenes first .. first + BATCH - 1 of a stream."""
     keys = jax.vmap(lambda i: jax.random.fold_in(stream, i))(first + jnp.arange(BATCH))
-    one = functools.partial(_scaled_room, low=low, high=high, size=SIZE)
+    return jax.vmap(lambda key: _scaled_scene(key, low, high))(keys)
+
+
+def _render(
+    scenes: room_scene.Scene, factors: Float32[Array, " n"], count: Int[Array, ""]
+) -> tuple[UInt8[Array, "n h w 3"], Float32[Array, "n h w"]]:
+    """The first `count` of BATCH scenes, and no matter what of the others."""
+    one = functools.partial(_picture, size=SIZE)
     if jax.default_backend() != "cpu":
-        return jax.vmap(one)(keys)
+        return jax.vmap(one)(scenes, factors)
 
     # on a CPU one scene at a time stays in the cache
-    def add(i: Array, scenes: tuple[Array, Array]) -> tuple[Array, Array]:
-        image, depth = one(keys[i])
-        return scenes[0].at[i].set(image), scenes[1].at[i].set(depth)
+    def add(i: Array, done: tuple[Array, Array]) -> tuple[Array, Array]:
+        image, depth = one(*jax.tree.map(lambda leaf: leaf[i], (scenes, factors)))
+        return done[0].at[i].set(image), done[1].at[i].set(depth)
 
     empty = jnp.zeros((BATCH, *SIZE, 3), jnp.uint8), jnp.zeros((BATCH, *SIZE), jnp.float32)
     return jax.lax.fori_loop(0, count, add, empty)
@@ -109,8 +122,17 @@ def _render(
 
 @functools.cache
 def _renderer() -> Callable[..., tuple[Array, Array]]:
-    """`_render`, compiled when it is first called: unoptimised, a room takes four times as long."""
-    return thorough_jit(_render)
+    """Scenes first .. first + count - 1 of a stream, in two programs.
+
+    Drawing random numbers takes long to compile and hardly any time to run; unoptimised rendering
+    would take four times as long.
+    """
+    draw, render = quick_jit(_scenes), thorough_jit(_render)
+
+    def rooms(stream: Any, first: Any, count: Any, low: Any, high: Any) -> tuple[Array, Array]:
+        return render(*draw(stream, first, low, high), count)
+
+    return rooms
 
 
 class RoomsSource:
