@@ -19,6 +19,7 @@ from depthsi.camera import (
     focal_from_35mm,
     focal_from_fov,
 )
+from depthsi.compilation import quick_jit
 from depthsi.data.formats.exif import focal_35mm
 from depthsi.data.formats.images import read_photo
 from depthsi.geometry import FOCAL_LENGTHS, kitti, nyu
@@ -38,12 +39,21 @@ def seen(size, focal):
 
     The colour of a point depends on where it is in the room alone: all cameras see the same one.
     """
-    room = scene(room_key(7, "test", 3))
-    room = room._replace(half_width=jnp.float32(size[1] / 2 / focal))
-    depth = trace(room, size).depth
-    point = [room.eye[k] + depth * ray for k, ray in enumerate(rays(room, size))]
-    waves = [127 + 100 * jnp.sin(6 * point[k] + 4 * point[k - 1]) for k in range(3)]
-    return np.asarray(jnp.stack(waves, axis=-1)).round().astype(np.uint8), np.asarray(depth)
+
+    def look(room):
+        depth = trace(room, size).depth
+        point = [room.eye[k] + depth * ray for k, ray in enumerate(rays(room, size))]
+        waves = [127 + 100 * jnp.sin(6 * point[k] + 4 * point[k - 1]) for k in range(3)]
+        return jnp.stack(waves, axis=-1), depth
+
+    half_width = jnp.float32(size[1] / 2 / focal)
+    colours, depth = quick_jit(look)(room()._replace(half_width=half_width))
+    return np.asarray(colours).round().astype(np.uint8), np.asarray(depth)
+
+
+@functools.cache
+def room():
+    return quick_jit(scene)(room_key(7, "test", 3))
 
 
 CAMERAS = [

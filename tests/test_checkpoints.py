@@ -415,9 +415,9 @@ def test_saving_leaves_neither_files_open_nor_threads_running(tmp_path):
     """Three descriptors and a thread for each save would end a long run at a limit of 1024."""
     held = []
     with Checkpoints(tmp_path, CONFIG) as checkpoints:
-        for step in range(1, 201):
+        for step in range(1, 71):
             checkpoints.save(step, state(step), "coarse", {})
-            if step in (10, 200):
+            if step in (10, 70):
                 checkpoints.wait()
                 held.append((len(os.listdir("/proc/self/fd")), threading.active_count()))
     (files, threads), (files_later, threads_later) = held

@@ -138,6 +138,25 @@ def test_the_networks_of_the_package():
     assert sum(bytes_of.values()) <= 12e6
 
 
+@pytest.mark.parametrize("name", make.RECIPES)
+def test_the_file_is_of_the_checkpoint_that_was_chosen(name, tmp_path, monkeypatch):
+    """On val for the networks of pairs; the training on rooms never sees val."""
+    recipe, asked = make.RECIPES[name], []
+    monkeypatch.setattr(make.nyu_row, "main", lambda settings: asked.append(settings))
+
+    def trained(path, checkpoint):
+        asked.append((path, checkpoint))
+        raise DepthsiError("enough")
+
+    monkeypatch.setattr(make, "trained_network", trained)
+    with pytest.raises(DepthsiError, match="enough"):
+        make.main(make.Arguments(name=name, root="pairs", run=str(tmp_path)))
+    settings, (path, checkpoint) = asked
+    assert settings == dataclasses.replace(recipe.settings, root="pairs", run=str(tmp_path))
+    chosen = ("nyu", "best") if name.endswith("_nyu") else ("rooms_again", "newest")
+    assert (path.relative_to(tmp_path).as_posix(), checkpoint) == chosen
+
+
 def test_bfloat16_changes_next_to_nothing_on_the_test_images():
     """The row of the README in float32, and the same network as it is shipped; RMSE in metres."""
     row = json.loads((RESULTS / "nyu_unet.json").read_text())["runs"][0]["results"]

@@ -3,9 +3,9 @@
 Question:  none; this makes `depthsi/weights/files/NAME.safetensors`.
 Command:   python -m experiments.weights.make --name unet_nyu --root FOLDER
 Hardware:  2 CPU cores.
-Time:      about 95 minutes on rooms, and for those trained on NYU 17 more; both networks share the
-           training on rooms. `timeout --signal=TERM 30m python -m ...` stops with everything saved,
-           and the same command continues.
+Time:      the U-Nets about 95 minutes on rooms, which both share, and for the one trained on NYU
+           17 more; two_scale_nyu about 100. `timeout --signal=TERM 30m python -m ...` stops with
+           everything saved, and the same command continues.
 Result:    depthsi/weights/files/NAME.safetensors, in bfloat16, with the settings of the network,
            how it was trained and its metrics inside; experiments/results/weights_NAME.* with the
            evaluation of that file, as it is shipped, on the 492 test images.
@@ -45,6 +45,17 @@ UNET = Settings(
     average=0.995,
     checkpoint="best",
 )
+TWO_SCALE = Settings(
+    root="",
+    fc6_units=1200,  # a quarter of them; with 1024 the file would take 15 MB
+    rooms_kept=15_000,
+    rooms_coarse=120_000,
+    rooms_fine=16_000,
+    coarse=32_000,
+    fine=8_000,
+    average=0.995,
+    checkpoint="best",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +74,11 @@ class Recipe:
     trained_on: str
     licence: str
 
+    @property
+    def checkpoint(self) -> Literal["newest", "best"]:
+        """Which checkpoint of that run: on pairs what was chosen on val, on rooms the last one."""
+        return self.settings.checkpoint if self.part == "nyu" else "newest"
+
 
 OURS = "Apache License 2.0, as the package: no data but what its own renderer made."
 RESEARCH = (
@@ -72,6 +88,7 @@ RESEARCH = (
 RECIPES = {
     "unet_nyu": Recipe(UNET, "nyu", "24000 rooms, 719 NYU pairs", RESEARCH),
     "unet_rooms": Recipe(UNET, "rooms_again", "24000 rooms", OURS),
+    "two_scale_nyu": Recipe(TWO_SCALE, "nyu", "15000 rooms, 719 NYU pairs", RESEARCH),
 }
 
 
@@ -79,12 +96,12 @@ RECIPES = {
 class Arguments:
     """Trains what is missing, evaluates it on test, and writes the file."""
 
-    name: Literal["unet_nyu", "unet_rooms"]
+    name: Literal["unet_nyu", "unet_rooms", "two_scale_nyu"]
     """The network."""
     root: str
     """Folder of the labelled NYU pairs, with index.csv, whose splits are train, val and test."""
-    run: str = "runs/weights/unet"
-    """Directory of the trainings."""
+    run: str = ""
+    """Directory of the trainings. Default: runs/weights and the kind of network."""
     remeasure: bool = False
     """Only measure the scale of the file that is there on val again, after a change of what is
     stored with a network: its weights and metrics stay."""
@@ -98,12 +115,12 @@ def main(arguments: Arguments) -> None:
         about = scale_on_val(file, arguments.root, network.outputs[-1])
         ship(network, file, {**network.about, **about})
         return
-    settings = dataclasses.replace(recipe.settings, root=arguments.root, run=arguments.run)
+    run = Path(arguments.run or f"runs/weights/{recipe.settings.kind}")
+    settings = dataclasses.replace(recipe.settings, root=arguments.root, run=str(run))
     nyu_row.main(settings)
-    checkpoint = settings.checkpoint if recipe.part == "nyu" else "newest"  # chosen on val
-    network = trained_network(Path(arguments.run) / recipe.part, checkpoint)
+    network = trained_network(run / recipe.part, recipe.checkpoint)
     command = command_line("weights.make", arguments, leave_out=("root", "run")) + " --root FOLDER"
-    out = Path(arguments.run) / arguments.name
+    out = run / arguments.name
     about = description(recipe, command)
     ship(network, file, about)
     about |= scale_on_val(file, arguments.root, network.outputs[-1])
