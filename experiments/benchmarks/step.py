@@ -1,9 +1,10 @@
 """How long a training step and a prediction take, with and without what makes them fast on a CPU.
 
-Question:  what do the compiler option of `depthsi.compilation` and the pooling of
-           `depthsi.models.layers` gain over plain `jax.jit` and `flax.linen.max_pool`?
-Command:   python -m experiments.benchmarks.step --width 0.5 --batch 16
-Time:      about 5 minutes on 2 cores.
+Question:  what do the compiler options of `depthsi.compilation` and the pooling of
+           `depthsi.models.layers` gain over plain `jax.jit` and `flax.linen.max_pool`, and what
+           does each program take to compile?
+Command:   python -m experiments.benchmarks.step
+Time:      about 10 minutes on 2 cores.
 Result:    experiments/results/benchmark_step.md; the variants are timed in turn, so that a
            machine whose speed drifts treats all alike. Quote the ratios; absolute times are of
            the machine named in the file.
@@ -12,7 +13,7 @@ Result:    experiments/results/benchmark_step.md; the variants are timed in turn
 import dataclasses
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 from unittest import mock
 
@@ -22,10 +23,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from depthsi import compilation
-from depthsi.config import AdamWConfig, Config, ScheduleConfig
+from depthsi.config import AdamWConfig, Config, ScheduleConfig, UNetConfig
 from depthsi.geometry import Window
 from depthsi.machine import describe_machine
-from depthsi.models import TwoScaleNet
+from depthsi.models.factory import make_model
 from depthsi.presets import from_scratch
 from depthsi.training.stages import make_stages
 from depthsi.training.state import initial_state
@@ -38,7 +39,7 @@ class Arguments:
     """Times the steps."""
 
     width: float = 0.5
-    """Width of the networks."""
+    """Width of the two-scale network."""
     batch: int = 16
     """Images per step."""
     rounds: int = 7
@@ -57,10 +58,14 @@ def library_pool(x: jax.Array, window: Window) -> jax.Array:
     )
 
 
-def compiled(task: str, arguments: Arguments, *, option: bool, slices: bool) -> Callable[[], Any]:
-    """A function that runs `task` once and waits for it."""
+def compiled(
+    task: str, arguments: Arguments, *, options: Collection[str], slices: bool
+) -> tuple[Callable[[], Any], float]:
+    """A function that runs `task` once and waits for it, and the CPU-seconds of compiling it."""
+    small = task.startswith("unet")
+    settings = UNetConfig(size="small") if small else from_scratch(width=arguments.width)
     config = Config(
-        model=from_scratch(width=arguments.width),
+        model=settings,
         optim=AdamWConfig(learning_rate=1e-4, weight_decay=0.01),
         schedule=ScheduleConfig(
             batch_size=arguments.batch,
@@ -72,32 +77,29 @@ def compiled(task: str, arguments: Arguments, *, option: bool, slices: bool) -> 
     rng = np.random.default_rng(0)
     image = jnp.asarray(rng.integers(0, 256, (arguments.batch, 240, 320, 3), np.uint8))
     depth = jnp.asarray(rng.uniform(1, 5, (arguments.batch, 240, 320)), jnp.float32)
-    options = compilation.compiler_options() if option else None
+    known = compilation.compiler_options() or {}
+    chosen = {name: value for name, value in known.items() if name in options}
     pool = (
         []
         if slices
-        else [mock.patch(f"depthsi.models.{m}.max_pool", library_pool) for m in ("coarse", "fine")]
+        else [mock.patch(f"depthsi.models.{m}.max_pool", library_pool) for m in POOLING]
     )
+    compilation.forget()  # or the step would be the one of the variant before
     for patch in pool:
         patch.start()
     try:
         if task.startswith("forward"):
-            model = TwoScaleNet(from_scratch(width=arguments.width))
+            model = make_model(settings)
             state: Any = initial_state(config, stages["coarse"])
             pictures = image[: int(task.split()[-1]), :228, :304].astype(jnp.float32)
-            forward = (
-                jax.jit(lambda p, x: model.apply({"params": p}, x), compiler_options=options)
-                .lower(state.params, pictures)
-                .compile()
+            forward, seconds = compile_timed(
+                lambda p, x: model.apply({"params": p}, x), (state.params, pictures), chosen
             )
-            return lambda: jax.block_until_ready(forward(state.params, pictures))
+            return lambda: jax.block_until_ready(forward(state.params, pictures)), seconds
         stage = stages[task.split()[0]]
         state = initial_state(config, stage)
-        step = (
-            jax.jit(make_train_step(config, stage), donate_argnums=0, compiler_options=options)
-            .lower(state, image, depth)
-            .compile()
-        )
+        inputs = (state, image, depth)
+        step, seconds = compile_timed(make_train_step(config, stage), inputs, chosen, donate=0)
     finally:
         for patch in pool:
             patch.stop()
@@ -107,22 +109,41 @@ def compiled(task: str, arguments: Arguments, *, option: bool, slices: bool) -> 
         state, _ = step(state, image, depth)
         jax.block_until_ready(state)
 
-    return run
+    return run, seconds
 
 
-VARIANTS = {
-    "plain jax": {"option": False, "slices": False},
-    "compiler option": {"option": True, "slices": False},
-    "strided-slice pool": {"option": False, "slices": True},
-    "both (depthsi)": {"option": True, "slices": True},
+def compile_timed(
+    function: Callable[..., Any],
+    inputs: tuple[Any, ...],
+    options: dict[str, Any],
+    donate: int | tuple[int, ...] = (),
+) -> tuple[jax.stages.Compiled, float]:
+    """The compiled function, and how many CPU-seconds compiling took."""
+    jitted = jax.jit(function, donate_argnums=donate, compiler_options=options)
+    lowered, start = jitted.lower(*inputs), time.process_time()
+    return lowered.compile(), time.process_time() - start
+
+
+POOLING = ("coarse", "fine", "cell_grid")  # modules of depthsi.models
+CONVOLUTIONS = ("xla_cpu_experimental_ynn_fusion_type",)
+ALL = (*CONVOLUTIONS, "xla_cpu_use_fusion_emitters", "xla_backend_optimization_level")
+VARIANTS: dict[str, dict[str, Any]] = {
+    "plain jax": {"options": (), "slices": False},
+    "strided-slice pool": {"options": (), "slices": True},
+    "and option for convolutions": {"options": CONVOLUTIONS, "slices": True},
+    "and for loops (depthsi)": {"options": ALL, "slices": True},
 }
 
 
 def main(arguments: Arguments) -> None:
-    tasks = ["coarse step", "fine step", "forward of 1", f"forward of {arguments.batch}"]
+    many = f"forward of {arguments.batch}"
+    tasks = ["coarse step", "fine step", "unet step", "forward of 1", many]
     seconds: dict[str, dict[str, float]] = {}
+    compiling: dict[str, dict[str, float]] = {}
     for task in tasks:
-        runs = {name: compiled(task, arguments, **how) for name, how in VARIANTS.items()}
+        made = {name: compiled(task, arguments, **how) for name, how in VARIANTS.items()}
+        runs = {name: run for name, (run, _) in made.items()}
+        compiling[task] = {name: taken for name, (_, taken) in made.items()}
         for run in runs.values():
             run()
         times: dict[str, list[float]] = {name: [] for name in runs}
@@ -138,6 +159,7 @@ def main(arguments: Arguments) -> None:
         "command": command_line("benchmarks.step", arguments),
         "machine": describe_machine(),
         "median_seconds": seconds,
+        "cpu_seconds_of_compiling": compiling,
     }
     write_result(arguments.out, setting, table(setting))
 
@@ -147,15 +169,17 @@ def table(setting: dict[str, Any]) -> str:
     lines = [
         f"`{setting['command']}`, {setting['machine']['processor']}, "
         f"jax {setting['machine']['jax']}.",
-        "Medians; the last columns are shares of the first (smaller is faster).",
+        "Medians; the last columns are shares of the first (smaller is faster). In brackets:"
+        " CPU-seconds of compiling.",
         "",
         f"| task | {' | '.join(['plain jax, ms', *list(VARIANTS)[1:]])} |",
         "| --- |" + " ---: |" * len(VARIANTS),
     ]
     for task, times in setting["median_seconds"].items():
-        plain = times["plain jax"]
-        shares = [f"{times[name] / plain:.2f}" for name in list(VARIANTS)[1:]]
-        lines.append(f"| {task} | {plain * 1e3:.0f} | {' | '.join(shares)} |")
+        plain, compiling = times["plain jax"], setting["cpu_seconds_of_compiling"][task]
+        shares = [f"{taken / plain:.2f}" for taken in list(times.values())[1:]]
+        cells = zip([f"{plain * 1e3:.0f}", *shares], compiling.values(), strict=True)
+        lines.append(f"| {task} | {' | '.join(f'{cell} ({cpu:.1f})' for cell, cpu in cells)} |")
     return "\n".join(lines) + "\n"
 
 
