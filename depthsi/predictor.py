@@ -19,7 +19,7 @@ from depthsi.errors import DepthsiError, require_choice
 from depthsi.exports.artefact import SUFFIX, ExportedNetwork, read_artefact
 from depthsi.exports.write import write_exported
 from depthsi.geometry import Geometry
-from depthsi.inference import log_depth_function, make_window_network, predict_depths
+from depthsi.inference import log_depth_function, make_window_network
 from depthsi.photos import CameraSource, ImageLike, as_photo, with_camera
 from depthsi.scale import (
     KnownFit,
@@ -33,6 +33,7 @@ from depthsi.training.checkpoints import trained
 from depthsi.upsampling import Upsampling
 from depthsi.weights.network_file import Dtype, TrainedNetwork
 from depthsi.weights.shipped import DEFAULT, named_file
+from depthsi.windows import predict_depths
 
 if TYPE_CHECKING:
     from flax.linen import Module

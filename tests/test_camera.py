@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
-from test_inference import brightness
 from test_predictor import names, network, photo, predictor, run_predict, saved_photo, weights
+from test_windows import brightness
 
 from depthsi import DepthsiError
 from depthsi.camera import (
@@ -23,11 +23,11 @@ from depthsi.compilation import quick_jit
 from depthsi.data.formats.exif import focal_35mm
 from depthsi.data.formats.images import read_photo
 from depthsi.geometry import FOCAL_LENGTHS, kitti, nyu
-from depthsi.inference import as_training_camera, predict_depth, resampled_size
 from depthsi.photos import as_photo, with_camera
 from depthsi.rooms.scene import scene
 from depthsi.rooms.source import room_key
 from depthsi.rooms.trace import rays, trace
+from depthsi.windows import as_training_camera, predict_depth, resampled_size
 
 __all__ = ["network", "predictor", "weights"]  # fixtures
 FOCAL = FOCAL_LENGTHS["nyu"]  # of the training camera, at 320 pixels

@@ -17,11 +17,11 @@ import depthsi
 from depthsi.cli import main
 from depthsi.commands.predict_inputs import named_files
 from depthsi.commands.predict_request import PredictRequest
-from depthsi.inference import BATCHES, predict_depths
 from depthsi.models.factory import make_model
 from depthsi.models.initialisers import initial_params
 from depthsi.models.settings import TwoScaleConfig
 from depthsi.photos import as_rgb
+from depthsi.windows import BATCHES, predict_depths
 
 SETTINGS = TwoScaleConfig(width=0.01, initialisers="scaled")
 RNG = np.random.default_rng(0)

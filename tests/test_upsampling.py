@@ -9,8 +9,8 @@ from test_predictor import names, network, photo, predictor, run_predict, saved_
 
 from depthsi.camera import Photo
 from depthsi.geometry import kitti, nyu
-from depthsi.inference import predict_depth
 from depthsi.upsampling import LEAST, UPSAMPLINGS, Box, guided, resized
+from depthsi.windows import predict_depth
 
 __all__ = ["network", "predictor", "weights"]  # fixtures
 RNG = np.random.default_rng(5)

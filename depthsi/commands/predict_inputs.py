@@ -17,7 +17,6 @@ from depthsi.data.formats.images import IMAGE_SUFFIXES, read_photo
 from depthsi.data.formats.video import is_video
 from depthsi.errors import DepthsiError
 from depthsi.geometry import Geometry
-from depthsi.inference import resampled_size
 from depthsi.output import complain
 from depthsi.photos import with_camera
 from depthsi.predictor import Predictor, is_model
@@ -25,6 +24,7 @@ from depthsi.scale import known_scale
 from depthsi.viz.depth_maps import Colours
 from depthsi.viz.save_depth import DepthMap
 from depthsi.weights.shipped import DEFAULT, shipped_names
+from depthsi.windows import resampled_size
 
 AHEAD = 2  # photos or frames decoded while the network computes
 END = object()  # of items

@@ -72,7 +72,7 @@ class ExportedNetwork:
     def window_log_depth(
         self, windows: Float32[np.ndarray, "b H W 3"]
     ) -> Float32[np.ndarray, "b h w"]:
-        """Log depth of windows of the network's input size, which `depthsi.inference` cuts.
+        """Log depth of windows of the network's input size, which `depthsi.windows` cuts.
 
         The function crops the input size out of the middle of its images: the windows are put there
         in a frame of zeros, which it never looks at.

@@ -7,10 +7,11 @@ import pytest
 
 from depthsi.compilation import jit
 from depthsi.geometry import kitti, nyu
-from depthsi.inference import _offsets, make_window_network, predict_depth
+from depthsi.inference import make_window_network
 from depthsi.models import TwoScaleNet
 from depthsi.models.initialisers import initial_params
 from depthsi.presets import from_scratch
+from depthsi.windows import _offsets, predict_depth
 
 
 def brightness(sizes):
