@@ -8,12 +8,13 @@ import inspect
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from jax.experimental.serialize_executable import serialize
 
 import depthsi
-from depthsi import compilation, inference
-from depthsi.compilation import quick_jit, remembered, thorough_jit
+from depthsi import compilation, inference, scale_invariant_loss
+from depthsi.compilation import _accepted_options, quick_jit, remembered, thorough_jit
 from depthsi.config import (
     AugmentConfig,
     ComputeConfig,
@@ -24,6 +25,9 @@ from depthsi.config import (
     SgdConfig,
     TwoScaleConfig,
 )
+from depthsi.models.factory import make_model
+from depthsi.models.initialisers import initial_params
+from depthsi.presets import from_scratch
 from depthsi.training import make_stages, make_train_step, steps
 
 SMALL = Config(
@@ -55,6 +59,34 @@ def test_thorough_and_quick_code_do_not_depend_on_what_jax_is_told():
     assert quick == pytest.approx(quick_too, rel=0.02)
     assert optimised > 1.1 * unoptimised
     assert optimised > 1.1 * quick
+
+
+@pytest.mark.slow
+def test_the_options_change_nothing_but_roundings():
+    """Loss and gradients of the coarse network, beside XLA's own loops, fully optimised."""
+    config = from_scratch(width=0.05)
+    model = make_model(config)
+    image = jax.random.uniform(jax.random.key(1), (2, *config.sizes.input, 3), maxval=255.0)
+    targets = jax.random.normal(jax.random.key(2), (2, *config.sizes.output))
+    params = initial_params(model, jax.random.key(0), image, output="coarse")
+
+    def loss(params):
+        predictions = model.apply({"params": params}, image, output="coarse")
+        return scale_invariant_loss(predictions, targets).mean()
+
+    ours = _accepted_options()
+    plain = {"xla_backend_optimization_level": 3}
+    if "xla_cpu_use_fusion_emitters" in ours:
+        plain["xla_cpu_use_fusion_emitters"] = True
+    (value, slopes), (expected, slopes_expected) = (
+        jax.jit(jax.value_and_grad(loss), compiler_options=options)(params)
+        for options in (ours, plain)
+    )
+    assert ours != plain
+    np.testing.assert_allclose(value, expected, rtol=1e-6)
+    for leaf, leaf_expected in zip(*map(jax.tree.leaves, (slopes, slopes_expected)), strict=True):
+        difference = np.linalg.norm(leaf - leaf_expected)
+        assert difference <= 2e-3 * np.linalg.norm(leaf_expected)  # pools may choose other maxima
 
 
 @pytest.mark.slow

@@ -39,7 +39,6 @@ def save_data_sheet(
 
     Raises:
       ValueError: no samples, or an array has another shape.
-      DepthsiError: matplotlib is not installed.
     """
     if not any(splits.values()):
         raise ValueError("`splits` has no samples, there is nothing to draw")
