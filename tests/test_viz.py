@@ -330,7 +330,7 @@ def test_without_matplotlib_the_same_colours_are_drawn(tmp_path, monkeypatch):
                 monkeypatch.delitem(sys.modules, module)
             monkeypatch.setitem(sys.modules, "matplotlib", None)
             monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-        save_panel(tmp_path / f"{name}.png", GREEN, depth, target=target, title="a file.jpg")
+        save_panel(tmp_path / f"{name}.png", GREEN, depth, target=target, title="Küche.jpg")
         save_contact_sheet(tmp_path / f"{name}_sheet.png", [(GREEN, depth, target)])
     for name in ("", "_sheet"):
         drawn, plain = (opened(tmp_path / f"{kind}{name}.png") for kind in ("with", "without"))

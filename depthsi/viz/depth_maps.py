@@ -268,8 +268,9 @@ def _round_depths(near: float, far: float) -> list[float]:
         inside = [s * d for d in decades for s in steps if near <= s * d <= far]
         if len(inside) >= 4:
             return inside
-    decade = 10.0 ** np.floor(np.log10((far - near) / 5))
-    step = min(s * decade for s in (1, 2, 2.5, 5, 10) if s * decade >= (far - near) / 5)
+    least = (far - near) / 6
+    decade = 10.0 ** np.floor(np.log10(least))
+    step = min(s * decade for s in (1, 2, 2.5, 5, 10) if s * decade >= least)
     ticks = step * np.arange(np.ceil(near / step), np.floor(far / step) + 1)
     return [float(tick) for tick in ticks]
 

@@ -141,7 +141,8 @@ class Canvas:
 
         File names may contain line ends and bytes that are no text.
         """
-        text = text.replace("\n", " ").encode("utf-8", "replace").decode()
+        encoding = "utf-8" if self._font_file else "ascii"  # all that Pillow's own font can write
+        text = text.replace("\n", " ").encode(encoding, "replace").decode(encoding)
         font = _font(self._font_file, round(points * DOTS_PER_INCH / 72))
         self._draw.text((_dots(at[0]), _dots(at[1])), text, fill="black", font=font, anchor=anchor)
 
