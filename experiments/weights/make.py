@@ -70,14 +70,14 @@ class Recipe:
     """
 
     settings: Settings
-    part: Literal["rooms_again", "nyu"]
+    part: Literal["rooms_again", "nyu", "settled"]
     trained_on: str
     licence: str
 
     @property
     def checkpoint(self) -> Literal["newest", "best"]:
         """Which checkpoint of that run: on pairs what was chosen on val, on rooms the last one."""
-        return self.settings.checkpoint if self.part == "nyu" else "newest"
+        return "newest" if self.part == "rooms_again" else self.settings.checkpoint
 
 
 OURS = "Apache License 2.0, as the package: no data but what its own renderer made."
