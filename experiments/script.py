@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable, Collection
@@ -72,11 +73,16 @@ def made_by(result: dict[str, Any], seeds: str = "") -> str:
 
 
 def named_without_place(config: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a run with the name of its data's folder, but not where that is."""
-    data = config["data"]
+    """The settings of a run with the name of its data's folder, but not where that is.
+
+    Weights that it started from are named by their path from the working directory.
+    """
+    data, init = config["data"], config["init"]
     if "root" in data:
         data = data | {"root": Path(data["root"]).name}
-    return config | {"data": data}
+    if Path(init["weights"]).is_absolute():
+        init = init | {"weights": os.path.relpath(init["weights"])}
+    return config | {"data": data, "init": init}
 
 
 def write_result(out: str, result: dict[str, Any], page: str) -> None:

@@ -56,7 +56,9 @@ def main(settings: Settings) -> None:
         evaluate_all(settings)
     finally:  # also what was stopped or failed is on record
         if path.is_dir():
-            named = dataclasses.replace(settings, root=os.path.relpath(settings.root))
+            named = dataclasses.replace(
+                settings, root=os.path.relpath(settings.root), run=os.path.relpath(path)
+            )
             command = command_line("nyu_row.run", named, leave_out=(), defaults=False)
             print(f"Written: {record(settings, command, seconds)} {collect(path.parent)}")
 

@@ -161,13 +161,14 @@ def page(name: str, result: Mapping[str, Any]) -> str:
     """The tables in Markdown."""
     seeds = ", ".join(str(run["run"]["seed"]) for run in result["runs"])
     steps = ", ".join(str(run["step"]) for run in result["runs"])
+    count = len(result["runs"])
+    over = f"Means over {count} seeds; in brackets the least and the greatest."
     parts = [
         f"# {name}\n",
-        f"{made_by(dict(result), f'seeds {seeds}')}\n",
+        f"{made_by(dict(result), f'seeds {seeds}' if count > 1 else f'seed {seeds}')}\n",
         f"{result['images']} images of split {result['split']!r}, protocol"
-        f" {result['protocol']['name']}, steps {steps}. Means over"
-        f" {len(result['runs'])} seeds; in brackets the least and the greatest."
-        " The paper's row is on all 654 test images.\n",
+        f" {result['protocol']['name']}, {'steps' if count > 1 else 'step'} {steps}."
+        f"{f' {over}' if count > 1 else ''} The paper's row is on all 654 test images.\n",
     ]
     for how, title in HOW.items():
         rows = {row: values[how]["mean"] for row, values in result["rows"].items()}
@@ -178,7 +179,9 @@ def page(name: str, result: Mapping[str, Any]) -> str:
             }
             for row, values in result["rows"].items()
         }
-        table = format_table({**rows, PAPER: result["paper"]}, intervals=ends, markdown=True)
+        table = format_table(
+            {**rows, PAPER: result["paper"]}, intervals=ends if count > 1 else None, markdown=True
+        )
         parts.append(f"## {title}\n\n{table}\n")
         for row in [row for row in rows if row not in REFERENCES]:
             good = [COLUMNS[metric].header for metric in passed(rows[row], result["paper"])]

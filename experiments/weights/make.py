@@ -21,10 +21,12 @@ from typing import Any, Literal
 
 from depthsi import TrainedNetwork, read_network, write_network
 from depthsi.evaluation.evaluate import evaluate, evaluate_and_report
+from depthsi.evaluation.of_run import row_names
 from depthsi.evaluation.request import EvaluationRequest
 from depthsi.files import write_text
 from depthsi.scale import describe_scale, log_scale_range
 from depthsi.training.checkpoints.trained import trained_network
+from depthsi.weights.network_file import read_description
 from depthsi.weights.shipped import FOLDER
 from experiments.nyu_row import run as nyu_row
 from experiments.nyu_row.settings import Settings
@@ -112,7 +114,7 @@ def main(arguments: Arguments) -> None:
     recipe, file = RECIPES[arguments.name], FOLDER / f"{arguments.name}.safetensors"
     if arguments.remeasure:
         network = read_network(file)
-        about = scale_on_val(file, arguments.root, network.outputs[-1])
+        about = scale_on_val(file, arguments.root)
         ship(network, file, {**network.about, **about})
         return
     run = Path(arguments.run or f"runs/weights/{recipe.settings.kind}")
@@ -123,8 +125,8 @@ def main(arguments: Arguments) -> None:
     out = run / arguments.name
     about = description(recipe, command)
     ship(network, file, about)
-    about |= scale_on_val(file, arguments.root, network.outputs[-1])
-    about |= {"metrics": evaluate_on_test(file, arguments.root, out, network.outputs[-1])}
+    about |= scale_on_val(file, arguments.root)
+    about |= {"metrics": evaluate_on_test(file, arguments.root, out)}
     ship(network, file, about)
     for suffix in ("json", "md"):
         text = (out / f"evaluation.{suffix}").read_text(encoding="utf-8")
@@ -153,21 +155,22 @@ def ship(network: TrainedNetwork, file: Path, about: dict[str, Any]) -> None:
     write_network(file, dataclasses.replace(network, about=about), "bfloat16")
 
 
-def scale_on_val(file: Path, root: str, output: str) -> dict[str, Any]:
+def scale_on_val(file: Path, root: str) -> dict[str, Any]:
     """The interval of the scale, measured on the validation images, see `depthsi.scale`."""
+    network = read_description(file)
     evaluation = evaluate(EvaluationRequest(what=str(file), data=root, split="val"))
     scores = evaluation.scores[evaluation.main]
     offsets = scores.means["offset"][scores.pixels > 0]  # mean(log prediction - log target)
-    error = evaluation.results[output]["image"]["rmse_log_si"]
-    return describe_scale(log_scale_range(-offsets) | {"rmse_log_si": error}, output)
+    error = evaluation.results[evaluation.main]["image"]["rmse_log_si"]
+    return describe_scale(log_scale_range(-offsets) | {"rmse_log_si": error}, network.outputs[-1])
 
 
-def evaluate_on_test(file: Path, root: str, out: Path, output: str) -> dict[str, Any]:
+def evaluate_on_test(file: Path, root: str, out: Path) -> dict[str, Any]:
     """The metrics of a file on the test images, mean over images, without flips."""
     evaluation = evaluate_and_report(
         EvaluationRequest(what=str(file), data=root, split="test", mirrored=True, out=str(out))
     )
-    values = evaluation.results[output]["image"]
+    values = evaluation.results[row_names(read_description(file))[-1]]["image"]
     return {
         "data": "NYU Depth v2 labelled, 492 test images, mean over images, protocol eigen2014_nyu",
         **{name: values[name] for name in METRICS},
