@@ -81,12 +81,22 @@ def test_a_result_and_its_page(tmp_path):
     assert (tmp_path / "new" / "v1.5.md").read_text() == page
 
 
-def test_where_the_data_lies_is_not_recorded():
-    folder = {"data": {"kind": "folder", "root": "/home/me/pairs"}, "seed": 0}
-    assert named_without_place(folder) == {"data": {"kind": "folder", "root": "pairs"}, "seed": 0}
+def test_where_data_and_weights_lie_is_not_recorded(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = {
+        "data": {"kind": "folder", "root": "/home/me/pairs"},
+        "init": {"weights": str(tmp_path / "runs" / "rooms"), "caffe": ""},
+        "seed": 0,
+    }
+    assert named_without_place(folder) == {
+        "data": {"kind": "folder", "root": "pairs"},
+        "init": {"weights": "runs/rooms", "caffe": ""},
+        "seed": 0,
+    }
     assert folder["data"]["root"] == "/home/me/pairs"
-    rooms = {"data": {"kind": "rooms"}, "seed": 0}
-    assert named_without_place(rooms) == rooms
+    for weights in ("", "unet_rooms", "runs/rooms"):
+        rooms = {"data": {"kind": "rooms"}, "init": {"weights": weights}, "seed": 0}
+        assert named_without_place(rooms) == rooms
 
 
 def test_a_script_ends_in_one_sentence(monkeypatch, capsys):

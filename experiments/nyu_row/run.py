@@ -3,14 +3,16 @@
 Question:  how far do 719 labelled NYU images and any number of procedural rooms carry the paper's
            networks, and a U-Net beside them, without any other weights or data?
 Command:   python -m experiments.nyu_row.run --root FOLDER --test
+           two_scale: --fc6-units 1200 --rooms-kept 15000 --rooms-coarse 120000 --rooms-fine 16000
+           --coarse 32000 --fine 8000 --average 0.995 --checkpoint best
            the U-Net: --run runs/nyu_row/unet --kind unet --size small --batch 16
            --rooms-kept 9000 --rooms-coarse 36000 --rooms-again 60000 --coarse 16000 --fine 0
            --average 0.995 --checkpoint best
            on a GPU, not run yet: --width 1 --batch 64 --precision bfloat16 --rooms-kept 0
            --rooms-coarse 400000 --rooms-fine 60000 --coarse 400000 --fine 80000
 Hardware:  2 CPU cores.
-Time:      two_scale, on one core of a CPU with AVX-512: 27 minutes on rooms and 26 on pairs. The
-           small U-Net, on two cores without AVX-512: 95 and 17. `timeout --signal=TERM 30m python
+Time:      on two cores without AVX-512, beside other work: two_scale 106 minutes on rooms and 18 on
+           pairs, the small U-Net 95 and 17. `timeout --signal=TERM 30m python
            -m ...` stops after 30 minutes with everything saved, and the same command continues.
 Result:    experiments/results/nyu_two_scale.* and nyu_unet.* (test), nyu_tries.json (val).
            A try leaves in its directory row.json, and in rooms/, rooms_again/, nyu/, settled/ and
