@@ -18,7 +18,8 @@ _LEVEL = "xla_backend_optimization_level"
 _LOOPS = {"xla_cpu_use_fusion_emitters": False, _LEVEL: 2}
 # Experimental in XLA, hence set per function: the first of these that is accepted is used.
 _CPU_OPTIONS = (_CONVOLUTIONS | _LOOPS, _CONVOLUTIONS, {})
-_ACCEPTED = {(0, 10): 0, (0, 12): 1}  # which, in versions of JAX that need not be tried out
+# Which of them, in versions of JAX where that need not be tried out.
+_ACCEPTED: dict[tuple[int, ...], int] = {(0, 10): 0, (0, 12): 1}
 
 
 def compiler_options() -> dict[str, Any] | None:

@@ -72,7 +72,7 @@ def test_the_options_change_nothing_but_roundings():
 
     def loss(params):
         predictions = model.apply({"params": params}, image, output="coarse")
-        return scale_invariant_loss(predictions, targets).mean()
+        return scale_invariant_loss(jnp.asarray(predictions), targets).mean()
 
     ours = _accepted_options()
     plain = {"xla_backend_optimization_level": 3}

@@ -84,8 +84,8 @@ def _scaled_scene(
     key: PRNGKeyArray, low: ArrayLike, high: ArrayLike
 ) -> tuple[room_scene.Scene, Float32[Array, ""]]:
     """A scene and the factor of its depth."""
-    factor = low * jnp.power(high / low, jax.random.uniform(jax.random.fold_in(key, 1)))
-    return room_scene.scene(key), factor
+    share = jax.random.uniform(jax.random.fold_in(key, 1))
+    return room_scene.scene(key), jnp.asarray(low * jnp.power(high / low, share))
 
 
 def _picture(

@@ -22,13 +22,13 @@ class Written(NamedTuple):
 
     Attributes:
       type: as the program has it, such as bf16[32,55,74,63]{3,0,2,1:T(8,128)(2,1)}.
-      count: how many of them.
+      arrays: how many of them.
       bytes: of their elements, all together.
       padded: bytes they take.
     """
 
     type: str
-    count: int
+    arrays: int
     bytes: int
     padded: int
 

@@ -75,7 +75,7 @@ def report(result: dict[str, Any]) -> str:
         ]
         for each in row["arrays"]:
             sizes = " | ".join(f"{each[k] / 1e6:.0f}" for k in ("bytes", "padded"))
-            lines.append(f"| `{each['type']}` | {each['count']} | {sizes} |")
+            lines.append(f"| `{each['type']}` | {each['arrays']} | {sizes} |")
     return "\n".join(lines) + "\n"
 
 
@@ -93,7 +93,7 @@ def main(arguments: Arguments) -> None:
                 "rows": rows,
             }
             write_result(arguments.out, result, report(result))
-    print(report(result))
+            print(stage, images, found["padded"] / found["bytes"])
 
 
 if __name__ == "__main__":
