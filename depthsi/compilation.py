@@ -12,8 +12,8 @@ _FORGET: list[Callable[[], None]] = []  # one entry for each function that is re
 # XLA routes convolutions on CPUs to a library that is several times slower for the first layers,
 # three channels wide and strided. This keeps the library for reductions only.
 _CONVOLUTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}
-# XLA's older loops make a training step 5 to 14 % faster and its compilation a third cheaper, at a
-# lower level of optimisation, which hardly changes the step (experiments/benchmarks/step.py).
+# XLA's older loops make training steps 4 to 15 % faster and, at a lower level of optimisation, which
+# hardly changes a step, their compilation up to 45 % cheaper (experiments/benchmarks/step.py).
 _LEVEL = "xla_backend_optimization_level"
 _LOOPS = {"xla_cpu_use_fusion_emitters": False, _LEVEL: 2}
 # Experimental in XLA, hence set per function: the first of these that is accepted is used.
