@@ -12,7 +12,7 @@ _FORGET: list[Callable[[], None]] = []  # one entry for each function that is re
 # XLA routes convolutions on CPUs to a library that is several times slower for the first layers,
 # three channels wide and strided. This keeps the library for reductions only.
 _CONVOLUTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}
-# XLA's older loops make training steps 4 to 15 % faster and, at a lower level of optimisation, which
+# XLA's older loops make training steps 4 to 15 % faster and, at a lower level of optimisation that
 # hardly changes a step, their compilation up to 45 % cheaper (experiments/benchmarks/step.py).
 _LEVEL = "xla_backend_optimization_level"
 _LOOPS = {"xla_cpu_use_fusion_emitters": False, _LEVEL: 2}
