@@ -5,6 +5,7 @@ kept for the session's other tests and processes. The directory is new in every 
 old is tested. `DEPTHSI_TESTS=optimised` compiles as users do.
 """
 
+import gc
 import os
 import shutil
 import subprocess
@@ -55,6 +56,14 @@ def _accepts(flags: str) -> bool:
 def nothing_said_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is said once in a process is said in every test."""
     monkeypatch.setattr(errors, "_warned", set())
+
+
+@pytest.fixture(autouse=True)
+def garbage_collected_as_usual() -> Iterator[None]:
+    """The command line collects garbage late, which would let it appear in other tests."""
+    before = gc.get_threshold()
+    yield
+    gc.set_threshold(*before)
 
 
 @pytest.fixture
