@@ -50,7 +50,9 @@ def test_every_module_can_be_imported(module):
 def test_every_result_is_in_a_table():
     """And every link of the tables leads somewhere."""
     linked = set()
-    for page in (EXPERIMENTS / folder / "README.md" for folder in ("", "studies", "weights")):
+    for page in (
+        EXPERIMENTS / folder / "README.md" for folder in ("", "benchmarks", "studies", "weights")
+    ):
         links = re.findall(r"\]\(([^)#:]+)\)", page.read_text())
         linked |= {(page.parent / link).resolve() for link in links}
     assert not [link for link in linked if not link.exists()]

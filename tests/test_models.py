@@ -50,6 +50,16 @@ def test_parameter_counts_of_the_paper(name, variant, fc6, fc7, total):
     assert count(params) == total
 
 
+def test_units_of_fc6_are_counted_at_width_1():
+    config = TwoScaleConfig(width=0.0625, fc6_units=1200)
+    image = jnp.zeros((1, *config.sizes.input, 3))
+    made = jax.eval_shape(TwoScaleNet(config).init, jax.random.key(0), image)["params"]["coarse"]
+    assert made["fc6"]["kernel"].shape == (6 * 8 * 16, 75)
+    assert made["fc7"]["kernel"].shape == (75, 55 * 74)
+    with pytest.raises(DepthsiError, match="fc6_units is 0; it must be at least 1"):
+        TwoScaleConfig(fc6_units=0)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["A", "B", "C"])
 @pytest.mark.parametrize("name", ["nyu", "kitti"])

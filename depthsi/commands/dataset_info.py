@@ -37,7 +37,7 @@ def dataset_info(request: InfoRequest) -> None:
       DepthsiError: the data does not exist, or none of it can be used.
     """
     if request.out:
-        require_matplotlib("The histogram of --out")
+        require_matplotlib("--out draws a histogram, which")
     found: dict[str, Statistics] = {}
     shown: dict[str, list[Sample]] = {}
     bad: dict[str, BadSamples] = {}

@@ -8,8 +8,10 @@ import math
 import re
 from typing import NamedTuple
 
+from experiments.benchmarks.exchanges import array_bytes
+
 _ARRAY = re.compile(
-    r"\b(?:pred|[a-z]+(?P<bits>\d+)\w*)\[(?P<shape>[\d,]*)\]"
+    r"\b(?P<kind>pred|[a-z]+\d+\w*)\[(?P<shape>[\d,]*)\]"
     r"(?:\{(?P<order>[\d,]*)(?::(?:T\((?P<tile>[\d,]+)\))?[^}]*)?\})?"
 )
 _INSTRUCTION = re.compile(r"\s*(?:ROOT )?%?[\w.-]+ = (?P<type>.*?) (?P<kind>[\w-]+)\(")
@@ -43,10 +45,10 @@ def array_sizes(type_text: str) -> list[tuple[str, int, int]]:
       >>> array_sizes("bf16[32,63]{1,0:T(8,128)(2,1)}")  # 63 is rounded up to 128
       [('bf16[32,63]{1,0:T(8,128)(2,1)}', 4032, 8192)]
     """
-    return [(match[0], *_sizes(match)) for match in _ARRAY.finditer(type_text)]
+    return [(each[0], array_bytes(each[0]), _padded(each)) for each in _ARRAY.finditer(type_text)]
 
 
-def _sizes(match: re.Match[str]) -> tuple[int, int]:
+def _padded(match: re.Match[str]) -> int:
     shape, order, tile = (
         [int(number) for number in match[name].split(",")] if match[name] else []
         for name in ("shape", "order", "tile")
@@ -55,8 +57,7 @@ def _sizes(match: re.Match[str]) -> tuple[int, int]:
     inner = min(len(tile), len(stored))
     for place in range(1, inner + 1):
         stored[-place] = math.ceil(stored[-place] / tile[-place]) * tile[-place]
-    bits = int(match["bits"] or 8)
-    return math.ceil(math.prod(shape) * bits / 8), math.ceil(math.prod(stored) * bits / 8)
+    return array_bytes(f"{match['kind']}[{','.join(map(str, stored))}]")
 
 
 def written_arrays(hlo: str) -> list[Written]:

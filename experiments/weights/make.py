@@ -26,7 +26,6 @@ from depthsi.evaluation.request import EvaluationRequest
 from depthsi.files import write_text
 from depthsi.scale import describe_scale, log_scale_range
 from depthsi.training.checkpoints.trained import trained_network
-from depthsi.weights.network_file import read_description
 from depthsi.weights.shipped import FOLDER
 from experiments.nyu_row import run as nyu_row
 from experiments.nyu_row.settings import Settings
@@ -72,14 +71,14 @@ class Recipe:
     """
 
     settings: Settings
-    part: Literal["rooms_again", "nyu", "settled"]
+    part: Literal["rooms_again", "nyu"]
     trained_on: str
     licence: str
 
     @property
     def checkpoint(self) -> Literal["newest", "best"]:
         """Which checkpoint of that run: on pairs what was chosen on val, on rooms the last one."""
-        return "newest" if self.part == "rooms_again" else self.settings.checkpoint
+        return self.settings.checkpoint if self.part == "nyu" else "newest"
 
 
 OURS = "Apache License 2.0, as the package: no data but what its own renderer made."
@@ -114,7 +113,7 @@ def main(arguments: Arguments) -> None:
     recipe, file = RECIPES[arguments.name], FOLDER / f"{arguments.name}.safetensors"
     if arguments.remeasure:
         network = read_network(file)
-        about = scale_on_val(file, arguments.root)
+        about = scale_on_val(file, network, arguments.root)
         ship(network, file, {**network.about, **about})
         return
     run = Path(arguments.run or f"runs/weights/{recipe.settings.kind}")
@@ -125,8 +124,8 @@ def main(arguments: Arguments) -> None:
     out = run / arguments.name
     about = description(recipe, command)
     ship(network, file, about)
-    about |= scale_on_val(file, arguments.root)
-    about |= {"metrics": evaluate_on_test(file, arguments.root, out)}
+    about |= scale_on_val(file, network, arguments.root)
+    about |= {"metrics": evaluate_on_test(file, network, arguments.root, out)}
     ship(network, file, about)
     for suffix in ("json", "md"):
         text = (out / f"evaluation.{suffix}").read_text(encoding="utf-8")
@@ -155,9 +154,8 @@ def ship(network: TrainedNetwork, file: Path, about: dict[str, Any]) -> None:
     write_network(file, dataclasses.replace(network, about=about), "bfloat16")
 
 
-def scale_on_val(file: Path, root: str) -> dict[str, Any]:
+def scale_on_val(file: Path, network: TrainedNetwork, root: str) -> dict[str, Any]:
     """The interval of the scale, measured on the validation images, see `depthsi.scale`."""
-    network = read_description(file)
     evaluation = evaluate(EvaluationRequest(what=str(file), data=root, split="val"))
     scores = evaluation.scores[evaluation.main]
     offsets = scores.means["offset"][scores.pixels > 0]  # mean(log prediction - log target)
@@ -165,12 +163,12 @@ def scale_on_val(file: Path, root: str) -> dict[str, Any]:
     return describe_scale(log_scale_range(-offsets) | {"rmse_log_si": error}, network.outputs[-1])
 
 
-def evaluate_on_test(file: Path, root: str, out: Path) -> dict[str, Any]:
+def evaluate_on_test(file: Path, network: TrainedNetwork, root: str, out: Path) -> dict[str, Any]:
     """The metrics of a file on the test images, mean over images, without flips."""
     evaluation = evaluate_and_report(
         EvaluationRequest(what=str(file), data=root, split="test", mirrored=True, out=str(out))
     )
-    values = evaluation.results[row_names(read_description(file))[-1]]["image"]
+    values = evaluation.results[row_names(network)[-1]]["image"]
     return {
         "data": "NYU Depth v2 labelled, 492 test images, mean over images, protocol eigen2014_nyu",
         **{name: values[name] for name in METRICS},
