@@ -63,10 +63,16 @@ class Settings:
     """Of the training on pairs."""
     rooms_rate: float = 0.012
     """Learning rate on rooms, of muon."""
+    rooms_adamw_rate_factor: float = 0.01
+    """Factor on --rooms-rate for the layers that are not convolutions."""
     rate: float = 0.006
     """Learning rate on pairs."""
+    adamw_rate_factor: float = 0.01
+    """Factor on --rate for the layers that are not convolutions, with muon."""
     weight_decay: float = 0.05
     """On pairs."""
+    rooms_dropout: float = 0.1
+    """On rooms, of two_scale."""
     dropout: float = 0.5
     """On pairs, of two_scale."""
     rooms_coarse: int = 57_600
@@ -126,8 +132,13 @@ def rooms_config(settings: Settings) -> Config:
     config = dataclasses.replace(
         preset,
         data=data,
+        model=dataclasses.replace(preset.model, dropout=settings.rooms_dropout),
         augment=augment,
-        optim=dataclasses.replace(preset.optim, learning_rate=settings.rooms_rate),
+        optim=dataclasses.replace(
+            preset.optim,
+            learning_rate=settings.rooms_rate,
+            adamw_rate_factor=settings.rooms_adamw_rate_factor,
+        ),
     )
     return _shared(config, settings, settings.start, settings.rooms_coarse, settings.rooms_fine)
 
@@ -148,16 +159,19 @@ def rooms_again_config(settings: Settings, weights: str) -> Config:
 def pairs_config(settings: Settings, weights: str) -> Config:
     """Of the training on the split `train`, from the weights of the run `weights`."""
     muon = settings.optimiser == "muon"
+    optim = (MuonConfig if muon else AdamWConfig)(
+        learning_rate=settings.rate,
+        weight_decay=settings.weight_decay,
+        rate_schedule="cosine",
+        warmup=settings.warmup or (20 if muon else 100),
+        average=settings.average,
+    )
+    if isinstance(optim, MuonConfig):
+        optim = dataclasses.replace(optim, adamw_rate_factor=settings.adamw_rate_factor)
     config = Config(
         data=Folder(root=settings.root, resident=True),
         model=presets.from_scratch(dropout=settings.dropout),
-        optim=(MuonConfig if muon else AdamWConfig)(
-            learning_rate=settings.rate,
-            weight_decay=settings.weight_decay,
-            rate_schedule="cosine",
-            warmup=settings.warmup or (20 if muon else 100),
-            average=settings.average,
-        ),
+        optim=optim,
         augment=AUGMENT[settings.augment],
     )
     return _shared(config, settings, weights, settings.coarse, settings.fine)
