@@ -74,6 +74,9 @@ class MuonConfig(_Optimiser):
     """Optimiser: sgd, adamw, muon or custom; each kind has its own settings."""
     learning_rate: float = 1e-2
     """Learning rate of the convolution kernels."""
+    fully_connected: bool = False
+    """Muon for the kernels of fully connected layers as well. A step orthogonalises each of them,
+    at a cost proportional to its parameters times its smaller side."""
     adamw_rate_factor: float = 0.01
     """Factor on the learning rate for the parameters that AdamW updates."""
     weight_decay: float = 1e-2

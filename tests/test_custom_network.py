@@ -381,19 +381,23 @@ def test_stored_parameters_get_the_structure_of_the_module():
         fitted_params(SETTINGS, bridged, stored, "here")
 
 
-def test_muon_takes_the_convolutions_of_a_network_whatever_they_are_called():
+@pytest.mark.parametrize("fully_connected", [False, True])
+def test_muon_takes_the_layers_of_a_network_whatever_they_are_called(fully_connected):
     params = {
         "custom": {
             "Conv_0": {"kernel": jnp.ones((3, 3, 2, 2)), "bias": jnp.ones(2)},
             "conv1d": {"kernel": jnp.ones((3, 2, 2))},
+            "last": {"kernel": jnp.ones((4, 3)), "table": jnp.ones((6, 5))},
         }
     }
-    state: Any = make_optimizer(MuonConfig(), 5).init(params)
-    convolution, rest = (
-        jax.tree.leaves(state.inner_states[name]) for name in ("convolution", "rest")
+    state: Any = make_optimizer(MuonConfig(fully_connected=fully_connected), 5).init(params)
+    muon, adamw = (
+        {leaf.shape for leaf in jax.tree.leaves(state.inner_states[name]) if leaf.ndim}
+        for name in ("convolution", "rest")
     )
-    assert {leaf.shape for leaf in convolution if leaf.ndim > 1} == {(3, 3, 2, 2)}
-    assert {leaf.shape for leaf in rest if leaf.ndim} == {(2,), (3, 2, 2)}
+    dense = {(4, 3)}
+    assert muon == {(3, 3, 2, 2)} | (dense if fully_connected else set())
+    assert adamw == {(2,), (3, 2, 2), (6, 5)} | (set() if fully_connected else dense)
 
 
 def test_the_predictor_holds_under_transformations():

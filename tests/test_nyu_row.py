@@ -66,7 +66,7 @@ def test_the_configurations_that_follow_from_the_settings():
     assert end.optim.learning_rate == before.optim.learning_rate / 4
     assert (end.augment.scale, end.augment.rotation) == ((1.0, 1.1), 2.0)
     assert [stage.steps for stage in make_stages(end)] == [10, 10]
-    own = Settings("data", rooms_dropout=0, rooms_adamw_rate_factor=0.03, adamw_rate_factor=0.02)
+    own = Settings("data", rooms_dropout=0.0, rooms_adamw_rate_factor=0.03, adamw_rate_factor=0.02)
     found = [config(own, "") for config in (lambda own, _: rooms_config(own), pairs_config)]
     assert [config.model.dropout for config in found] == [0, 0.5]
     assert [config.optim.adamw_rate_factor for config in found] == [0.03, 0.02]

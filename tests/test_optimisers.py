@@ -227,6 +227,12 @@ WRITTEN_OUT = {
         MuonConfig(learning_rate=0.3, weight_decay=0.05, adamw_rate_factor=0.2),
         {"conv2": (muon_directions, 1, 0.05), "fc6": (adamw_directions, 0.2, 0.05)},
     ),
+    "muon for all": (
+        MuonConfig(
+            learning_rate=0.3, weight_decay=0.05, adamw_rate_factor=0.2, fully_connected=True
+        ),
+        {"conv2": (muon_directions, 1, 0.05), "fc6": (muon_directions, 1, 0.05)},
+    ),
 }
 
 

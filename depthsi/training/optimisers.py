@@ -1,6 +1,7 @@
 """Learning rates and weight decays of the layers, and the layers that a stage trains."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -133,7 +134,7 @@ def make_optimizer(
                     "convolution": _muon(config, schedule),
                     "rest": _adamw(config, lambda count: factor * schedule(count)),
                 },
-                lambda params: _label(params, _muon_group),
+                lambda params: _label(params, partial(_muon_group, config.fully_connected)),
             )
     return optax.chain(optax.clip_by_global_norm(config.clip), update) if config.clip else update
 
@@ -152,24 +153,29 @@ def _adamw(
 
 
 def _muon(config: MuonConfig, schedule: optax.Schedule) -> optax.GradientTransformation:
-    """Momentum whose matrix (inputs of a filter x filters) is orthogonalised before each update.
+    """Momentum whose matrix (inputs of a unit x units) is orthogonalised before each update.
 
     K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024.
     """
-    filters = optax.contrib.MuonDimensionNumbers(reduction_axis=(0, 1, 2), output_axis=3)
+
+    def matrix(kernel: Any) -> optax.contrib.MuonDimensionNumbers:
+        *inputs, outputs = range(jnp.ndim(kernel))
+        return optax.contrib.MuonDimensionNumbers(tuple(inputs), outputs)
+
     return optax.contrib.muon(
         schedule,
         weight_decay=config.weight_decay,
-        muon_weight_dimension_numbers=lambda params: jax.tree.map(lambda _: filters, params),
+        muon_weight_dimension_numbers=lambda params: jax.tree.map(matrix, params),
     )
 
 
-def _muon_group(path: str, leaf: Any) -> str:
-    """Fully connected layers are too large to orthogonalise at every step."""
+def _muon_group(fully_connected: bool, path: str, leaf: Any) -> str:
     group = layer_group(path)  # refuses what nobody thought of
     # the layers of your own network may have any names
-    convolution = jnp.ndim(leaf) == 4 if group == "custom/" else "/conv" in path
-    return "convolution" if convolution and path.endswith("kernel") else "rest"
+    chosen = jnp.ndim(leaf) == 4 if group == "custom/" else "/conv" in path
+    if fully_connected and jnp.ndim(leaf) == 2:
+        chosen = True
+    return "convolution" if chosen and path.endswith("kernel") else "rest"
 
 
 def _is_kernel(params: Params) -> Any:

@@ -61,6 +61,8 @@ class Settings:
     """Precision of the networks' arithmetic."""
     optimiser: Literal["muon", "adamw"] = "muon"
     """Of the training on pairs."""
+    muon_fully_connected: bool = False
+    """Whether muon updates fully connected layers as well, on rooms and pairs."""
     rooms_rate: float = 0.012
     """Learning rate on rooms, of muon."""
     rooms_adamw_rate_factor: float = 0.01
@@ -137,6 +139,7 @@ def rooms_config(settings: Settings) -> Config:
         optim=dataclasses.replace(
             preset.optim,
             learning_rate=settings.rooms_rate,
+            fully_connected=settings.muon_fully_connected,
             adamw_rate_factor=settings.rooms_adamw_rate_factor,
         ),
     )
@@ -167,7 +170,11 @@ def pairs_config(settings: Settings, weights: str) -> Config:
         average=settings.average,
     )
     if isinstance(optim, MuonConfig):
-        optim = dataclasses.replace(optim, adamw_rate_factor=settings.adamw_rate_factor)
+        optim = dataclasses.replace(
+            optim,
+            fully_connected=settings.muon_fully_connected,
+            adamw_rate_factor=settings.adamw_rate_factor,
+        )
     config = Config(
         data=Folder(root=settings.root, resident=True),
         model=presets.from_scratch(dropout=settings.dropout),
