@@ -1,4 +1,4 @@
-"""Describes this computer, for the records of measurements."""
+"""This computer: its description for the records of measurements, and its memory."""
 
 import os
 import platform
@@ -15,6 +15,20 @@ def describe_machine() -> dict[str, str]:
         "python": platform.python_version(),
         "jax": jax.__version__,
     }
+
+
+# the limits of a container, in versions 2 and 1 of Linux' control groups
+CONTAINER_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+
+
+def host_bytes() -> int:
+    """What samples may take of the computer's memory, in bytes: half of what this process may."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    texts = [file.read_text().strip() for file in CONTAINER_LIMITS if file.exists()]
+    return min([memory, *(int(text) for text in texts if text.isdecimal())]) // 2  # not "max"
 
 
 def _processor() -> str:

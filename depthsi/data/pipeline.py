@@ -13,9 +13,9 @@ from depthsi.data.bad_samples import most_samples
 from depthsi.data.order import Order
 from depthsi.data.samples import Source
 from depthsi.errors import DepthsiError
+from depthsi.machine import host_bytes
 
 RawBatch = tuple[np.ndarray, np.ndarray]  # uint8 (B, H, W, 3); float32 (B, H, W), metres
-KEEP_BYTES = 6 * 2**30  # decoded samples up to this total stay in memory
 READERS = 16  # threads that read ahead, one batch each, where there are so many cores
 
 
@@ -77,7 +77,7 @@ Samples = InMemory | OnDemand
 
 
 def open_samples(source: Source, size: tuple[int, int], label: str) -> Samples:
-    """The samples of `source`, decoded once with a progress bar if they fit in memory.
+    """The samples of `source`, decoded once with a progress bar if they fit in half the memory.
 
     Args:
       source: samples of one size; its optional attribute `scenes` has the scene of each.
@@ -95,7 +95,7 @@ def open_samples(source: Source, size: tuple[int, int], label: str) -> Samples:
       >>> type(pairs).__name__, len(pairs)
       ('InMemory', 3)
     """
-    if most_samples(source) * size[0] * size[1] * 7 > KEEP_BYTES:
+    if most_samples(source) * size[0] * size[1] * 7 > host_bytes():
         return OnDemand(source)
     with tqdm(total=most_samples(source), desc=label, unit="image", disable=None) as bar:
         return InMemory(*source.arrays(progress=bar.update), _scenes(source))

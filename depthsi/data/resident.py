@@ -24,12 +24,12 @@ from tqdm import tqdm
 from depthsi.data.pipeline import InMemory, Samples
 from depthsi.data.samples import FARTHEST
 from depthsi.errors import DepthsiError
+from depthsi.machine import host_bytes
 from depthsi.valid import valid_depth
 
 BYTES_PER_PIXEL = 5
 LARGEST_COUNT = 2**16 - 1
 SHARE = 0.8  # of the free memory of an accelerator; the rest is for training
-HOST_SHARE = 0.5  # of the computer's memory, where the devices have none of their own
 
 
 class Resident(NamedTuple):
@@ -135,8 +135,7 @@ def free_bytes(device: Any) -> int:
     stats = device.memory_stats()
     if stats and "bytes_limit" in stats:
         return int(SHARE * (stats["bytes_limit"] - stats.get("bytes_in_use", 0)))
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return int(HOST_SHARE * memory / jax.local_device_count())
+    return host_bytes() // jax.local_device_count()
 
 
 def read_resident(
