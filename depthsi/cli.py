@@ -20,6 +20,7 @@ from depthsi.commands.settings import DEFAULTS, Start, as_flags, read_start
 from depthsi.commands.verbs import VERBS, Launch, commands
 from depthsi.compile_cache import keep_compiled_programs
 from depthsi.errors import DepthsiError, DepthsiWarning, StoppedError
+from depthsi.machine import keep_freed_memory
 from depthsi.output import CLOSED_PIPE, complain, discard_output, make_encodable
 
 # New objects before Python looks for circular garbage. Importing and tracing make little of it,
@@ -50,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             command = dataclasses.replace(command, training=tuple(training))
         else:
             keep_compiled_programs()
+            keep_freed_memory()
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             command()

@@ -22,7 +22,6 @@ from depthsi.data.pipeline import (
 )
 from depthsi.data.samples import Sample
 from depthsi.errors import DepthsiError
-from depthsi.machine import host_bytes
 from depthsi.rooms.source import RoomsSource
 from depthsi.training.parallel import make_mesh, split
 
@@ -291,21 +290,6 @@ def test_open_pairs_keeps_what_fits_and_knows_its_scenes(monkeypatch):
     assert isinstance(pairs, OnDemand)
     assert pairs.scenes == Numbered.scenes
     assert pickle.loads(pickle.dumps(pairs)).scenes == Numbered.scenes
-
-
-@pytest.mark.parametrize(
-    ("limits", "expected"),
-    [(("max\n",), 4096), (("600\n",), 300), (("max\n", "5000\n"), 2500), (("9000\n",), 4096)],
-)
-def test_samples_may_take_half_of_the_memory_of_a_container(
-    limits, expected, tmp_path, monkeypatch
-):
-    monkeypatch.setattr("os.sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 2}.get)
-    files = [tmp_path / "0", tmp_path / "1"]
-    for file, text in zip(files, limits, strict=False):
-        file.write_text(text)
-    monkeypatch.setattr("depthsi.machine.CONTAINER_LIMITS", files)
-    assert host_bytes() == expected
 
 
 def test_every_room_is_a_scene_and_rooms_pickle():

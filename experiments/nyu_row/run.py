@@ -36,6 +36,7 @@ from depthsi.data.folder.index import read_index
 from depthsi.errors import DepthsiError
 from depthsi.evaluation.evaluate import evaluate_and_report
 from depthsi.evaluation.request import EvaluationRequest
+from depthsi.machine import keep_freed_memory
 from depthsi.runs import RunDirectory
 from depthsi.training.run import train_run
 from experiments.nyu_row.record import collect, is_complete, record
@@ -53,6 +54,7 @@ from experiments.script import command_line, run_script
 def main(settings: Settings) -> None:
     """Trains what is missing, evaluates, and writes row.json and tries.json."""
     path, seconds = Path(settings.run), {}
+    keep_freed_memory()
     try:
         train_all(settings, seconds)
         evaluate_all(settings)
