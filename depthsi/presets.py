@@ -62,18 +62,19 @@ def rooms() -> Config:
         data=Rooms(train=3000),
         # rendering new rooms is cheaper than augmenting them; only crops and flips remain
         augment=AugmentConfig(scale=(1.0, 1.0), rotation=0.0, colour=(1.0, 1.0)),
-        model=from_scratch(width=0.25, dropout=0.1, log_mean=1.07),
+        model=from_scratch(width=0.1875, fc6_units=800, dropout=0.0, log_mean=1.07),
         optim=MuonConfig(
             learning_rate=0.012,
-            adamw_rate_factor=0.01,
+            fully_connected=True,
+            adamw_rate_factor=0.03,
             weight_decay=1e-2,
             rate_schedule="cosine",
             warmup=20,
         ),
         schedule=ScheduleConfig(
             batch_size=16,
-            coarse_samples=14_800,
-            fine_samples=2_000,
+            coarse_samples=16_000,
+            fine_samples=2_400,
             log_every=50,
             eval_every=250,
             save_every=500,
@@ -94,7 +95,7 @@ def tiny() -> Config:
         config,
         data=Rooms(train=32, val=8, test=8),
         model=dataclasses.replace(config.model, width=0.0625),
-        optim=dataclasses.replace(config.optim, warmup=2),
+        optim=dataclasses.replace(config.optim, fully_connected=False, warmup=2),  # compiles sooner
         schedule=ScheduleConfig(
             batch_size=8,
             coarse_samples=160,

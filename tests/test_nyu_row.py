@@ -14,7 +14,7 @@ import pytest
 from labelled_pairs import SPLITS, write_labelled_pairs
 
 from depthsi.config import MuonConfig, Rooms
-from depthsi.config_json import config_from_dict
+from depthsi.config_json import config_from_dict, to_dict
 from depthsi.data.folder.source import FolderSource
 from depthsi.errors import DepthsiError, StoppedError
 from depthsi.runs import RunDirectory
@@ -66,10 +66,17 @@ def test_the_configurations_that_follow_from_the_settings():
     assert end.optim.learning_rate == before.optim.learning_rate / 4
     assert (end.augment.scale, end.augment.rotation) == ((1.0, 1.1), 2.0)
     assert [stage.steps for stage in make_stages(end)] == [10, 10]
-    own = Settings("data", rooms_dropout=0.0, rooms_adamw_rate_factor=0.03, adamw_rate_factor=0.02)
-    found = [config(own, "") for config in (lambda own, _: rooms_config(own), pairs_config)]
-    assert [config.model.dropout for config in found] == [0, 0.5]
-    assert [config.optim.adamw_rate_factor for config in found] == [0.03, 0.02]
+    own = Settings(
+        "data",
+        rooms_dropout=0.0,
+        rooms_adamw_rate_factor=0.03,
+        adamw_rate_factor=0.02,
+        muon_fully_connected=True,
+    )
+    found = [to_dict(config) for config in (rooms_config(own), pairs_config(own, ""))]
+    assert [config["model"]["dropout"] for config in found] == [0, 0.5]
+    assert [config["optim"]["adamw_rate_factor"] for config in found] == [0.03, 0.02]
+    assert all(config["optim"]["fully_connected"] for config in found)
     unet = pairs_config(Settings("data", kind="unet"), "")
     assert [stage.name for stage in make_stages(unet)] == ["unet"]
     assert pairs_config(Settings("data"), "").optim.warmup == 20
