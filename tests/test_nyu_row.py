@@ -71,12 +71,14 @@ def test_the_configurations_that_follow_from_the_settings():
         rooms_dropout=0.0,
         rooms_adamw_rate_factor=0.03,
         adamw_rate_factor=0.02,
-        muon_fully_connected=True,
+        fully_connected=True,
     )
     found = [to_dict(config) for config in (rooms_config(own), pairs_config(own, ""))]
     assert [config["model"]["dropout"] for config in found] == [0, 0.5]
     assert [config["optim"]["adamw_rate_factor"] for config in found] == [0.03, 0.02]
-    assert all(config["optim"]["fully_connected"] for config in found)
+    assert [config["optim"]["fully_connected"] for config in found] == [False, True]
+    rooms_too = to_dict(rooms_config(dataclasses.replace(own, rooms_fully_connected=True)))
+    assert rooms_too["optim"]["fully_connected"]
     unet = pairs_config(Settings("data", kind="unet"), "")
     assert [stage.name for stage in make_stages(unet)] == ["unet"]
     assert pairs_config(Settings("data"), "").optim.warmup == 20

@@ -61,8 +61,10 @@ class Settings:
     """Precision of the networks' arithmetic."""
     optimiser: Literal["muon", "adamw"] = "muon"
     """Of the training on pairs."""
-    muon_fully_connected: bool = False
-    """Whether muon updates fully connected layers as well, on rooms and pairs."""
+    fully_connected: bool = False
+    """Whether muon updates fully connected layers as well, on pairs."""
+    rooms_fully_connected: bool = False
+    """The same on rooms."""
     rooms_rate: float = 0.012
     """Learning rate on rooms, of muon."""
     rooms_adamw_rate_factor: float = 0.01
@@ -139,7 +141,7 @@ def rooms_config(settings: Settings) -> Config:
         optim=dataclasses.replace(
             preset.optim,
             learning_rate=settings.rooms_rate,
-            fully_connected=settings.muon_fully_connected,
+            fully_connected=settings.rooms_fully_connected,
             adamw_rate_factor=settings.rooms_adamw_rate_factor,
         ),
     )
@@ -172,7 +174,7 @@ def pairs_config(settings: Settings, weights: str) -> Config:
     if isinstance(optim, MuonConfig):
         optim = dataclasses.replace(
             optim,
-            fully_connected=settings.muon_fully_connected,
+            fully_connected=settings.fully_connected,
             adamw_rate_factor=settings.adamw_rate_factor,
         )
     config = Config(
