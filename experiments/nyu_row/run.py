@@ -37,8 +37,12 @@ from depthsi.errors import DepthsiError
 from depthsi.evaluation.evaluate import evaluate_and_report
 from depthsi.evaluation.request import EvaluationRequest
 from depthsi.machine import keep_freed_memory
+from depthsi.rooms.source import RoomsSource
 from depthsi.runs import RunDirectory
+from depthsi.training.checkpoints.trained import trained_network
 from depthsi.training.run import train_run
+from depthsi.weights.network_file import write_network
+from experiments.nyu_row.narrow import narrowed
 from experiments.nyu_row.record import collect, is_complete, record
 from experiments.nyu_row.settings import (
     Settings,
@@ -49,6 +53,8 @@ from experiments.nyu_row.settings import (
     settled_config,
 )
 from experiments.script import command_line, run_script
+
+NARROWED_ON = 256  # rooms on which it is measured what the units of fc6 do
 
 
 def main(settings: Settings) -> None:
@@ -77,6 +83,8 @@ def train_all(settings: Settings, seconds: dict[str, float]) -> None:
     if settings.rooms_again:
         again = rooms_again_config(settings, str(path / "rooms"))
         finish(path / "rooms_again", again, seconds)
+    if settings.fc6_kept:
+        narrow_after_rooms(settings)
     finish(path / "nyu", config, seconds)
     if settings.settle:
         finish(path / "settled", settled_config(settings, str(path / "nyu")), seconds)
@@ -89,10 +97,26 @@ def train_all(settings: Settings, seconds: dict[str, float]) -> None:
 
 
 def weights_before_pairs(settings: Settings) -> str:
-    """The run that was, or will be, trained last before the pairs."""
+    """The run that was, or will be, trained last before the pairs, or what was made of it."""
     if not settings.rooms_coarse:
         return settings.start
-    return str(Path(settings.run) / ("rooms_again" if settings.rooms_again else "rooms"))
+    if settings.fc6_kept:
+        return str(Path(settings.run) / "narrowed.safetensors")
+    return str(last_rooms(settings))
+
+
+def last_rooms(settings: Settings) -> Path:
+    """The last run on rooms."""
+    return Path(settings.run) / ("rooms_again" if settings.rooms_again else "rooms")
+
+
+def narrow_after_rooms(settings: Settings) -> None:
+    """Writes the network trained on rooms with fewer units in fc6, unless that was done."""
+    file = Path(weights_before_pairs(settings))
+    if not file.exists():
+        images, _ = RoomsSource("val", NARROWED_ON, settings.seed).arrays()
+        network = trained_network(last_rooms(settings))
+        write_network(file, narrowed(network, images, settings.fc6_kept))
 
 
 def finish(path: Path, config: Config, seconds: dict[str, float]) -> None:
