@@ -73,7 +73,8 @@ def activations(
         _, seen = net.apply(
             {"params": params}, cut, capture_intermediates=lambda layer, _: layer.name == "fc6"
         )
-        return jax.nn.relu(seen["intermediates"]["fc6"]["__call__"][0])
+        (found,) = seen["intermediates"]["fc6"]["__call__"]
+        return jax.nn.relu(jnp.asarray(found))
 
     starts = range(0, len(images), BATCH)
     return np.concatenate([of_batch(coarse, images[i : i + BATCH]) for i in starts])
