@@ -54,9 +54,9 @@ def rooms() -> Config:
 
     Command:   depthsi train rooms --run runs/rooms && depthsi evaluate runs/rooms
     Hardware:  2 CPU cores.
-    Time:      5 minutes with AVX-512, 8 without.
-    Result:    d<1.25 0.590, RMSE log SI 0.241 on 256 unseen rooms; the mean predictor has 0.465 and
-               0.324 (experiments/results/rooms.md).
+    Time:      7 CPU-minutes without AVX-512.
+    Result:    d<1.25 0.589, RMSE log SI 0.244 on 256 unseen rooms, means of three seeds; the mean
+               predictor has 0.465 and 0.324 (experiments/results/rooms_seeds.md).
     """
     return Config(
         data=Rooms(train=3000),

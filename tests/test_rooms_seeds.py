@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from depthsi.config_json import to_dict
+from depthsi.config_json import config_from_dict
 from depthsi.errors import DepthsiError
-from depthsi.presets import PRESETS
+from depthsi.presets import rooms
 from experiments.rooms_seeds import Arguments, main
 from experiments.script import RESULTS
 
@@ -58,6 +58,5 @@ def test_a_run_without_an_evaluation_is_refused(tmp_path):
 def test_the_committed_runs_have_the_settings_of_the_preset():
     result = json.loads((RESULTS / "rooms_seeds.json").read_text())
     single = json.loads((RESULTS / "rooms.json").read_text())
-    settings = to_dict(PRESETS["rooms"]())
     for each in (result["run"], single["run"]):
-        assert {**each, "seed": 0} == settings
+        assert config_from_dict({**each, "seed": 0}) == rooms()

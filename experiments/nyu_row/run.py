@@ -3,8 +3,9 @@
 Question:  how far do 719 labelled NYU images and any number of procedural rooms carry the paper's
            networks, and a U-Net beside them, without any other weights or data?
 Command:   python -m experiments.nyu_row.run --root FOLDER --test
-           two_scale: --fc6-units 1200 --rooms-kept 15000 --rooms-coarse 120000 --rooms-fine 16000
-           --coarse 32000 --fine 8000 --average 0.995 --checkpoint best
+           two_scale: --fc6-units 1200 --fc6-kept 1000 --rooms-kept 15000 --rooms-coarse 120000
+           --rooms-fine 16000 --dropout 0.2 --fully-connected --coarse 16000 --fine 4000
+           --average 0.995 --checkpoint best
            the U-Net: --run runs/nyu_row/unet --kind unet --size small --batch 16
            --rooms-kept 9000 --rooms-coarse 36000 --rooms-again 60000 --coarse 16000 --fine 0
            --average 0.995 --checkpoint best

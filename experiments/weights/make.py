@@ -49,11 +49,14 @@ UNET = Settings(
 TWO_SCALE = Settings(
     root="",
     fc6_units=1200,  # a quarter of them; with 1024 the file would take 15 MB
+    fc6_kept=1000,  # all files together take 12 MB
     rooms_kept=15_000,
     rooms_coarse=120_000,
     rooms_fine=16_000,
-    coarse=32_000,
-    fine=8_000,
+    fully_connected=True,
+    dropout=0.2,
+    coarse=16_000,
+    fine=4_000,
     average=0.995,
     checkpoint="best",
 )
