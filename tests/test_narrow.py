@@ -13,7 +13,7 @@ from depthsi.inference import log_depth_function
 from depthsi.models import UNetConfig, initial_params, make_model
 from depthsi.presets import from_scratch
 from depthsi.weights.network_file import TrainedNetwork
-from experiments.nyu_row.narrow import narrowed
+from experiments.weights.narrow import narrowed
 
 RNG = np.random.default_rng(5)
 SETTINGS = from_scratch(width=0.02, fc6_units=400)  # 8 units

@@ -17,13 +17,10 @@ from depthsi.config import MuonConfig, Rooms
 from depthsi.config_json import config_from_dict, to_dict
 from depthsi.data.folder.source import FolderSource
 from depthsi.errors import DepthsiError, StoppedError
-from depthsi.models import initial_params, make_model
-from depthsi.presets import from_scratch
 from depthsi.runs import RunDirectory
 from depthsi.training.checkpoints.store import Checkpoints
 from depthsi.training.stages import check_warmup, make_stages
 from depthsi.training.state import State
-from depthsi.weights.network_file import TrainedNetwork, read_network, write_network
 from experiments.nyu_row import record
 from experiments.nyu_row import run as nyu_row
 from experiments.nyu_row.settings import Settings, pairs_config, rooms_config, settled_config
@@ -125,41 +122,6 @@ def test_other_rooms_come_after_the_first_ones(pairs, tmp_path, monkeypatch):
     assert row["runs"]["rooms_again"]["complete"]
     with pytest.raises(DepthsiError, match="give --rooms-coarse as well"):
         Settings("data", rooms_coarse=0, rooms_again=16)
-
-
-def test_the_pairs_train_a_narrower_network(pairs, tmp_path, monkeypatch):
-    fake, run = FakeTrainings(monkeypatch), tmp_path / "row"
-    monkeypatch.setattr(
-        nyu_row, "narrow_after_rooms", lambda _: fake.trained.append(("narrow", None, None))
-    )
-    settings = Settings(str(pairs), run=str(run), fc6_units=640, fc6_kept=320, **TINY)
-    nyu_row.main(settings)
-    assert [name for name, _, _ in fake.trained] == ["rooms", "narrow", "nyu"]
-    units = [to_dict(fake.trained[i][1])["model"]["fc6_units"] for i in (0, 2)]
-    assert units == [640, 320]
-    assert fake.trained[2][1].init.weights == str(run / "narrowed.safetensors")
-    message = "give --kind two_scale and --rooms-coarse"
-    with pytest.raises(DepthsiError, match=message):
-        Settings("data", fc6_kept=320, rooms_coarse=0)
-    with pytest.raises(DepthsiError, match=message):
-        Settings("data", fc6_kept=320, kind="unet")
-
-
-def test_the_narrowed_network_is_written_once(tmp_path, monkeypatch):
-    config = from_scratch(width=0.0625, fc6_units=640)
-    net = make_model(config)
-    params = initial_params(net, jax.random.key(2), net.example_image())
-    wide = TrainedNetwork(config, params, ("coarse", "fine"), step=3)
-    write_network(tmp_path / "rooms.safetensors", wide)
-    monkeypatch.setattr(nyu_row, "last_rooms", lambda _: tmp_path / "rooms.safetensors")
-    monkeypatch.setattr(nyu_row, "NARROWED_ON", 3)
-    settings = Settings("data", run=str(tmp_path), width=0.0625, fc6_units=640, fc6_kept=320)
-    nyu_row.narrow_after_rooms(settings)
-    found = read_network(tmp_path / "narrowed.safetensors")
-    assert found.settings == dataclasses.replace(config, fc6_units=320)
-    assert found.params["coarse"]["fc6"]["kernel"].shape[1] == 20
-    monkeypatch.setattr(nyu_row, "narrowed", lambda *_: pytest.fail("again"))
-    nyu_row.narrow_after_rooms(settings)
 
 
 def test_a_folder_without_index_is_refused_before_any_training(tmp_path, monkeypatch):

@@ -135,7 +135,7 @@ def test_the_networks_of_the_package():
         assert stored_interval(about, shipped.shipped_network(name).outputs[-1]) is not None
         bytes_of[name] = (shipped.FOLDER / f"{name}.safetensors").stat().st_size
     assert max(bytes_of.values()) <= 5e6
-    assert sum(bytes_of.values()) <= 13e6
+    assert sum(bytes_of.values()) <= 12e6
 
 
 @pytest.mark.parametrize("name", make.RECIPES)

@@ -3,9 +3,8 @@
 Question:  how far do 719 labelled NYU images and any number of procedural rooms carry the paper's
            networks, and a U-Net beside them, without any other weights or data?
 Command:   python -m experiments.nyu_row.run --root FOLDER --test
-           two_scale: --fc6-units 1200 --fc6-kept 1000 --rooms-kept 15000 --rooms-coarse 120000
-           --rooms-fine 16000 --dropout 0.2 --fully-connected --coarse 16000 --fine 4000
-           --average 0.995 --checkpoint best
+           two_scale: --fc6-units 1200 --rooms-kept 15000 --rooms-coarse 120000 --rooms-fine 16000
+           --coarse 32000 --fine 8000 --average 0.995 --checkpoint best
            the U-Net: --run runs/nyu_row/unet --kind unet --size small --batch 16
            --rooms-kept 9000 --rooms-coarse 36000 --rooms-again 60000 --coarse 16000 --fine 0
            --average 0.995 --checkpoint best
@@ -38,12 +37,8 @@ from depthsi.errors import DepthsiError
 from depthsi.evaluation.evaluate import evaluate_and_report
 from depthsi.evaluation.request import EvaluationRequest
 from depthsi.machine import keep_freed_memory
-from depthsi.rooms.source import RoomsSource
 from depthsi.runs import RunDirectory
-from depthsi.training.checkpoints.trained import trained_network
 from depthsi.training.run import train_run
-from depthsi.weights.network_file import write_network
-from experiments.nyu_row.narrow import narrowed
 from experiments.nyu_row.record import collect, is_complete, record
 from experiments.nyu_row.settings import (
     Settings,
@@ -54,8 +49,6 @@ from experiments.nyu_row.settings import (
     settled_config,
 )
 from experiments.script import command_line, run_script
-
-NARROWED_ON = 256  # rooms on which it is measured what the units of fc6 do
 
 
 def main(settings: Settings) -> None:
@@ -84,8 +77,6 @@ def train_all(settings: Settings, seconds: dict[str, float]) -> None:
     if settings.rooms_again:
         again = rooms_again_config(settings, str(path / "rooms"))
         finish(path / "rooms_again", again, seconds)
-    if settings.fc6_kept:
-        narrow_after_rooms(settings)
     finish(path / "nyu", config, seconds)
     if settings.settle:
         finish(path / "settled", settled_config(settings, str(path / "nyu")), seconds)
@@ -98,26 +89,10 @@ def train_all(settings: Settings, seconds: dict[str, float]) -> None:
 
 
 def weights_before_pairs(settings: Settings) -> str:
-    """The run that was, or will be, trained last before the pairs, or what was made of it."""
+    """The run that was, or will be, trained last before the pairs."""
     if not settings.rooms_coarse:
         return settings.start
-    if settings.fc6_kept:
-        return str(Path(settings.run) / "narrowed.safetensors")
-    return str(last_rooms(settings))
-
-
-def last_rooms(settings: Settings) -> Path:
-    """The last run on rooms."""
-    return Path(settings.run) / ("rooms_again" if settings.rooms_again else "rooms")
-
-
-def narrow_after_rooms(settings: Settings) -> None:
-    """Writes the network trained on rooms with fewer units in fc6, unless that was done."""
-    file = Path(weights_before_pairs(settings))
-    if not file.exists():
-        images, _ = RoomsSource("val", NARROWED_ON, settings.seed).arrays()
-        network = trained_network(last_rooms(settings))
-        write_network(file, narrowed(network, images, settings.fc6_kept))
+    return str(Path(settings.run) / ("rooms_again" if settings.rooms_again else "rooms"))
 
 
 def finish(path: Path, config: Config, seconds: dict[str, float]) -> None:

@@ -53,9 +53,6 @@ class Settings:
     """Width of two_scale."""
     fc6_units: int = 4096
     """Units of two_scale's layer fc6 at width 1."""
-    fc6_kept: int = 0
-    """As --fc6-units, for the training on pairs: the units that change maps of rooms least are
-    removed before it; 0 keeps all."""
     size: Literal["small", "medium", "large"] = "medium"
     """Size of unet and hourglass."""
     batch: int = 32
@@ -122,11 +119,6 @@ class Settings:
                 "--final trains on the split val, so no best checkpoint can be chosen on it:"
                 " leave out --checkpoint."
             )
-        if self.fc6_kept and (self.kind != "two_scale" or not self.rooms_coarse):
-            raise DepthsiError(
-                "--fc6-kept removes units of a two_scale network that was trained on rooms: give"
-                " --kind two_scale and --rooms-coarse as well."
-            )
         if self.rooms_again and not self.rooms_coarse:
             raise DepthsiError(
                 "--rooms-again follows a training on rooms: give --rooms-coarse as well."
@@ -171,8 +163,6 @@ def rooms_again_config(settings: Settings, weights: str) -> Config:
 
 def pairs_config(settings: Settings, weights: str) -> Config:
     """Of the training on the split `train`, from the weights of the run `weights`."""
-    if settings.fc6_kept:
-        settings = dataclasses.replace(settings, fc6_units=settings.fc6_kept)
     muon = settings.optimiser == "muon"
     optim = (MuonConfig if muon else AdamWConfig)(
         learning_rate=settings.rate,

@@ -19,7 +19,12 @@ import subprocess
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from jaxtyping import UInt8
+
 from depthsi import TrainedNetwork, read_network, write_network
+from depthsi.config import Folder, TwoScaleConfig
+from depthsi.data.pipeline import open_samples
 from depthsi.evaluation.evaluate import evaluate, evaluate_and_report
 from depthsi.evaluation.of_run import row_names
 from depthsi.evaluation.request import EvaluationRequest
@@ -30,6 +35,7 @@ from depthsi.weights.shipped import FOLDER
 from experiments.nyu_row import run as nyu_row
 from experiments.nyu_row.settings import Settings
 from experiments.script import RESULTS, command_line, run_script
+from experiments.weights.narrow import narrowed
 
 METRICS = ("d1", "d2", "d3", "abs_rel", "sq_rel", "rmse", "rmse_log", "rmse_log_si")
 UNET = Settings(
@@ -48,15 +54,12 @@ UNET = Settings(
 )
 TWO_SCALE = Settings(
     root="",
-    fc6_units=1200,  # a quarter of them; with 1024 the file would take 15 MB
-    fc6_kept=1000,  # all files together take 12 MB
+    fc6_units=1200,  # a quarter of them
     rooms_kept=15_000,
     rooms_coarse=120_000,
     rooms_fine=16_000,
-    fully_connected=True,
-    dropout=0.2,
-    coarse=16_000,
-    fine=4_000,
+    coarse=32_000,
+    fine=8_000,
     average=0.995,
     checkpoint="best",
 )
@@ -71,12 +74,14 @@ class Recipe:
       part: which of its runs is shipped.
       trained_on: the data, in a few words.
       licence: who may use the file for what.
+      fc6_units: what `fc6_units` is in the file, if some units are left out of it.
     """
 
     settings: Settings
     part: Literal["rooms_again", "nyu"]
     trained_on: str
     licence: str
+    fc6_units: int | None = None
 
     @property
     def checkpoint(self) -> Literal["newest", "best"]:
@@ -92,7 +97,9 @@ RESEARCH = (
 RECIPES = {
     "unet_nyu": Recipe(UNET, "nyu", "24000 rooms, 719 NYU pairs", RESEARCH),
     "unet_rooms": Recipe(UNET, "rooms_again", "24000 rooms", OURS),
-    "two_scale_nyu": Recipe(TWO_SCALE, "nyu", "15000 rooms, 719 NYU pairs", RESEARCH),
+    "two_scale_nyu": Recipe(
+        TWO_SCALE, "nyu", "15000 rooms, 719 NYU pairs", RESEARCH, fc6_units=1000
+    ),
 }
 
 
@@ -123,6 +130,8 @@ def main(arguments: Arguments) -> None:
     settings = dataclasses.replace(recipe.settings, root=arguments.root, run=str(run))
     nyu_row.main(settings)
     network = trained_network(run / recipe.part, recipe.checkpoint)
+    if recipe.fc6_units is not None:
+        network = narrowed(network, training_images(arguments.root), recipe.fc6_units)
     command = command_line("weights.make", arguments, leave_out=("root", "run")) + " --root FOLDER"
     out = run / arguments.name
     about = description(recipe, command)
@@ -135,6 +144,13 @@ def main(arguments: Arguments) -> None:
         text = text.replace(arguments.root, Path(arguments.root).name)  # not where the data lies
         write_text(RESULTS / f"weights_{arguments.name}.{suffix}", text)
     print(f"Written: {file}")
+
+
+def training_images(root: str) -> UInt8[np.ndarray, "n h w 3"]:
+    """The images of the split `train`."""
+    size = TwoScaleConfig().sizes.image
+    samples = open_samples(Folder(root=root).open("train", size), size, "train")
+    return samples.read(slice(None))[0]
 
 
 def description(recipe: Recipe, command: str) -> dict[str, Any]:
