@@ -157,15 +157,17 @@ def test_the_file_is_of_the_checkpoint_that_was_chosen(name, tmp_path, monkeypat
     assert (path.relative_to(tmp_path).as_posix(), checkpoint) == chosen
 
 
-@pytest.mark.parametrize(("kind", "best"), [("unet", "unet"), ("two_scale", "coarse + fine")])
-def test_bfloat16_changes_next_to_nothing_on_the_test_images(kind, best):
-    """The row of the README in float32, and the same network as it is shipped; RMSE in metres."""
+@pytest.mark.parametrize(
+    ("kind", "best", "most"), [("unet", "unet", 1e-3), ("two_scale", "coarse + fine", 1.25e-3)]
+)
+def test_a_file_is_next_to_as_good_as_its_row_on_the_test_images(kind, best, most):
+    """Of bfloat16 instead of float32, and two_scale without 50 units of fc6; RMSE in metres."""
     row = json.loads((RESULTS / f"nyu_{kind}.json").read_text())["runs"][0]["results"]
     file = json.loads((RESULTS / f"weights_{kind}_nyu.json").read_text())["results"]
     for network in (best, f"{best} with flips"):
         for how in ("image", "pixel"):
             for name in PAPER_METRICS:
-                assert file[network][how][name] == pytest.approx(row[network][how][name], abs=1e-3)
+                assert file[network][how][name] == pytest.approx(row[network][how][name], abs=most)
 
 
 def test_prediction_by_name_imports_little(tmp_path):
