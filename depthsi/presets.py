@@ -54,7 +54,7 @@ def rooms() -> Config:
 
     Command:   depthsi train rooms --run runs/rooms && depthsi evaluate runs/rooms
     Hardware:  2 CPU cores.
-    Time:      7 CPU-minutes without AVX-512.
+    Time:      6 minutes without AVX-512, with the evaluation.
     Result:    d<1.25 0.589, RMSE log SI 0.244 on 256 unseen rooms, means of three seeds; the mean
                predictor has 0.465 and 0.324 (experiments/results/rooms_seeds.md).
     """

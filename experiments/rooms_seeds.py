@@ -5,7 +5,7 @@ Question:  how far below the mean predictor's is the scale-invariant error after
 Command:   python -m experiments.rooms_seeds --runs RUN RUN RUN
            after `depthsi train rooms --run RUN --seed SEED` and `depthsi evaluate RUN` for each
 Hardware:  2 CPU cores.
-Time:      a second, after five minutes for each training.
+Time:      a second, after six minutes for each training and evaluation.
 Result:    experiments/results/rooms_seeds.json and rooms_seeds.md
 """
 
