@@ -133,6 +133,8 @@ def test_the_networks_of_the_package():
         assert about["trained_on"] == make.RECIPES[name].trained_on
         assert set(make.METRICS) < set(about["metrics"])
         assert stored_interval(about, shipped.shipped_network(name).outputs[-1]) is not None
+        if (units := make.RECIPES[name].fc6_units) is not None:
+            assert vars(shipped.shipped_network(name).settings)["fc6_units"] == units
         bytes_of[name] = (shipped.FOLDER / f"{name}.safetensors").stat().st_size
     assert max(bytes_of.values()) <= 5e6
     assert sum(bytes_of.values()) <= 12e6
