@@ -68,15 +68,15 @@ class AdamWConfig(_Optimiser):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MuonConfig(_Optimiser):
-    """Muon (orthogonalised momentum) for convolution kernels, AdamW for all other parameters."""
+    """Muon (orthogonalised momentum) for convolution kernels, AdamW for other parameters."""
 
     kind: Literal["muon"] = "muon"
     """Optimiser: sgd, adamw, muon or custom; each kind has its own settings."""
     learning_rate: float = 1e-2
-    """Learning rate of the convolution kernels."""
+    """Learning rate of the kernels that muon updates."""
     fully_connected: bool = False
-    """Muon for the kernels of fully connected layers as well. A step orthogonalises each of them,
-    at a cost proportional to its parameters times its smaller side."""
+    """Use muon for the kernels of fully connected layers as well. The cost of a step then grows
+    with their size times their smaller dimension."""
     adamw_rate_factor: float = 0.01
     """Factor on the learning rate for the parameters that AdamW updates."""
     weight_decay: float = 1e-2

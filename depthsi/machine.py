@@ -5,6 +5,17 @@ import os
 import platform
 from pathlib import Path
 
+# The limits of a container, in versions 2 and 1 of Linux' control groups
+CONTAINER_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+_MALLOC = {  # the numbers of malloc.h
+    -1: 2**31 - 1,  # M_TRIM_THRESHOLD: what may stay unused at the end of the heap
+    -2: 2**26,  # M_TOP_PAD: what the heap grows by
+    -3: 2**30,  # M_MMAP_THRESHOLD: from where on arrays are mapped anew
+}
+
 
 def describe_machine() -> dict[str, str]:
     """Processor, accelerators and versions, as text; initialises the jax backend."""
@@ -18,17 +29,10 @@ def describe_machine() -> dict[str, str]:
     }
 
 
-# the limits of a container, in versions 2 and 1 of Linux' control groups
-CONTAINER_LIMITS = (
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-)
-
-
 def host_bytes() -> int:
     """What samples may take of the computer's memory, in bytes: half of what this process may."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    texts = [file.read_text().strip() for file in CONTAINER_LIMITS if file.exists()]
+    texts = [file.read_text(encoding="utf-8").strip() for file in CONTAINER_LIMITS if file.exists()]
     return min([memory, *(int(text) for text in texts if text.isdecimal())]) // 2  # not "max"
 
 
@@ -42,13 +46,6 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         for option, value in _MALLOC.items():
             mallopt(option, value)
-
-
-_MALLOC = {  # the numbers of malloc.h
-    -1: 2**31 - 1,  # M_TRIM_THRESHOLD: what may stay unused at the end of the heap
-    -2: 2**26,  # M_TOP_PAD: what the heap grows by
-    -3: 2**30,  # M_MMAP_THRESHOLD: from where on arrays are mapped anew
-}
 
 
 def _processor() -> str:

@@ -5,7 +5,6 @@ Result:    experiments/results/NAME.json and NAME.md
 """
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +15,14 @@ from depthsi.evaluation.paper_tables import PAPER_TABLES
 from depthsi.evaluation.report import GROUPS, HOW
 from depthsi.evaluation.tables import LEGEND, format_table
 from depthsi.machine import describe_machine
-from experiments.script import RESULTS, made_by, named_without_place, run_script, write_result
+from experiments.script import (
+    RESULTS,
+    made_by,
+    named_without_place,
+    read_json,
+    run_script,
+    write_result,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +39,7 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     file = Path(arguments.run) / "evaluation.json"
-    result = json.loads(file.read_text(encoding="utf-8"))
+    result = read_json(file, f"run `depthsi evaluate {arguments.run}`")
     if "run" not in result:
         raise DepthsiError(f"{file} does not belong to a run: only runs can be recorded.")
     result["run"] = named_without_place(result["run"])

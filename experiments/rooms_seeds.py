@@ -10,16 +10,21 @@ Result:    experiments/results/rooms_seeds.json and rooms_seeds.md
 """
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
-from depthsi.errors import DepthsiError
 from depthsi.evaluation.tables import format_table
 from depthsi.machine import describe_machine
 from depthsi.metrics import PAPER_METRICS
 from experiments.nyu_row.seeds import check_comparable, over_seeds
-from experiments.script import RESULTS, made_by, named_without_place, run_script, write_result
+from experiments.script import (
+    RESULTS,
+    made_by,
+    named_without_place,
+    read_json,
+    run_script,
+    write_result,
+)
 
 NETWORK, REFERENCE = "coarse + fine", "mean predictor"
 
@@ -36,7 +41,10 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Writes both files and prints the page."""
-    found = [read(Path(run)) for run in arguments.runs]
+    found = [
+        read_json(Path(run) / "evaluation.json", f"run `depthsi evaluate {run}`")
+        for run in arguments.runs
+    ]
     check_comparable(arguments.runs, found)
     result: dict[str, Any] = {
         "command": "depthsi train rooms --run RUN --seed SEED && depthsi evaluate RUN",
@@ -50,21 +58,6 @@ def main(arguments: Arguments) -> None:
     text = page(result)
     write_result(arguments.out, result, text)
     print(text)
-
-
-def read(run: Path) -> dict[str, Any]:
-    """The evaluation of a run.
-
-    Raises:
-      DepthsiError: there is none.
-    """
-    file = run / "evaluation.json"
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DepthsiError(
-            f"{file} cannot be read ({error}): run `depthsi evaluate {run}`."
-        ) from error
 
 
 def margin(results: dict[str, Any]) -> float:

@@ -85,6 +85,22 @@ def named_without_place(config: dict[str, Any]) -> dict[str, Any]:
     return config | {"data": data, "init": init}
 
 
+def read_json(file: Path, advice: str) -> dict[str, Any]:
+    """What a file of an earlier script or command holds.
+
+    Args:
+      file: JSON file.
+      advice: what to do if it cannot be read.
+
+    Raises:
+      DepthsiError: it cannot be read.
+    """
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DepthsiError(f"{file} cannot be read ({error}): {advice}.") from error
+
+
 def write_result(out: str, result: dict[str, Any], page: str) -> None:
     """Writes `result` to OUT.json and the page about it to OUT.md."""
     Path(out).parent.mkdir(parents=True, exist_ok=True)

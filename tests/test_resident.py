@@ -246,6 +246,7 @@ def test_samples_that_do_not_fit_are_refused_with_both_sizes(monkeypatch):
             return None
 
     assert resident.free_bytes(Small()) == int(0.8 * 9 * 2**30)
+    monkeypatch.setattr("depthsi.machine.CONTAINER_LIMITS", ())  # those of this computer
     monkeypatch.setattr("os.sysconf", {"SC_PHYS_PAGES": 2**20, "SC_PAGE_SIZE": 2**13}.get)
     assert resident.free_bytes(Host()) == 2**30  # half of 8 GiB, shared by 4 devices
     needed = 2 * 240 * 320 * 5  # of 6 samples on 4 devices

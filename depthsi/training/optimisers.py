@@ -172,10 +172,9 @@ def _muon(config: MuonConfig, schedule: optax.Schedule) -> optax.GradientTransfo
 def _muon_group(fully_connected: bool, path: str, leaf: Any) -> str:
     group = layer_group(path)  # refuses what nobody thought of
     # the layers of your own network may have any names
-    chosen = jnp.ndim(leaf) == 4 if group == "custom/" else "/conv" in path
-    if fully_connected and jnp.ndim(leaf) == 2:
-        chosen = True
-    return "convolution" if chosen and path.endswith("kernel") else "rest"
+    convolution = jnp.ndim(leaf) == 4 if group == "custom/" else "/conv" in path
+    muon = convolution or (fully_connected and jnp.ndim(leaf) == 2)
+    return "convolution" if muon and path.endswith("kernel") else "rest"
 
 
 def _is_kernel(params: Params) -> Any:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from depthsi.config_json import to_dict
-from depthsi.errors import DepthsiError
 from depthsi.evaluation.report import HOW
 from depthsi.files import write_text
 from depthsi.machine import describe_machine
@@ -15,7 +14,7 @@ from depthsi.runs import RunDirectory
 from depthsi.training.checkpoints.trained import latest_step
 from depthsi.training.stages import make_stages
 from experiments.nyu_row.settings import Settings
-from experiments.script import named_without_place
+from experiments.script import named_without_place, read_json
 
 NAME = "row.json"
 QUESTION = "How far do 719 labelled images and procedural rooms carry the network?"
@@ -116,7 +115,4 @@ def _short(value: float | None) -> str:
 
 
 def read_record(file: Path) -> dict[str, Any]:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DepthsiError(f"{file} cannot be read ({error}): move it away.") from error
+    return read_json(file, "move it away")

@@ -9,7 +9,6 @@ Result:    experiments/results/NAME.json and NAME.md
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from experiments.script import (
     command_line,
     made_by,
     named_without_place,
+    read_json,
     run_script,
     write_result,
 )
@@ -82,13 +82,8 @@ def read(run: Path) -> dict[str, Any]:
     Raises:
       DepthsiError: there is none.
     """
-    file = run / "test" / "evaluation.json"
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DepthsiError(
-            f"{file} cannot be read ({error}): run `python -m experiments.nyu_row.run` with --test."
-        ) from error
+    advice = "run `python -m experiments.nyu_row.run` with --test"
+    return read_json(run / "test" / "evaluation.json", advice)
 
 
 def training(run: Path) -> dict[str, Any]:

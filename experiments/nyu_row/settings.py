@@ -1,6 +1,8 @@
 """The command line of `run.py`, and the configurations of its trainings."""
 
 import dataclasses
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -164,23 +166,23 @@ def rooms_again_config(settings: Settings, weights: str) -> Config:
 def pairs_config(settings: Settings, weights: str) -> Config:
     """Of the training on the split `train`, from the weights of the run `weights`."""
     muon = settings.optimiser == "muon"
-    optim = (MuonConfig if muon else AdamWConfig)(
-        learning_rate=settings.rate,
-        weight_decay=settings.weight_decay,
-        rate_schedule="cosine",
-        warmup=settings.warmup or (20 if muon else 100),
-        average=settings.average,
-    )
-    if isinstance(optim, MuonConfig):
-        optim = dataclasses.replace(
-            optim,
+    kind: Callable[..., MuonConfig | AdamWConfig] = AdamWConfig
+    if muon:
+        kind = partial(
+            MuonConfig,
             fully_connected=settings.fully_connected,
             adamw_rate_factor=settings.adamw_rate_factor,
         )
     config = Config(
         data=Folder(root=settings.root, resident=True),
         model=presets.from_scratch(dropout=settings.dropout),
-        optim=optim,
+        optim=kind(
+            learning_rate=settings.rate,
+            weight_decay=settings.weight_decay,
+            rate_schedule="cosine",
+            warmup=settings.warmup or (20 if muon else 100),
+            average=settings.average,
+        ),
         augment=AUGMENT[settings.augment],
     )
     return _shared(config, settings, weights, settings.coarse, settings.fine)
